@@ -1,0 +1,167 @@
+//! The agent's settings: flags, each with a variable `ORCHESTRATOR_AGENT_*` that it overrides. No files are read.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::probe::gpu::Choice;
+
+/// Sidecar beside a ComfyUI: serves the machine's figures as JSON and for Prometheus.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "orchestrator-agent", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Config {
+    /// Address and port to listen on. By custom the port of the ComfyUI beside it plus 1000
+    #[arg(
+        long,
+        env = "ORCHESTRATOR_AGENT_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:9188",
+        value_parser = address
+    )]
+    pub listen: SocketAddr,
+
+    /// The GPUs to speak for: auto (the driver's first), all, an index, a UUID or a PCI bus id.
+    /// /orchestrator/metrics tells of the first of them, /v1/report of all GPUs
+    #[arg(long, env = "ORCHESTRATOR_AGENT_GPU", value_name = "GPU", default_value = "auto")]
+    pub gpu: Choice,
+
+    /// What `ram_used` means, by the psutil whose figures are to be matched
+    #[arg(long, env = "ORCHESTRATOR_AGENT_RAM_USED", value_name = "RULE", default_value = "psutil7")]
+    pub ram_used: RamUsed,
+
+    /// NVIDIA's management library, where the system's loader does not find libnvidia-ml.so.1
+    #[arg(long, env = "ORCHESTRATOR_AGENT_NVML_LIBRARY", value_name = "FILE")]
+    pub nvml_library: Option<PathBuf>,
+
+    /// How the log on standard error is written
+    #[arg(long, env = "ORCHESTRATOR_AGENT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// The least severe messages that are logged
+    #[arg(long, env = "ORCHESTRATOR_AGENT_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Routes:
+  /orchestrator/metrics  JSON of the host and one GPU, as the Python custom node answered it
+  /metrics               for Prometheus
+  /v1/report             JSON of everything, with the age of each reading
+  /-/healthy  /-/ready   200 when the agent serves, and when every probe has been read
+
+Examples:
+  orchestrator-agent                                    beside a ComfyUI on port 8188
+  orchestrator-agent --listen 0.0.0.0:9189 --gpu 1      beside one on port 8189 that uses GPU 1";
+
+/// What the program can do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Write the completions of a shell to standard output
+    Completions {
+        /// The shell that is to complete
+        shell: Shell,
+    },
+}
+
+/// What counts as used memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RamUsed {
+    /// total − available, as psutil 7.1 and later
+    Psutil7,
+    /// total − free − buffers − cached, as psutil before 7.1
+    Psutil5,
+}
+
+/// The shape of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    Text,
+    /// An object a line
+    Json,
+}
+
+/// The severity from which on messages are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What stops the agent
+    Error,
+    /// What keeps it from telling something
+    Warn,
+    /// What changes
+    Info,
+    /// What it does
+    Debug,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:9188 or [::]:9188".to_owned())
+}
+
+/// What clap says, on one line: the error, its hint, and where to read more.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraphs = text.split("\n\n").map(words);
+    let said = paragraphs.filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more"));
+    let mut said: Vec<String> = said.collect();
+    said.push("see `orchestrator-agent --help`".to_owned());
+    said.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        for argument in Config::command().get_arguments() {
+            let Some(long) = argument.get_long() else { continue };
+            let variable = argument.get_env().and_then(|name| name.to_str());
+            let expected = format!("ORCHESTRATOR_AGENT_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(variable, Some(expected.as_str()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn errors_are_one_line_with_the_way_out() {
+        let cases: [(&[&str], &str); 5] = [
+            (&["--listn", "x"], "a similar argument exists: '--listen'"),
+            (&["--listen", "localhost"], "give an IP address and a port"),
+            (&["--gpu", "first"], "give auto, all, an index"),
+            (&["--ram-used", "x"], "possible values: psutil7, psutil5"),
+            (&["serve"], "unrecognized subcommand 'serve'"),
+        ];
+        for (arguments, expected) in cases {
+            let error = Config::try_parse_from([&["orchestrator-agent"], arguments].concat()).unwrap_err();
+            let line = one_line(&error);
+            assert!(line.contains(expected), "{line}");
+            assert!(line.contains("see `orchestrator-agent --help`"), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What follows from readings. Pure: time is an argument; nothing is read here.
+//!
+//! [`advance`] folds one attempt into a probe's record, [`report()`] says what is known at a moment, and
+//! [`node_metrics`] says it again in the words of the Python node.
+
+mod integrate;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use report::{Agent, Gpu, Memory, NodeMetrics, Report};
+
+use crate::config::RamUsed;
+use crate::limits::READ_DEADLINE;
+use crate::probe::{Failure, ProcessReading, Reading};
+use crate::sample::{Record, Sample};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// One attempt to read a probe.
+#[derive(Debug)]
+pub struct Attempt {
+    /// When it began; what it read is at least as old as this.
+    pub began: Instant,
+    /// When it ended.
+    pub ended: Instant,
+    /// When it ended, in seconds since the Unix epoch.
+    pub ended_unix_seconds: f64,
+    /// What it read.
+    pub result: Result<Reading, Failure>,
+    /// How long the probe waits before the next.
+    pub pause: Duration,
+}
+
+/// The record after an attempt.
+pub fn advance(mut record: Record, attempt: Attempt) -> Record {
+    if record.is_overdue(attempt.ended) {
+        count(&mut record, "timeout");
+    }
+    record.attempts += 1;
+    record.duration = Some(attempt.ended.saturating_duration_since(attempt.began));
+    record.due_by = attempt.ended + attempt.pause + READ_DEADLINE;
+    match attempt.result {
+        Ok(reading) => {
+            let previous = record.reading.as_ref().map(|(reading, began)| (reading.as_ref(), *began));
+            let reading = integrate::integrated(previous, reading, attempt.began);
+            record.reading = Some((Arc::new(reading), attempt.began));
+            record.failure = None;
+            record.last_success_unix_seconds = Some(attempt.ended_unix_seconds);
+        }
+        Err(failure) => {
+            count(&mut record, failure.reason);
+            record.failure = Some(failure);
+        }
+    }
+    record
+}
+
+fn count(record: &mut Record, reason: &'static str) {
+    *record.failures.entry(reason).or_default() += 1;
+}
+
+/// Everything that is known at `now`. A probe that failed or is overdue contributes nothing but its failure.
+pub fn report(sample: &Sample, now: Instant) -> Report {
+    let mut report = Report { agent: Some(agent(sample.started_unix_seconds)), ..Report::default() };
+    for record in &sample.records {
+        report.probes.push(probe(record, now));
+        if let Some((reading, began)) = valid(record, now) {
+            place(&mut report, reading, age_seconds(began, now));
+        }
+    }
+    report
+}
+
+/// The last reading, unless a later attempt has failed or is overdue.
+fn valid(record: &Record, now: Instant) -> Option<(&Reading, Instant)> {
+    let (reading, began) = record.reading.as_ref()?;
+    (record.failure.is_none() && !record.is_overdue(now)).then_some((reading.as_ref(), *began))
+}
+
+/// Milliseconds are all that a poller can make use of.
+fn age_seconds(began: Instant, now: Instant) -> Option<f64> {
+    Some(now.saturating_duration_since(began).as_millis() as f64 / 1000.0)
+}
+
+fn agent(started_unix_seconds: f64) -> Agent {
+    Agent {
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        revision: option_env!("AGENT_REVISION").map(str::to_owned),
+        rustc: option_env!("AGENT_RUSTC").map(str::to_owned),
+        start_time_seconds: Some(started_unix_seconds),
+        ..Agent::default()
+    }
+}
+
+fn place(report: &mut Report, reading: &Reading, age_seconds: Option<f64>) {
+    match reading.clone() {
+        Reading::Cpu(cpu) => report.host.cpu = Some(report::Cpu { age_seconds, ..cpu }),
+        Reading::Memory(memory) => report.host.memory = Some(Memory { age_seconds, ..memory }),
+        Reading::Storage(storage) => report.host.storage = Some(report::Storage { age_seconds, ..storage }),
+        Reading::Network(network) => report.host.network = Some(report::Network { age_seconds, ..network }),
+        Reading::Process(process) => place_process(report, process),
+        Reading::Gpus(gpus) => {
+            report.gpu_driver = Some(gpus.driver);
+            report.gpus = gpus.gpus.into_iter().map(|gpu| Gpu { age_seconds, ..gpu }).collect();
+        }
+    }
+}
+
+fn place_process(report: &mut Report, process: ProcessReading) {
+    let agent = report.agent.get_or_insert_default();
+    agent.resident_memory_bytes = Some(process.resident_memory_bytes);
+    agent.virtual_memory_bytes = Some(process.virtual_memory_bytes);
+    agent.cpu_seconds_total = Some(process.cpu_seconds_total);
+}
+
+fn probe(record: &Record, now: Instant) -> report::Probe {
+    let overdue = record.is_overdue(now);
+    let mut failures_total: std::collections::BTreeMap<String, u64> =
+        record.failures.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+    if overdue {
+        // `advance` counts the same timeout when the attempt ends at last, so the counter never falls.
+        *failures_total.entry("timeout".to_owned()).or_default() += 1;
+    }
+    report::Probe {
+        name: record.name.to_owned(),
+        success: record.is_settled(now).then_some(record.failure.is_none() && !overdue),
+        duration_seconds: record.duration.map(|duration| duration.as_secs_f64()),
+        last_success_timestamp_seconds: record.last_success_unix_seconds,
+        failures_total,
+        error: if overdue {
+            Some(OVERDUE.to_owned())
+        } else {
+            record.failure.as_ref().map(Failure::to_string)
+        },
+    }
+}
+
+const OVERDUE: &str = "the kernel or the driver has not answered in time; the reading is still under way";
+
+/// The JSON of `/orchestrator/metrics`: the host, and the first GPU that was chosen.
+pub fn node_metrics(report: &Report, ram_used: RamUsed) -> NodeMetrics {
+    let cpu = report.host.cpu.as_ref();
+    let memory = report.host.memory.as_ref();
+    let host = NodeMetrics {
+        cpu_utilization: cpu.and_then(|cpu| cpu.utilization_ratio).map(percent_with_one_decimal),
+        ram_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
+        ram_used: mebibytes(memory.and_then(|memory| ram_used_bytes(memory, ram_used))),
+        ..NodeMetrics::default()
+    };
+    match report.gpus.iter().find(|gpu| gpu.chosen == Some(true)) {
+        Some(gpu) if gpu.up == Some(true) => with_gpu(host, gpu),
+        _ => host,
+    }
+}
+
+fn with_gpu(host: NodeMetrics, gpu: &Gpu) -> NodeMetrics {
+    let memory = gpu.memory_v1.as_ref();
+    NodeMetrics {
+        gpu_name: gpu.name.clone(),
+        gpu_memory_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
+        gpu_memory_used: mebibytes(memory.and_then(|memory| memory.used_bytes)),
+        gpu_utilization: gpu.utilization_ratio.map(|ratio| (ratio * 100.0).round() as u32),
+        gpu_temperature: gpu.temperature_celsius.map(|celsius| celsius as u32),
+        ..host
+    }
+}
+
+/// psutil 7.1 changed what it calls used. Before, buffers and caches were taken off what is not free; and where
+/// that falls below zero, as in some containers, nothing was taken off.
+fn ram_used_bytes(memory: &Memory, rule: RamUsed) -> Option<u64> {
+    match rule {
+        RamUsed::Psutil7 => memory.used_bytes,
+        RamUsed::Psutil5 => {
+            let not_free = memory.total_bytes?.checked_sub(memory.free_bytes?)?;
+            Some(not_free.checked_sub(memory.cached_bytes?).unwrap_or(not_free))
+        }
+    }
+}
+
+fn mebibytes(bytes: Option<u64>) -> Option<u64> {
+    bytes.map(|bytes| bytes / MEBIBYTE)
+}
+
+fn percent_with_one_decimal(ratio: f64) -> f64 {
+    (ratio * 1000.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The agent itself: its build, its process, its probes.
+
+use report::{Agent, Probe, Report};
+
+use super::page::{Labels, Page};
+
+pub(super) fn write(page: &mut Page, report: &Report) {
+    if let Some(agent) = &report.agent {
+        build(page, agent);
+        process(page, agent);
+    }
+    probes(page, &report.probes);
+}
+
+fn build(page: &mut Page, agent: &Agent) {
+    let told = [("version", &agent.version), ("revision", &agent.revision), ("rustc", &agent.rustc)];
+    let labels = told.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    page.gauges("orchestrator_agent_build_info", "What the agent was built from; always 1.", [(labels, 1.0)]);
+    page.gauge(
+        "orchestrator_agent_start_time_seconds",
+        "When the agent started, in seconds since the Unix epoch.",
+        agent.start_time_seconds,
+    );
+}
+
+fn process(page: &mut Page, agent: &Agent) {
+    page.counter(
+        "process_cpu_seconds_total",
+        "Processor time, user and system, that the agent has used.",
+        agent.cpu_seconds_total,
+    );
+    page.gauge(
+        "process_resident_memory_bytes",
+        "Resident memory of the agent.",
+        agent.resident_memory_bytes.map(|bytes| bytes as f64),
+    );
+    page.gauge(
+        "process_virtual_memory_bytes",
+        "Address space of the agent.",
+        agent.virtual_memory_bytes.map(|bytes| bytes as f64),
+    );
+    page.gauge(
+        "process_start_time_seconds",
+        "When the agent's process started, in seconds since the Unix epoch.",
+        agent.start_time_seconds,
+    );
+}
+
+fn probes(page: &mut Page, probes: &[Probe]) {
+    page.gauges(
+        "orchestrator_agent_probe_success",
+        "Whether the probe's last reading succeeded and came in time.",
+        probes.iter().filter_map(|probe| Some((named(probe), f64::from(u8::from(probe.success?))))),
+    );
+    page.gauges(
+        "orchestrator_agent_probe_duration_seconds",
+        "How long the probe's last reading took.",
+        probes.iter().filter_map(|probe| Some((named(probe), probe.duration_seconds?))),
+    );
+    page.gauges(
+        "orchestrator_agent_probe_last_success_timestamp_seconds",
+        "When the probe last succeeded, in seconds since the Unix epoch.",
+        probes.iter().filter_map(|probe| Some((named(probe), probe.last_success_timestamp_seconds?))),
+    );
+    page.counters(
+        "orchestrator_agent_probe_failures_total",
+        "Readings that failed or came late, by reason.",
+        probes.iter().flat_map(failures),
+    );
+}
+
+fn named(probe: &Probe) -> Labels<'_> {
+    vec![("probe", &probe.name)]
+}
+
+fn failures(probe: &Probe) -> impl Iterator<Item = (Labels<'_>, f64)> {
+    let name = probe.name.as_str();
+    probe
+        .failures_total
+        .iter()
+        .map(move |(reason, count)| (vec![("probe", name), ("reason", reason)], *count as f64))
+}

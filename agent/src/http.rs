@@ -1,0 +1,86 @@
+//! The routes. A handler words the last sample and never causes a reading.
+
+mod serve;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use report::{NodeMetrics, Report};
+use tokio::sync::watch;
+
+pub use serve::serve;
+
+use crate::config::RamUsed;
+use crate::derive;
+use crate::exposition;
+use crate::sample::Sample;
+
+#[derive(Clone)]
+struct Shared {
+    samples: watch::Receiver<Arc<Sample>>,
+    ram_used: RamUsed,
+}
+
+impl Shared {
+    fn sample(&self) -> Arc<Sample> {
+        Arc::clone(&self.samples.borrow())
+    }
+
+    fn report(&self) -> Report {
+        derive::report(&self.sample(), Instant::now())
+    }
+}
+
+/// All routes, over what the sampler publishes.
+pub fn routes(samples: watch::Receiver<Arc<Sample>>, ram_used: RamUsed) -> Router {
+    Router::new()
+        .route("/orchestrator/metrics", get(node_metrics))
+        .route("/metrics", get(metrics))
+        .route("/v1/report", get(report))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .fallback(unknown)
+        .with_state(Shared { samples, ram_used })
+}
+
+async fn node_metrics(State(shared): State<Shared>) -> Json<NodeMetrics> {
+    Json(derive::node_metrics(&shared.report(), shared.ram_used))
+}
+
+async fn report(State(shared): State<Shared>) -> Json<Report> {
+    Json(shared.report())
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    match exposition::text(&shared.report()) {
+        Ok(text) => ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn healthy() -> &'static str {
+    "healthy\n"
+}
+
+/// Ready when of every probe it is known what it can tell, be it nothing.
+async fn ready(State(shared): State<Shared>) -> (StatusCode, String) {
+    let (sample, now) = (shared.sample(), Instant::now());
+    let awaited: Vec<&str> =
+        sample.records.iter().filter(|record| !record.is_settled(now)).map(|record| record.name).collect();
+    if awaited.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: no reading yet of {}\n", awaited.join(", ")))
+    }
+}
+
+async fn unknown(uri: Uri) -> (StatusCode, String) {
+    let routes = "/orchestrator/metrics, /metrics, /v1/report, /-/healthy, /-/ready";
+    (StatusCode::NOT_FOUND, format!("nothing at {}; there are {routes}\n", uri.path()))
+}

@@ -1,0 +1,47 @@
+//! Every period, deadline and bound of the agent.
+
+use std::time::Duration;
+
+/// How often processors, memory and GPUs are read. NVML's own figures do not change faster than this.
+pub const READ_PERIOD: Duration = Duration::from_secs(1);
+
+/// The first window of CPU utilization; the listener opens after it.
+pub const FIRST_CPU_WINDOW: Duration = Duration::from_millis(200);
+
+/// How often network counters and the agent's own process are read.
+pub const COUNTER_PERIOD: Duration = Duration::from_secs(5);
+
+/// How often filesystems are read: `statvfs` on each mount is the host's dearest question.
+pub const STORAGE_PERIOD: Duration = Duration::from_secs(15);
+
+/// How late a reading may be before it counts as failed.
+pub const READ_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the start waits for the first window before it opens the listener without it.
+pub const FIRST_SAMPLE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// First and longest pause before a driver that is missing or broken is looked for again.
+pub const REOPEN_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// First and longest pause before the driver is opened anew because a GPU is lost.
+pub const LOST_PAUSE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
+
+/// GPUs and fans that are read at most: bounds for what a broken driver may claim.
+pub const GPUS: u32 = 64;
+/// See [`GPUS`].
+pub const FANS: u32 = 16;
+
+/// Longest stretch between two utilization readings that speaks for the time between them; a longer one, as after
+/// a hang, is left out of the busy seconds.
+pub const INTEGRATED_GAP: Duration = Duration::from_secs(3);
+
+/// Connections served at a time; further ones wait in the kernel's backlog. Well below the file
+/// descriptors that a service is commonly given (1024).
+pub const CONNECTIONS: usize = 256;
+
+/// How long a client may take to send a request's head, and how long an idle connection is kept.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long answers under way may take after the signal to stop. They are made from memory; only a client that
+/// does not read them, or never ends its request, is still there after this.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(1);

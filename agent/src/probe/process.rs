@@ -1,0 +1,59 @@
+//! The agent's own process: what it costs the machine that it watches.
+
+use std::time::{Duration, Instant};
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+
+use super::{Failure, Probe, Reading};
+use crate::limits::COUNTER_PERIOD;
+
+/// What the agent uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessReading {
+    /// Resident memory.
+    pub resident_memory_bytes: u64,
+    /// Address space.
+    pub virtual_memory_bytes: u64,
+    /// Processor time, user and system, since the process began.
+    pub cpu_seconds_total: f64,
+}
+
+/// Reads this process alone, without its threads.
+#[derive(Debug, Default)]
+pub struct ProcessProbe {
+    system: Option<System>,
+}
+
+impl Probe for ProcessProbe {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn read(&mut self, _now: Instant) -> Result<Reading, Failure> {
+        self.look()
+            .map(Reading::Process)
+            .ok_or_else(|| Failure::new("io", "cannot read the agent's own process"))
+    }
+
+    fn pause(&self) -> Duration {
+        COUNTER_PERIOD
+    }
+}
+
+impl ProcessProbe {
+    fn look(&mut self) -> Option<ProcessReading> {
+        if self.system.is_none() {
+            self.system = System::new().ok();
+        }
+        let system = self.system.as_mut()?;
+        let own = sysinfo::get_current_pid().ok()?;
+        let kind = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), true, kind);
+        let process = system.process(own)?;
+        Some(ProcessReading {
+            resident_memory_bytes: process.memory(),
+            virtual_memory_bytes: process.virtual_memory(),
+            cpu_seconds_total: process.accumulated_cpu_time() as f64 / 1000.0,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! The agent's only wiring: sampler, listener, HTTP and the signals that end it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::http;
+use crate::limits::{FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::probe;
+use crate::sample::Sample;
+use crate::sampler;
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else has the port.
+    #[error(
+        "cannot listen on {address}: the port is in use; is another agent running? choose another with --listen"
+    )]
+    PortInUse {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}; choose an address of this machine with --listen")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refuses a thread or a signal handler.
+    #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
+    Start(#[from] io::Error),
+}
+
+/// Samples and serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It cannot start; once it serves, nothing ends it but a signal.
+pub async fn run(config: Config) -> Result<(), Error> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut samples = sampler::start(probe::groups(&config))?;
+    first_window(&mut samples).await;
+    let listener = listen(config.listen).await?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = watch_hangs(samples.clone()) => {}
+        }
+        tracing::info!("stopping");
+    };
+    http::serve(listener, http::routes(samples.clone(), config.ram_used), stop).await;
+    Ok(())
+}
+
+/// Waits until there is a figure for CPU utilization: before that, an answer would have to make one up.
+async fn first_window(samples: &mut watch::Receiver<Arc<Sample>>) {
+    let seen = samples.wait_for(|sample| {
+        sample.records.iter().filter(|record| record.name == "cpu").all(|record| record.attempts >= 2)
+    });
+    if tokio::time::timeout(FIRST_SAMPLE_DEADLINE, seen).await.is_err() {
+        tracing::warn!("the processors' figures are late; serving without them");
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::PortInUse { address },
+        _ => Error::Listen { address, source },
+    })
+}
+
+/// Logs once when a probe hangs: its own thread cannot. Never returns.
+async fn watch_hangs(samples: watch::Receiver<Arc<Sample>>) {
+    let mut ticks = tokio::time::interval(READ_PERIOD);
+    let mut hung: Vec<&'static str> = Vec::new();
+    loop {
+        ticks.tick().await;
+        let (sample, now) = (Arc::clone(&samples.borrow()), Instant::now());
+        let overdue: Vec<&'static str> =
+            sample.records.iter().filter(|record| record.is_overdue(now)).map(|record| record.name).collect();
+        for probe in overdue.iter().filter(|probe| !hung.contains(probe)) {
+            tracing::warn!(
+                probe,
+                "hangs in the kernel or the driver; its figures are absent until it answers"
+            );
+        }
+        hung = overdue;
+    }
+}

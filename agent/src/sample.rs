@@ -1,0 +1,63 @@
+//! What the sampler publishes: the last reading of every probe, and how the probe fares. Data only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::probe::{Failure, Reading};
+
+/// The state of all probes. Ages depend on who asks when: `derive::report` works them out.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// When the agent began, in seconds since the Unix epoch.
+    pub started_unix_seconds: f64,
+    /// One entry a probe, in a fixed order.
+    pub records: Vec<Record>,
+}
+
+/// The history of one probe as far as it matters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The probe's name.
+    pub name: &'static str,
+    /// The last reading that succeeded, with when it began; shared because readers copy samples.
+    pub reading: Option<(Arc<Reading>, Instant)>,
+    /// Why the last attempt failed; `None` if it succeeded or none has ended yet.
+    pub failure: Option<Failure>,
+    /// Attempts that have ended.
+    pub attempts: u64,
+    /// How long the last attempt took.
+    pub duration: Option<Duration>,
+    /// When the last success ended, in seconds since the Unix epoch.
+    pub last_success_unix_seconds: Option<f64>,
+    /// Failures since the start by reason.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// When the attempt under way must have ended, or else counts as failed.
+    pub due_by: Instant,
+}
+
+impl Record {
+    /// A probe that has not been read yet; its first reading must end by `due_by`.
+    pub fn new(name: &'static str, due_by: Instant) -> Self {
+        Self {
+            name,
+            reading: None,
+            failure: None,
+            attempts: 0,
+            duration: None,
+            last_success_unix_seconds: None,
+            failures: BTreeMap::new(),
+            due_by,
+        }
+    }
+
+    /// Whether the attempt under way has passed its deadline.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        now > self.due_by
+    }
+
+    /// Whether it is settled what this probe can tell: an attempt has ended, or its deadline has.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        self.attempts > 0 || self.is_overdue(now)
+    }
+}

@@ -1,0 +1,105 @@
+//! When probes are read: one thread a group of probes, each publishing into the one sample that everybody reads.
+//! It decides nothing about the figures (that is `derive`) and knows no subject (those are the probes).
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use crate::derive::{self, Attempt};
+use crate::limits::READ_DEADLINE;
+use crate::probe::{Group, Probe};
+use crate::sample::{Record, Sample};
+
+/// Starts the threads. They end when every receiver is gone; one that hangs in the kernel ends with the process.
+///
+/// # Errors
+/// The system refuses a thread.
+pub fn start(groups: Vec<Group>) -> io::Result<watch::Receiver<Arc<Sample>>> {
+    let due_by = Instant::now() + READ_DEADLINE;
+    let records = groups.iter().flatten().map(|probe| Record::new(probe.name(), due_by)).collect();
+    let sample = Sample { started_unix_seconds: unix_seconds(), records };
+    let (publish, receiver) = watch::channel(Arc::new(sample));
+    let mut first = 0;
+    for group in groups {
+        let worker = Worker::new(first, group, publish.clone());
+        first += worker.probes.len();
+        thread::Builder::new().name(worker.name()).spawn(move || worker.run())?;
+    }
+    Ok(receiver)
+}
+
+/// One thread's probes.
+struct Worker {
+    probes: Vec<Scheduled>,
+    publish: watch::Sender<Arc<Sample>>,
+}
+
+struct Scheduled {
+    /// The place of its record in the sample.
+    place: usize,
+    probe: Box<dyn Probe>,
+    next: Instant,
+}
+
+impl Worker {
+    fn new(first: usize, group: Group, publish: watch::Sender<Arc<Sample>>) -> Self {
+        let next = Instant::now();
+        let probes = group.into_iter().zip(first..).map(|(probe, place)| Scheduled { place, probe, next });
+        Self { probes: probes.collect(), publish }
+    }
+
+    fn name(&self) -> String {
+        self.probes
+            .first()
+            .map_or_else(|| "sampler".to_owned(), |first| format!("sampler-{}", first.probe.name()))
+    }
+
+    fn run(mut self) {
+        while !self.publish.is_closed() {
+            for scheduled in &mut self.probes {
+                if scheduled.next <= Instant::now() {
+                    scheduled.read(&self.publish);
+                }
+            }
+            let Some(next) = self.probes.iter().map(|scheduled| scheduled.next).min() else { return };
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+impl Scheduled {
+    fn read(&mut self, publish: &watch::Sender<Arc<Sample>>) {
+        let began = Instant::now();
+        let result = self.probe.read(began);
+        let (ended, pause) = (Instant::now(), self.probe.pause());
+        self.next = ended + pause;
+        let attempt = Attempt { began, ended, ended_unix_seconds: unix_seconds(), result, pause };
+        publish.send_modify(|sample| {
+            if let Some(record) = Arc::make_mut(sample).records.get_mut(self.place) {
+                fold(record, attempt);
+            }
+        });
+    }
+}
+
+fn fold(record: &mut Record, attempt: Attempt) {
+    let before = record.failure.clone();
+    *record = derive::advance(record.clone(), attempt);
+    match (&before, &record.failure) {
+        (_, Some(failure)) if before.as_ref() != Some(failure) => {
+            tracing::warn!(probe = record.name, reason = failure.reason, "{failure}");
+        }
+        (Some(_), None) => tracing::info!(probe = record.name, "reads again"),
+        _ => {}
+    }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

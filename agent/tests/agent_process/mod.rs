@@ -1,0 +1,104 @@
+//! A real agent on a port of the system's choice, for tests from outside. It dies with its guard.
+
+#![allow(clippy::unwrap_used, reason = "support of tests: whatever goes wrong here fails the test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running agent.
+pub(crate) struct AgentProcess {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: String,
+    _log: BufReader<ChildStderr>,
+}
+
+/// What it answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// The binary, without settings of the surroundings and with no driver to find.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator-agent"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ORCHESTRATOR_AGENT_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("ORCHESTRATOR_AGENT_NVML_LIBRARY", "/no/such/libnvidia-ml.so.1");
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end, for arguments that do not serve.
+#[allow(dead_code, reason = "each test target uses its part of this module")]
+pub(crate) fn output(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+impl AgentProcess {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the agent ended before it listened");
+            if let Some((_, rest)) = line.split_once("listening on http://") {
+                break rest.trim().trim_end_matches(|c: char| !c.is_ascii_digit()).to_owned();
+            }
+        };
+        Self { child, address, _log: log }
+    }
+
+    /// Asks and waits for the whole answer.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    /// Asks again until the answer is as it should be.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn ask_until(&self, path: &str, done: impl Fn(&Answer) -> bool) -> Answer {
+        let begin = Instant::now();
+        loop {
+            let answer = self.ask("GET", path);
+            if done(&answer) {
+                return answer;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{path} still answers {}: {}", answer.status, answer.body);
+            // Another process' state can only be polled.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends a signal and waits for the end.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn stop(mut self, signal: &str) -> ExitStatus {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for AgentProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,81 @@
+//! `/interrupt` and `/free`. Both answer as soon as dispatch has taken the request up, as ComfyUI's own do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use comfyui::api::FreeRequest;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use super::queue::{ask, stopping};
+use super::{App, Refusal, peer_of, read_body, read_json};
+use crate::dispatch::Request;
+use crate::id::{BackendId, JobId};
+
+#[derive(Default, Deserialize)]
+struct Interrupt {
+    prompt_id: Option<String>,
+}
+
+/// With an id: that job, wherever it is. Without: what runs for the caller, told by its address.
+pub(super) async fn interrupt(
+    State(app): State<Arc<App>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let body = read_body(body)?;
+    let asked: Interrupt = if body.is_empty() { Interrupt::default() } else { read_json(&body)? };
+    let jobs = match asked.prompt_id {
+        Some(id) => named(&app, &id),
+        None => running_for(&app, peer_of(address)),
+    };
+    for job in jobs {
+        let (reply, taken_up) = oneshot::channel();
+        ask(&app, Request::Interrupt { job, reply }).await?;
+        taken_up.await.map_err(|_| stopping())?;
+    }
+    Ok(StatusCode::OK)
+}
+
+fn named(app: &App, id: &str) -> Vec<JobId> {
+    let job = JobId::canonical(id).filter(|job| app.queue.snapshot().get(*job).is_some());
+    job.into_iter().collect()
+}
+
+fn running_for(app: &App, peer: IpAddr) -> Vec<JobId> {
+    let ledger = app.queue.snapshot();
+    ledger.dispatched().filter(|job| job.peer == Some(peer)).map(|job| job.id).collect()
+}
+
+#[derive(Deserialize)]
+struct Free {
+    backend: Option<String>,
+    #[serde(flatten)]
+    request: FreeRequest,
+}
+
+/// To all backends that are up, or to the one that is named.
+pub(super) async fn free(
+    State(app): State<Arc<App>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let asked: Free = read_json(&read_body(body)?)?;
+    let backend = asked.backend.map(|name| known(&app, &name)).transpose()?;
+    ask(&app, Request::Free { backend, request: asked.request }).await?;
+    Ok(StatusCode::OK)
+}
+
+fn known(app: &App, name: &str) -> Result<BackendId, Refusal> {
+    let fleet = app.fleet();
+    let names: Vec<&str> = fleet.backends.iter().map(|backend| backend.id.as_str()).collect();
+    let unknown = || {
+        let message = format!("no backend is called {name:?}; there are {}", names.join(", "));
+        Refusal::bad_request("unknown_backend", message)
+    };
+    let id: BackendId = name.parse().map_err(|_| unknown())?;
+    fleet.get(&id).map(|backend| backend.id.clone()).ok_or_else(unknown)
+}

@@ -1,0 +1,64 @@
+//! `/history`: ended jobs of the whole fleet, kept over restarts, in ComfyUI's shape.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::queue::{Change, item};
+use super::{App, Refusal, read_body, read_json};
+use crate::id::JobId;
+use crate::job::Outcome;
+use crate::queue::{EndedJob, Page};
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    max_items: Option<i64>,
+    offset: Option<i64>,
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Refusal> {
+    // A negative number asks for nothing in particular, as in ComfyUI.
+    let number = |asked: Option<i64>| asked.and_then(|asked| u64::try_from(asked).ok());
+    let page = Page { max_items: number(asked.max_items), offset: number(asked.offset) };
+    let jobs = app.queue.store().history(page).await?;
+    Ok(Json(Value::Object(jobs.into_iter().map(entry).collect())))
+}
+
+/// `{}` for a job that is unknown or has not ended.
+pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    let Some(job) = JobId::canonical(&id) else { return Ok(Json(json!({}))) };
+    let ended = app.queue.store().ended(job).await?.filter(|ended| ended.outcome != Outcome::Cancelled);
+    Ok(Json(Value::Object(ended.map(entry).into_iter().collect::<Map<_, _>>())))
+}
+
+fn entry(job: EndedJob) -> (String, Value) {
+    let id = job.id.to_string();
+    let prompt = item(job.id, job.place, job.documents);
+    let results = job.results;
+    let entry = json!({ "prompt": prompt, "outputs": results.outputs, "status": results.status, "meta": results.meta });
+    (id, entry)
+}
+
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let change: Change = read_json(&read_body(body)?)?;
+    if change.clear {
+        app.queue.forget_all_ended().await?;
+    }
+    let named: Vec<JobId> = change.delete.iter().filter_map(|id| JobId::canonical(id)).collect();
+    if !named.is_empty() {
+        app.queue.forget(named).await?;
+    }
+    Ok(StatusCode::OK)
+}

@@ -1,0 +1,65 @@
+//! ComfyUI's routes, one file a family.
+
+mod control;
+mod history;
+mod node_classes;
+mod prompt;
+mod queue;
+mod socket;
+mod system;
+mod upload;
+mod view;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use self::queue::announce as announce_queue;
+use super::{App, Refusal};
+
+pub(super) fn routes(stop: CancellationToken) -> Router<Arc<App>> {
+    Router::new()
+        .route("/prompt", get(queue::remaining).post(prompt::submit))
+        .route("/queue", get(queue::list).post(queue::change))
+        .route("/history", get(history::list).post(history::change))
+        .route("/history/{id}", get(history::one))
+        .route("/interrupt", post(control::interrupt))
+        .route("/free", post(control::free))
+        .route("/object_info", get(node_classes::all))
+        .route("/object_info/{class}", get(node_classes::one))
+        .route("/system_stats", get(system::stats))
+        .route("/upload/image", post(upload::image))
+        .route("/view", get(view::file))
+        .route("/ws", get(socket::open))
+        .layer(axum::Extension(stop))
+}
+
+/// The body of a request, or why it could not be read, in ComfyUI's shape.
+pub(super) fn read_body(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| {
+        let kind = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+            _ => "body_unreadable",
+        };
+        Refusal::new(rejection.status(), kind, rejection.body_text())
+    })
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|e| {
+        Refusal::bad_request("invalid_json", "The body is not the JSON that this route takes")
+            .details(e.to_string())
+    })
+}
+
+/// Who is behind a connection, as far as an address tells.
+pub(super) fn peer_of(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}

@@ -1,0 +1,130 @@
+//! `/prompt` (the count) and `/queue`, from our own ledger.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Refusal, read_body, read_json};
+use crate::dispatch::Request;
+use crate::event::Event;
+use crate::id::JobId;
+use crate::job::{Job, Place};
+use crate::limits;
+use crate::queue::Documents;
+
+pub(super) async fn remaining(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(exec_info(app.queue.snapshot().len()))
+}
+
+pub(super) fn exec_info(remaining: usize) -> Value {
+    json!({ "exec_info": { "queue_remaining": remaining } })
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Refusal> {
+    let ledger = app.queue.snapshot();
+    let running = items(&app, ledger.dispatched()).await?;
+    let pending = items(&app, ledger.waiting().take(limits::QUEUE_PAGE)).await?;
+    Ok(Json(json!({ "queue_running": running, "queue_pending": pending })))
+}
+
+async fn items(app: &App, jobs: impl Iterator<Item = &Arc<Job>>) -> Result<Vec<Value>, Refusal> {
+    let mut items = Vec::new();
+    for job in jobs {
+        // One that has ended since the snapshot was taken and was forgotten is simply no longer there.
+        if let Some(documents) = app.queue.store().documents(job.id).await? {
+            items.push(item(job.id, job.place, documents));
+        }
+    }
+    Ok(items)
+}
+
+/// Keys with which the web interface lets a server spend its user's credits; ComfyUI shows them to nobody either.
+const SECRETS: [&str; 2] = ["auth_token_comfy_org", "api_key_comfy_org"];
+
+/// A job as `/queue` and `/history` show it.
+pub(super) fn item(id: JobId, place: Place, documents: Documents) -> Value {
+    let mut extra_data: Map<String, Value> = documents.extra_data;
+    SECRETS.iter().for_each(|secret| drop(extra_data.shift_remove(*secret)));
+    json!([place.number_json(), id, documents.prompt, extra_data, documents.outputs_to_execute])
+}
+
+#[derive(Deserialize)]
+pub(super) struct Change {
+    #[serde(default)]
+    pub clear: bool,
+    #[serde(default)]
+    pub delete: Vec<String>,
+}
+
+/// Takes jobs out of the queue that do not run yet. Always 200, as ComfyUI answers.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let change: Change = read_json(&read_body(body)?)?;
+    let ledger = app.queue.snapshot();
+    if change.clear {
+        for job in ledger.waiting() {
+            remove(&app, job.id).await?;
+        }
+    }
+    for job in change.delete.iter().filter_map(|id| JobId::canonical(id)) {
+        if ledger.get(job).is_some() {
+            remove(&app, job).await?;
+        }
+    }
+    Ok(StatusCode::OK)
+}
+
+async fn remove(app: &App, job: JobId) -> Result<(), Refusal> {
+    let (reply, taken_up) = oneshot::channel();
+    ask(app, Request::Remove { job, reply }).await?;
+    taken_up.await.map_err(|_| stopping())
+}
+
+pub(super) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {
+    app.desk.requests.send(request).await.map_err(|_| stopping())
+}
+
+pub(super) fn stopping() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "stopping",
+        "the collector is stopping; ask again once it is back",
+    )
+}
+
+/// Tells every client when the number of jobs changes, as ComfyUI does.
+pub(crate) async fn announce(app: Arc<App>, stop: CancellationToken) {
+    let mut ledger = app.queue.ledger();
+    let mut told = ledger.borrow_and_update().len();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = ledger.changed() => if changed.is_err() { return },
+        }
+        let remaining = ledger.borrow_and_update().len();
+        if remaining != told {
+            told = remaining;
+            app.hub.tell_all(&status(remaining, None));
+        }
+    }
+}
+
+/// The `status` frame; with `sid` it is a connection's first.
+pub(super) fn status(remaining: usize, sid: Option<&str>) -> Event {
+    let mut data = json!({ "status": exec_info(remaining) });
+    if let (Some(sid), Some(fields)) = (sid, data.as_object_mut()) {
+        fields.insert("sid".to_owned(), json!(sid));
+        return Event::heavy(json!({ "type": "status", "data": data }).to_string());
+    }
+    Event::light(json!({ "type": "status", "data": data }).to_string())
+}

@@ -1,0 +1,50 @@
+//! One job: where it stands, where it was tried, and why there.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::super::{App, Refusal};
+use crate::id::JobId;
+use crate::job::{Job, State as JobState};
+use crate::queue::AttemptRecord;
+use crate::route;
+
+pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    let unknown = || Refusal::not_found(format!("no job has the id {id}"));
+    let job = JobId::canonical(&id).ok_or_else(unknown)?;
+    let attempts = app.queue.store().attempts(job).await?.iter().map(attempt).collect::<Vec<_>>();
+    let live = app.queue.snapshot().get(job).cloned();
+    if let Some(live) = live {
+        let (state, why_waiting) = match live.state {
+            JobState::Waiting => ("waiting", Some(why_waiting(&app, &live))),
+            _ => ("dispatched", None),
+        };
+        let submitted_at = live.submitted_at;
+        return Ok(Json(json!({
+            "id": job, "state": state, "submitted_at": submitted_at, "models": live.needs.models().0,
+            "attempts": attempts, "why_waiting": why_waiting,
+        })));
+    }
+    let ended = app.queue.store().ended(job).await?.ok_or_else(unknown)?;
+    Ok(Json(json!({
+        "id": job, "state": ended.outcome, "submitted_at": ended.submitted_at, "ended_at": ended.ended_at,
+        "attempts": attempts, "outputs": ended.results.outputs, "status": ended.results.status,
+    })))
+}
+
+/// Every backend's verdict on the same snapshot that the last decision saw.
+fn why_waiting(app: &App, job: &Job) -> Value {
+    let view = app.desk.view.borrow().clone();
+    let verdicts = route::explain(&view.candidates, job, &view.estimates, app.clock.now());
+    verdicts.into_iter().map(|(backend, verdict)| (backend.to_string(), json!(verdict.to_string()))).collect()
+}
+
+fn attempt(attempt: &AttemptRecord) -> Value {
+    json!({
+        "number": attempt.number, "backend": attempt.backend, "why": attempt.why,
+        "dispatched_at": attempt.dispatched_at, "ended_at": attempt.ended_at, "ending": attempt.ending,
+    })
+}

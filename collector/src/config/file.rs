@@ -1,0 +1,57 @@
+//! The configuration file. An error names the file, the line, the key, and what is allowed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::flags::LogFormat;
+use super::value::{self, BackendUrl, Wait};
+use crate::id::BackendId;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub listen: Option<SocketAddr>,
+    pub state_directory: Option<PathBuf>,
+    #[serde(deserialize_with = "poll_interval")]
+    pub poll_interval: Option<Duration>,
+    pub free_after_idle: Option<Wait>,
+    pub rerun_after_unreachable: Option<Wait>,
+    pub max_body_bytes: Option<usize>,
+    pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
+    pub backend: Vec<Backend>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub url: BackendUrl,
+    pub name: Option<BackendId>,
+    pub agent: Option<BackendUrl>,
+}
+
+fn poll_interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    value::poll_interval(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("cannot read the configuration file {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration file {path} cannot be used:\n{reason}")]
+    Parse { path: PathBuf, reason: String },
+}
+
+pub(super) fn read(path: &Path) -> Result<File, FileError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|reason| FileError::Parse { path: path.to_owned(), reason })
+}
+
+pub(super) fn parse(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())
+}

@@ -1,0 +1,98 @@
+//! The command line, and the environment behind each of its flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+use super::value::{self, BackendUrl, Wait};
+
+/// One ComfyUI in front of many: keeps a durable queue, sends each job to the backend where it ends first, and answers
+/// every ComfyUI client as a single server would.
+#[derive(Debug, Default, Parser)]
+#[command(name = "orchestrator-collector", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct Flags {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Configuration file (TOML); flags and environment override it.
+    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Address to serve ComfyUI's API on [default: 127.0.0.1:8288]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ORCHESTRATOR_COLLECTOR_LISTEN")]
+    pub listen: Option<SocketAddr>,
+
+    /// A ComfyUI server; may be repeated. Its agent is expected on its port plus 1000 [default: http://127.0.0.1:8188]
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_BACKEND", value_delimiter = ',')]
+    pub backend: Vec<BackendUrl>,
+
+    /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
+    /// ~/.local/state/orchestrator-collector]
+    #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
+    pub state_directory: Option<PathBuf>,
+
+    /// Time between two polls of a backend, 50ms to 60s [default: 1s]
+    #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_POLL_INTERVAL", value_parser = value::poll_interval)]
+    pub poll_interval: Option<Duration>,
+
+    /// Ask a backend to free its memory when it has been idle for so long; `never` to leave it [default: 10m]
+    #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_FREE_AFTER_IDLE")]
+    pub free_after_idle: Option<Wait>,
+
+    /// Run the jobs of a backend elsewhere when it has been unreachable for so long, although they may still run there.
+    /// A backend whose address refuses connections is not meant: its jobs always go elsewhere at once [default: never]
+    #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_RERUN_AFTER_UNREACHABLE")]
+    pub rerun_after_unreachable: Option<Wait>,
+
+    /// Largest body of a request, uploads included [default: 104857600]
+    #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_MAX_BODY_BYTES")]
+    pub max_body_bytes: Option<usize>,
+
+    /// What is logged: error, warn, info, debug, trace, or by module as in `info,collector=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "ORCHESTRATOR_COLLECTOR_LOG")]
+    pub log: Option<String>,
+
+    /// How it is logged [default: text]
+    #[arg(long, value_name = "FORMAT", env = "ORCHESTRATOR_COLLECTOR_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell, to be sourced by it.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+const AFTER_HELP: &str = "\
+Point any ComfyUI client at http://127.0.0.1:8288 instead of at one ComfyUI.
+
+Examples:
+  orchestrator-collector --backend http://gpu-1:8188 --backend http://gpu-2:8188
+  orchestrator-collector --config /etc/orchestrator-collector.toml --log debug";
+
+impl Flags {
+    /// Exits with a message where the command line is wrong.
+    pub fn read() -> Self {
+        Self::parse()
+    }
+
+    pub fn print_completions(shell: clap_complete::Shell) {
+        clap_complete::generate(
+            shell,
+            &mut Self::command(),
+            "orchestrator-collector",
+            &mut std::io::stdout(),
+        );
+    }
+}

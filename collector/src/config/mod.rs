@@ -1,0 +1,141 @@
+//! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
+//! command line and the environment, `value` says what a key may hold; this file puts them together.
+
+mod file;
+mod flags;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+pub use self::file::FileError;
+pub use self::flags::{Command, Flags, LogFormat};
+pub use self::value::{BackendUrl, Wait};
+use crate::id::BackendId;
+use crate::limits;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub backends: Vec<Backend>,
+    pub state_directory: PathBuf,
+    pub poll_interval: Duration,
+    pub free_after_idle: Option<Duration>,
+    pub rerun_after_unreachable: Option<Duration>,
+    pub max_body_bytes: usize,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    pub id: BackendId,
+    pub url: Url,
+    pub agent: Url,
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("two backends are called {0}: give one of them another `name` in the configuration file")]
+    SameName(BackendId),
+    #[error("two backends have the address {0}: one ComfyUI is one backend")]
+    SameAddress(Url),
+    #[error("no name can be made of {url}: {reason}; give the backend a `name` in the configuration file")]
+    Nameless { url: Url, reason: String },
+    #[error(
+        "there is no home directory to keep the queue in: name a place with --state-directory, state_directory in the \
+         configuration file, or $STATE_DIRECTORY"
+    )]
+    NoStateDirectory,
+}
+
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8288";
+pub const DEFAULT_BACKEND: &str = "http://127.0.0.1:8188";
+const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
+const DEFAULT_FREE_AFTER_IDLE: Wait = Wait(Some(Duration::from_secs(10 * 60)));
+const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
+
+impl Config {
+    pub fn load(flags: Flags) -> Result<Self, ConfigError> {
+        let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+        let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
+        Ok(Self {
+            listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
+            backends: backends(flags.backend, file.backend)?,
+            state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
+            poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),
+            free_after_idle: flags
+                .free_after_idle
+                .or(file.free_after_idle)
+                .unwrap_or(DEFAULT_FREE_AFTER_IDLE)
+                .0,
+            rerun_after_unreachable: flags
+                .rerun_after_unreachable
+                .or(file.rerun_after_unreachable)
+                .unwrap_or(DEFAULT_RERUN_AFTER_UNREACHABLE)
+                .0,
+            max_body_bytes: flags.max_body_bytes.or(file.max_body_bytes).unwrap_or(limits::BODY_BYTES),
+            log: Log {
+                filter: flags.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+                format: flags.log_format.or(file.log_format).unwrap_or_default(),
+            },
+        })
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8288))
+}
+
+/// systemd's `$STATE_DIRECTORY`, else the XDG state directory.
+fn default_state_directory() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let xdg = || variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    variable("STATE_DIRECTORY").or_else(|| Some(xdg()?.join("orchestrator-collector")))
+}
+
+/// Those of the command line, else those of the file, else the one on this machine.
+fn backends(given: Vec<BackendUrl>, file: Vec<file::Backend>) -> Result<Vec<Backend>, ConfigError> {
+    let plain = |url| file::Backend { name: None, url, agent: None };
+    let chosen = match (given.is_empty(), file.is_empty()) {
+        (false, _) => given.into_iter().map(plain).collect(),
+        (true, false) => file,
+        (true, true) => DEFAULT_BACKEND.parse().map(plain).into_iter().collect(),
+    };
+    let mut backends: Vec<Backend> = Vec::new();
+    for one in chosen {
+        let backend = backend(one)?;
+        if backends.iter().any(|known| known.url == backend.url) {
+            return Err(ConfigError::SameAddress(crate::fleet::owner::without_password(&backend.url)));
+        }
+        if backends.iter().any(|known| known.id == backend.id) {
+            return Err(ConfigError::SameName(backend.id));
+        }
+        backends.push(backend);
+    }
+    Ok(backends)
+}
+
+fn backend(given: file::Backend) -> Result<Backend, ConfigError> {
+    let url = given.url.0;
+    let id = match given.name {
+        Some(name) => name,
+        None => value::name_of(&url)
+            .map_err(|e| ConfigError::Nameless { url: url.clone(), reason: e.to_string() })?,
+    };
+    let agent = given.agent.map_or_else(|| value::agent_of(&url), |agent| agent.0);
+    Ok(Backend { id, url, agent })
+}
+
+#[cfg(test)]
+mod tests;

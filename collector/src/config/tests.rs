@@ -1,0 +1,79 @@
+use super::*;
+
+fn flags(arguments: &[&str]) -> Flags {
+    use clap::Parser;
+    Flags::try_parse_from(["orchestrator-collector", "--state-directory", "/s"].iter().chain(arguments))
+        .unwrap()
+}
+
+fn file(text: &str) -> Result<Vec<Backend>, ConfigError> {
+    backends(Vec::new(), file::parse(text).unwrap().backend)
+}
+
+#[test]
+fn without_anything_the_comfyui_of_this_machine_is_the_backend() {
+    let config = Config::load(flags(&[])).unwrap();
+    let [backend] = config.backends.as_slice() else { panic!("{:?}", config.backends) };
+    assert_eq!(
+        (backend.url.as_str(), backend.agent.as_str()),
+        ("http://127.0.0.1:8188/", "http://127.0.0.1:9188/")
+    );
+    assert_eq!(backend.id.as_str(), "127.0.0.1-8188");
+    assert_eq!(config.listen, DEFAULT_LISTEN.parse().unwrap());
+}
+
+#[test]
+fn a_flag_goes_before_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("collector.toml");
+    std::fs::write(
+        &path,
+        "listen = '127.0.0.1:1'\nfree_after_idle = 'never'\n[[backend]]\nurl = 'http://a:1'",
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    let config =
+        Config::load(flags(&["--config", path, "--listen", "127.0.0.1:2", "--backend", "http://b:2"]))
+            .unwrap();
+    assert_eq!((config.listen.port(), config.backends[0].id.as_str()), (2, "b-2"));
+    assert_eq!(config.free_after_idle, None);
+}
+
+#[test]
+fn names_and_agents_are_made_from_addresses() {
+    let text = "[[backend]]\nurl = 'http://[::1]:8188/comfy/one'\n[[backend]]\nurl = 'https://u:p@h'\nname = 'x'\n\
+                [[backend]]\nurl = 'http://h:65000'\nagent = 'http://h:1'";
+    let backends = file(text).unwrap();
+    let shown: Vec<(&str, &str)> = backends.iter().map(|b| (b.id.as_str(), b.agent.as_str())).collect();
+    assert_eq!(shown[0], ("__1-8188-comfy_one", "http://[::1]:9188/"));
+    assert_eq!(shown[1], ("x", "http://u:p@h:1443/"));
+    assert_eq!(shown[2], ("h-65000", "http://h:1/"));
+}
+
+#[test]
+fn one_server_is_not_two_backends() {
+    assert!(matches!(
+        file("[[backend]]\nurl='http://a'\n[[backend]]\nurl='http://a/'"),
+        Err(ConfigError::SameAddress(_))
+    ));
+    let same_name = "[[backend]]\nurl='http://a'\nname='x'\n[[backend]]\nurl='http://b'\nname='x'";
+    assert!(matches!(file(same_name), Err(ConfigError::SameName(_))));
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
+    for (text, wanted) in [
+        ("lissten = '127.0.0.1:1'", &["line 1", "lissten", "listen"][..]),
+        ("\nlisten = 'here'", &["line 2", "invalid socket address"]),
+        ("[[backend]]\nurl = 'gpu-1:8188'", &["line 2", "http://HOST:PORT"]),
+        ("[[backend]]\nurl = 'http://a'\nnmae = 'a'", &["line 3", "nmae", "name"]),
+        ("[[backend]]\nname = 'a'", &["line 1", "missing field `url`"]),
+        ("free_after_idle = '10 parsecs'", &["line 1", "never"]),
+        ("poll_interval = '1ms'", &["line 1", "50ms to 60s"]),
+        ("[[backend]]\nurl = 'http://a'\nname = 'a/b'", &["line 3", "letters"]),
+        ("listen = ", &["line 1"]),
+    ] {
+        let error = file::parse(text).unwrap_err();
+        assert!(wanted.iter().all(|part| error.contains(part)), "{text:?} gives\n{error}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What a key may hold, with errors that say what is allowed.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::id::{BackendId, BadBackendId};
+
+/// An agent's port is its ComfyUI's plus this.
+const AGENT_PORT_DISTANCE: u16 = 1000;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BackendUrl(pub Url);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{text:?} is no address of a server ({reason}); write it as http://HOST:PORT or https://HOST:PORT/PATH"
+)]
+pub struct BadUrl {
+    text: String,
+    reason: String,
+}
+
+impl FromStr for BackendUrl {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        let bad = |reason: String| BadUrl { text: text.to_owned(), reason };
+        let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
+        match url.scheme() {
+            "http" | "https" if url.query().is_none() && url.fragment().is_none() => Ok(Self(url)),
+            "http" | "https" => Err(bad("it has a query or a fragment".into())),
+            scheme => Err(bad(format!("its scheme is {scheme}"))),
+        }
+    }
+}
+
+impl TryFrom<String> for BackendUrl {
+    type Error = BadUrl;
+
+    fn try_from(text: String) -> Result<Self, BadUrl> {
+        text.parse()
+    }
+}
+
+/// A time span, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Wait(pub Option<Duration>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is no time span ({reason}); write it as 90s, 10m or 1h 30m, or write never")]
+pub struct BadWait {
+    text: String,
+    reason: String,
+}
+
+impl FromStr for Wait {
+    type Err = BadWait;
+
+    fn from_str(text: &str) -> Result<Self, BadWait> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        let span = humantime::parse_duration(text);
+        span.map(|span| Self(Some(span)))
+            .map_err(|e| BadWait { text: text.to_owned(), reason: e.to_string() })
+    }
+}
+
+impl TryFrom<String> for Wait {
+    type Error = BadWait;
+
+    fn try_from(text: String) -> Result<Self, BadWait> {
+        text.parse()
+    }
+}
+
+/// How often backends are polled: long enough to be no load on them, short enough to notice.
+pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|e| format!("{e}; write it as 500ms, 1s or 5s"))?;
+    let allowed = Duration::from_millis(50)..=Duration::from_secs(60);
+    let bad = || format!("{text} is out of range; allowed are 50ms to 60s");
+    allowed.contains(&span).then_some(span).ok_or_else(bad)
+}
+
+/// A backend without a name is called by its host and port.
+pub(super) fn name_of(url: &Url) -> Result<BackendId, BadBackendId> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).replace(':', "_");
+    let port = url.port_or_known_default().map(|port| format!("-{port}")).unwrap_or_default();
+    let path = url.path().trim_matches('/').replace('/', "_");
+    let path = if path.is_empty() { path } else { format!("-{path}") };
+    format!("{host}{port}{path}").parse()
+}
+
+/// The agent beside a ComfyUI: the same host, its port plus 1000; where that is no port, ComfyUI's own, where the old
+/// Python node answers. An agent speaks plain HTTP unless told otherwise by an address of its own.
+pub(super) fn agent_of(url: &Url) -> Url {
+    let mut agent = url.clone();
+    agent.set_path("");
+    let port = url.port_or_known_default().and_then(|port| port.checked_add(AGENT_PORT_DISTANCE));
+    // Neither can fail for an http address with a host, which BackendUrl is.
+    let _ = agent.set_scheme("http");
+    let _ = agent.set_port(port);
+    agent
+}

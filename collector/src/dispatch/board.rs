@@ -1,0 +1,114 @@
+//! What dispatch knows beyond the fleet and the ledger: the attempts under way, what each backend is believed to hold,
+//! what was learned. One owner, the driver; others see a [`View`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::track::{Phase, Track};
+use crate::clock::UnixMillis;
+use crate::fleet::Fleet;
+use crate::id::{BackendId, JobId};
+use crate::job::Job;
+use crate::queue::Ledger;
+use crate::route::{Candidate, Estimates, Idle};
+
+#[derive(Default)]
+pub(super) struct Board {
+    pub tracks: HashMap<JobId, Track>,
+    desks: HashMap<BackendId, Desk>,
+    pub estimates: Arc<Estimates>,
+}
+
+/// What is believed of one backend.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Desk {
+    /// The models of its last job, while its process lives and was not told to free them.
+    pub resident: BTreeSet<String>,
+    /// When it last ended a job, or was first seen.
+    pub idle_since: UnixMillis,
+    pub rests_until: UnixMillis,
+    /// Asked to free its memory, and not yet answered.
+    pub freeing: bool,
+}
+
+/// What others may see of the board: enough to say why a job waits and what runs where.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub candidates: Vec<Candidate>,
+    pub estimates: Arc<Estimates>,
+    /// Every attempt found at start has been resolved, or its backend is known to be down.
+    pub reconciled: bool,
+}
+
+impl Board {
+    /// At start: every attempt in the store is in doubt.
+    pub(super) fn of(ledger: &Ledger, now: UnixMillis) -> Self {
+        let found = ledger
+            .dispatched()
+            .filter_map(|job| Some((job.id, Track::found(job.clone(), job.attempt()?, now))));
+        Self { tracks: found.collect(), ..Self::default() }
+    }
+
+    pub(super) fn desk(&mut self, backend: &BackendId, now: UnixMillis) -> &mut Desk {
+        self.desks.entry(backend.clone()).or_insert_with(|| Desk { idle_since: now, ..Desk::default() })
+    }
+
+    pub(super) fn tracks_on<'a>(&'a self, backend: &'a BackendId) -> impl Iterator<Item = &'a Track> {
+        self.tracks.values().filter(move |track| track.backend == *backend)
+    }
+
+    /// A backend that came up anew, or went away, holds nothing.
+    pub(super) fn forget_residency(&mut self, backend: &BackendId) {
+        if let Some(desk) = self.desks.get_mut(backend) {
+            desk.resident.clear();
+        }
+    }
+
+    pub(super) fn candidates(&self, fleet: &Fleet, now: UnixMillis) -> Vec<Candidate> {
+        let candidate = |backend: &Arc<crate::fleet::Backend>| {
+            let desk = self.desks.get(&backend.id).cloned().unwrap_or_default();
+            Candidate {
+                backend: Arc::clone(backend),
+                residual_seconds: self.residual_seconds(&backend.id, now),
+                resident: desk.resident,
+                rests_until: desk.rests_until,
+            }
+        };
+        fleet.backends.iter().map(candidate).collect()
+    }
+
+    fn residual_seconds(&self, backend: &BackendId, now: UnixMillis) -> Option<f64> {
+        let open = self.tracks_on(backend).filter(|track| !track.is_released());
+        let rest = |track: &Track| {
+            let models = track.job.needs.models();
+            let load = if track.models_loaded { 0.0 } else { self.estimates.load_seconds(&models) };
+            let spent = (now - track.started_at.unwrap_or(track.dispatched_at)).as_secs_f64();
+            (load + self.estimates.run_seconds(&models) - spent).max(0.0)
+        };
+        open.map(rest).reduce(|sum, rest| sum + rest)
+    }
+
+    /// Backends without an attempt of ours, and since when.
+    pub(super) fn idle<'a>(&'a self, candidates: &'a [Candidate]) -> impl Iterator<Item = Idle<'a>> {
+        candidates.iter().filter_map(|candidate| {
+            let desk = self.desks.get(&candidate.backend.id)?;
+            let busy = desk.freeing || self.tracks_on(&candidate.backend.id).next().is_some();
+            (!busy).then_some(Idle { candidate, since: desk.idle_since })
+        })
+    }
+
+    /// Waiting jobs that are not being dispatched already.
+    pub(super) fn undispatched<'a>(&'a self, ledger: &'a Ledger) -> impl Iterator<Item = &'a Arc<Job>> {
+        ledger.waiting().filter(|job| !self.tracks.contains_key(&job.id))
+    }
+
+    /// Whether what start-up found is settled: nothing in doubt on a backend that could be asked, nothing on one that
+    /// was not asked yet.
+    pub(super) fn is_reconciled(&self, fleet: &Fleet) -> bool {
+        self.tracks.values().all(|track| {
+            let doubtful = matches!(track.phase, Phase::Doubtful { .. } | Phase::LookingUp);
+            let known_down = fleet.get(&track.backend).is_none_or(|backend| backend.health.is_down());
+            !doubtful || known_down
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! The end of a job: its results are read from the backend's history, committed, and only then told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfyui::api::HistoryEntry;
+use comfyui::message::{Executing, ExecutionStart, Message};
+use serde_json::{Map, Value, json};
+
+use super::perform::{Done, Tools};
+use super::results;
+use super::track::{Ending, Track};
+use crate::event::Event;
+use crate::id::{BackendId, JobId};
+use crate::job::{Change, Job, Outcome, Results};
+use crate::queue::ChangeError;
+
+/// Pauses between attempts to read the history of a job that has just ended.
+const READ_AGAIN: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+/// Pause between attempts to write an end: the job is not told as ended before it is written.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is known when a job's end begins.
+pub(super) struct Closing {
+    job: Arc<Job>,
+    attempt: u32,
+    backend: BackendId,
+    prompt_id: Option<String>,
+    ending: Ending,
+    told_outputs: Vec<String>,
+    outputs: Map<String, Value>,
+    entry: Option<Box<HistoryEntry>>,
+}
+
+pub(super) struct Conclusion {
+    pub job: Arc<Job>,
+    pub outcome: Outcome,
+    /// What the client is still to be told, in order.
+    pub events: Vec<Event>,
+}
+
+impl Closing {
+    /// `entry`: the backend's history of it, when a lookup found it there.
+    pub(super) fn of(track: &Track, entry: Option<Box<HistoryEntry>>) -> Self {
+        Self {
+            job: Arc::clone(&track.job),
+            attempt: track.attempt,
+            backend: track.backend.clone(),
+            prompt_id: track.prompt_id.clone(),
+            ending: track.ending.clone(),
+            told_outputs: track.told_outputs.clone(),
+            outputs: track.outputs.clone(),
+            entry,
+        }
+    }
+
+    /// An end that no backend knows of: `prompt_id` is dropped so that none is asked.
+    pub(super) fn without_backend(track: &Track, outcome: Outcome, last: Option<Message>) -> Self {
+        let ending = Ending { outcome: Some(outcome), last };
+        Self { prompt_id: None, ending, ..Self::of(track, None) }
+    }
+}
+
+pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
+    if closing.entry.is_none() {
+        closing.entry = read(&tools, &closing).await.map(Box::new);
+    }
+    let (outcome, results) = settle(&mut closing);
+    let (job, attempt) = (closing.job.id, closing.attempt);
+    insist(&tools, || {
+        let (at, results) = (tools.clock.now(), Box::new(results.clone()));
+        Change::End { job, attempt: Some(attempt), at, outcome, results }
+    })
+    .await;
+    let events = last_events(&closing, outcome, &results);
+    Done::Concluded(Box::new(Conclusion { job: closing.job, outcome, events }))
+}
+
+async fn read(tools: &Tools, closing: &Closing) -> Option<HistoryEntry> {
+    let (client, prompt_id) = (tools.clients.get(&closing.backend)?, closing.prompt_id.as_deref()?);
+    for pause in READ_AGAIN.into_iter().map(Some).chain([None]) {
+        match client.history_of(prompt_id).await {
+            Ok(Some(entry)) => return Some(entry),
+            Ok(None) => {}
+            Err(error) if pause.is_none() => {
+                let job = closing.job.id;
+                tracing::warn!(%job, %error, "its results are kept as its events told them");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(pause?).await;
+    }
+    None
+}
+
+/// The frames' word on how it ended goes before the history's, which in 2024 says less.
+fn settle(closing: &mut Closing) -> (Outcome, Results) {
+    match closing.entry.take() {
+        Some(entry) => {
+            let (by_history, results) = results::of_history(*entry, closing.job.id, &closing.backend);
+            (closing.ending.outcome.unwrap_or(by_history), results)
+        }
+        None => {
+            let outcome = closing.ending.outcome.unwrap_or(Outcome::Succeeded);
+            (outcome, results::of_frames(outcome, closing.outputs.clone(), closing.ending.last.as_ref()))
+        }
+    }
+}
+
+/// Tries until the store takes it. A change that is no longer legal has been overtaken, which is as good.
+pub(super) async fn insist(tools: &Tools, change: impl Fn() -> Change) {
+    while let Err(error) = tools.queue.change(change()).await {
+        match error {
+            ChangeError::Store(_) => tokio::time::sleep(WRITE_AGAIN).await,
+            ChangeError::Illegal(_) | ChangeError::Stopping => {
+                tracing::debug!(%error, "a change came too late");
+                return;
+            }
+        }
+    }
+}
+
+/// Outputs whose `executed` was never heard (2024 sends none for cached nodes), how it ended, and that it is over.
+fn last_events(closing: &Closing, outcome: Outcome, results: &Results) -> Vec<Event> {
+    let prompt_id = closing.job.id.to_string();
+    let untold = results.outputs.iter().filter(|(node, _)| !closing.told_outputs.contains(node));
+    let executed = untold.map(|(node, output)| executed(node, output, &prompt_id));
+    let last = closing.ending.last.clone().or_else(|| last_message(outcome, results, &prompt_id));
+    let over = Message::Executing(Executing {
+        node: None,
+        prompt_id: Some(prompt_id.clone()),
+        ..Executing::default()
+    });
+    let messages = executed.chain(last).chain([over]);
+    messages.map(|message| Event::heavy(message.to_text())).collect()
+}
+
+fn executed(node: &str, output: &Value, prompt_id: &str) -> Message {
+    let data = json!({ "node": node, "display_node": node, "output": output, "prompt_id": prompt_id });
+    Message::of("executed".to_owned(), data)
+}
+
+/// The message that ends a job, from its history, where its own was missed; 2024 has none for success.
+fn last_message(outcome: Outcome, results: &Results, prompt_id: &str) -> Option<Message> {
+    let kind = match outcome {
+        Outcome::Succeeded => "execution_success",
+        Outcome::Failed => "execution_error",
+        Outcome::Interrupted => "execution_interrupted",
+        Outcome::Cancelled => return None,
+    };
+    let messages = results.status.get("messages").and_then(Value::as_array).into_iter().flatten();
+    let mut of_kind = messages.filter(|message| message.get(0).and_then(Value::as_str) == Some(kind));
+    let from_history = of_kind.next_back().and_then(|message| message.get(1)).cloned();
+    let plain = || {
+        Message::ExecutionSuccess(ExecutionStart {
+            prompt_id: Some(prompt_id.to_owned()),
+            ..Default::default()
+        })
+    };
+    match from_history {
+        Some(data) => Some(Message::of(kind.to_owned(), data)),
+        None if outcome == Outcome::Succeeded => Some(plain()),
+        None => Some(Message::of(kind.to_owned(), json!({ "prompt_id": prompt_id }))),
+    }
+}
+
+/// Whether a job's end is worth a line in the log.
+pub(super) fn log(job: JobId, backend: &BackendId, outcome: Outcome, reason: &str) {
+    match outcome {
+        Outcome::Failed => tracing::warn!(%job, %backend, reason, "job failed"),
+        _ => tracing::debug!(%job, %backend, outcome = outcome.as_str(), "job ended"),
+    }
+}

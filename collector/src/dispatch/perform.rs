@@ -1,0 +1,239 @@
+//! The commands, performed: each is one future that commits, speaks to one backend, and says what came of it. No
+//! decisions here beyond telling apart what an answer proves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use comfyui::api::{FreeRequest, PromptAccepted, PromptRejected, PromptRequest};
+use comfyui::{Cause, Client, Error};
+use serde_json::json;
+
+use super::conclude::Conclusion;
+use super::deliver::Delivered;
+use super::recover::{self, Found, Known};
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::id::{BackendId, ClientId, JobId};
+use crate::job::{Change, Job};
+use crate::limits;
+use crate::queue::{ChangeError, Documents, Queue};
+use crate::route::Assignment;
+
+/// What every command needs.
+pub(super) struct Tools {
+    pub queue: Queue,
+    pub files: Arc<Files>,
+    pub clients: HashMap<BackendId, Client>,
+    pub delivered: Delivered,
+    /// The name under which prompts are submitted, so that our sockets hear of them.
+    pub client_id: ClientId,
+    pub clock: Clock,
+}
+
+/// What came of a command.
+pub(super) enum Done {
+    Sent {
+        job: JobId,
+        attempt: u32,
+        sent: Sent,
+    },
+    LookedUp {
+        job: JobId,
+        attempt: u32,
+        found: Result<Found, String>,
+    },
+    Requeued {
+        job: JobId,
+        attempt: u32,
+    },
+    Concluded(Box<Conclusion>),
+    Stopped {
+        job: JobId,
+        attempt: u32,
+        pending: bool,
+        result: Result<(), Error>,
+    },
+    Freed {
+        backend: BackendId,
+        reason: &'static str,
+        result: Result<(), Error>,
+    },
+    /// A job that never left the queue was taken out of it.
+    Cancelled {
+        job: JobId,
+    },
+}
+
+pub(super) enum Sent {
+    Accepted {
+        prompt_id: String,
+    },
+    /// The intent was not committed: the job was cancelled meanwhile, or the store failed.
+    NotCommitted(ChangeError),
+    /// The backend has not seen it.
+    Never {
+        reason: String,
+    },
+    /// The backend will not run it, ever.
+    Rejected(Box<PromptRejected>),
+    /// It may or may not have it.
+    Doubtful {
+        reason: String,
+    },
+}
+
+pub(super) async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: Assignment) -> Done {
+    let id = job.id;
+    let sent = match intend(&tools, id, &assignment).await {
+        Ok(documents) => send(&tools, &job, attempt, &assignment.backend, documents).await,
+        Err(error) => Sent::NotCommitted(error),
+    };
+    Done::Sent { job: id, attempt, sent }
+}
+
+/// Commits the intent, then reads what is to be sent.
+async fn intend(
+    tools: &Tools,
+    job: JobId,
+    assignment: &Assignment,
+) -> Result<Option<Documents>, ChangeError> {
+    let (backend, at, why) = (assignment.backend.clone(), tools.clock.now(), assignment.why.to_string());
+    tools.queue.change(Change::Dispatch { job, backend, at, why }).await?;
+    tools.queue.store().documents(job).await.map_err(|error| ChangeError::Store(Arc::new(error)))
+}
+
+async fn send(
+    tools: &Tools,
+    job: &Job,
+    attempt: u32,
+    backend: &BackendId,
+    documents: Option<Documents>,
+) -> Sent {
+    let (Some(client), Some(documents)) = (tools.clients.get(backend), documents) else {
+        return Sent::Never { reason: "its prompt or its backend is not known any more".into() };
+    };
+    if let Err(error) = tools.delivered.deliver(&tools.files, backend, client, &job.needs.files).await {
+        return Sent::Never { reason: error.to_string() };
+    }
+    match client.queue_prompt(&request(tools, job.id, documents)).await {
+        Ok(accepted) => accept(tools, job.id, attempt, accepted).await,
+        Err(error) => refusal(error),
+    }
+}
+
+fn request(tools: &Tools, job: JobId, documents: Documents) -> PromptRequest {
+    let mut extra_data = documents.extra_data;
+    extra_data.insert(recover::MARK.to_owned(), recover::mark(job));
+    PromptRequest {
+        prompt: documents.prompt,
+        client_id: Some(tools.client_id.as_str().to_owned()),
+        prompt_id: Some(job.to_string()),
+        number: None,
+        front: None,
+        extra_data: Some(extra_data),
+        partial_execution_targets: documents.partial_execution_targets,
+        extra: serde_json::Map::new(),
+    }
+}
+
+/// That the backend has it is worth a commit of its own: after a restart it need not be searched by its mark. Should
+/// the commit fail, the mark still finds it.
+async fn accept(tools: &Tools, job: JobId, attempt: u32, accepted: PromptAccepted) -> Sent {
+    let prompt_id = accepted.prompt_id;
+    let change = Change::Accept { job, attempt, prompt_id: prompt_id.clone() };
+    if let Err(error) = tools.queue.change(change).await {
+        tracing::warn!(%job, %error, "that a backend accepted the job could not be written");
+    }
+    Sent::Accepted { prompt_id }
+}
+
+fn refusal(error: Error) -> Sent {
+    let (never_sent, reason) = (error.never_sent(), error.to_string());
+    match error.cause {
+        Cause::Rejected(rejected) => Sent::Rejected(rejected),
+        _ if never_sent => Sent::Never { reason },
+        _ => Sent::Doubtful { reason },
+    }
+}
+
+pub(super) async fn look_up(
+    tools: Arc<Tools>,
+    backend: BackendId,
+    job: JobId,
+    attempt: u32,
+    prompt_id: Option<String>,
+) -> Done {
+    let found = match tools.clients.get(&backend) {
+        Some(client) => find(client, Known { job, prompt_id: prompt_id.as_deref() }).await,
+        None => Ok(Found::Nowhere),
+    };
+    Done::LookedUp { job, attempt, found: found.map_err(|error| error.to_string()) }
+}
+
+async fn find(client: &Client, known: Known<'_>) -> Result<Found, Error> {
+    if let Some(found) = recover::in_queue(&client.queue().await?, known) {
+        return Ok(found);
+    }
+    let id = known.prompt_id.map_or_else(|| known.job.to_string(), str::to_owned);
+    if let Some(entry) = client.history_of(&id).await? {
+        return Ok(Found::Ended { prompt_id: id, entry: Box::new(entry) });
+    }
+    match known.prompt_id {
+        Some(_) => Ok(Found::Nowhere),
+        None => Ok(recover::in_history(client.history(Some(limits::HISTORY_SEARCH), None).await?, known)),
+    }
+}
+
+pub(super) async fn requeue(tools: Arc<Tools>, job: JobId, attempt: u32, reason: String) -> Done {
+    let change = || Change::Requeue { job, attempt, at: tools.clock.now(), reason: reason.clone() };
+    super::conclude::insist(&tools, change).await;
+    Done::Requeued { job, attempt }
+}
+
+/// A prompt that waits on the backend is taken out of its queue, one that runs is interrupted. Servers of 2024 interrupt
+/// whatever runs, so the caller knows that this one does.
+pub(super) async fn stop(
+    tools: Arc<Tools>,
+    backend: BackendId,
+    job: JobId,
+    attempt: u32,
+    prompt_id: String,
+    pending: bool,
+) -> Done {
+    let result = match tools.clients.get(&backend) {
+        Some(client) if pending => client.delete_from_queue(&[&prompt_id]).await,
+        Some(client) => client.interrupt(Some(&prompt_id)).await,
+        None => Ok(()),
+    };
+    Done::Stopped { job, attempt, pending, result }
+}
+
+pub(super) async fn free(
+    tools: Arc<Tools>,
+    backend: BackendId,
+    reason: &'static str,
+    request: FreeRequest,
+) -> Done {
+    let result = match tools.clients.get(&backend) {
+        Some(client) => client.free(&request).await,
+        None => Ok(()),
+    };
+    Done::Freed { backend, reason, result }
+}
+
+/// Takes a job out of the queue that no backend has.
+pub(super) async fn cancel(tools: Arc<Tools>, job: JobId, reply: tokio::sync::oneshot::Sender<()>) -> Done {
+    let (outcome, results) = (crate::job::Outcome::Cancelled, Box::default());
+    let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results };
+    if let Err(error) = tools.queue.change(change).await {
+        tracing::warn!(%job, %error, "a job could not be taken out of the queue");
+    }
+    // Whoever asked may be gone.
+    let _ = reply.send(());
+    Done::Cancelled { job }
+}
+
+/// What both kinds of free ask for: unloading, and dropping the cache of results too.
+pub(super) fn free_everything() -> FreeRequest {
+    serde_json::from_value(json!({ "unload_models": true, "free_memory": true })).unwrap_or_default()
+}

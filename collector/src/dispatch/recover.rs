@@ -1,0 +1,101 @@
+//! What a lookup proved of an attempt that was in doubt. Pure.
+//!
+//! The queue is read first and the history after it: a prompt that moved from one to the other in between is then seen
+//! in both, never in none. A prompt is known by its id, or, on a server that gives its own ids, by the mark that
+//! dispatch put into its `extra_data`.
+
+use comfyui::api::{History, HistoryEntry, QueueItem, QueueState};
+use serde_json::{Map, Value, json};
+
+use crate::id::JobId;
+
+/// The key in `extra_data` under which the job's id travels.
+pub(super) const MARK: &str = "orchestrator";
+
+#[derive(Debug)]
+pub(super) enum Found {
+    /// In the backend's queue, under this id.
+    Pending {
+        prompt_id: String,
+    },
+    Running {
+        prompt_id: String,
+    },
+    Ended {
+        prompt_id: String,
+        entry: Box<HistoryEntry>,
+    },
+    /// Neither queued nor in history.
+    Nowhere,
+}
+
+pub(super) fn mark(job: JobId) -> Value {
+    json!({ "job": job.to_string() })
+}
+
+fn is_marked(extra_data: &Map<String, Value>, job: JobId) -> bool {
+    let marked = extra_data.get(MARK).and_then(|mark| mark.get("job"));
+    marked.and_then(Value::as_str).is_some_and(|id| id == job.to_string())
+}
+
+/// What we know a prompt by.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub job: JobId,
+    pub prompt_id: Option<&'a str>,
+}
+
+impl Known<'_> {
+    fn is(&self, item: &QueueItem) -> bool {
+        match self.prompt_id {
+            Some(id) => item.prompt_id == id,
+            None => item.prompt_id == self.job.to_string() || is_marked(&item.extra_data, self.job),
+        }
+    }
+}
+
+/// In the backend's queue, if it is there.
+pub(super) fn in_queue(queue: &QueueState, known: Known<'_>) -> Option<Found> {
+    let find =
+        |items: &[QueueItem]| items.iter().find(|item| known.is(item)).map(|item| item.prompt_id.clone());
+    let running = find(&queue.queue_running).map(|prompt_id| Found::Running { prompt_id });
+    running.or_else(|| find(&queue.queue_pending).map(|prompt_id| Found::Pending { prompt_id }))
+}
+
+/// In a history that was read after that queue.
+pub(super) fn in_history(history: History, known: Known<'_>) -> Found {
+    let entry = history.into_iter().find(|(_, entry)| known.is(&entry.prompt));
+    entry.map_or(Found::Nowhere, |(prompt_id, entry)| Found::Ended { prompt_id, entry: Box::new(entry) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(prompt_id: &str, extra_data: Value) -> Value {
+        json!([1, prompt_id, {}, extra_data, []])
+    }
+
+    #[test]
+    fn a_prompt_under_a_foreign_id_is_known_by_its_mark() {
+        let job = JobId::random();
+        let marked = item("theirs", json!({ "client_id": "x", MARK: mark(job) }));
+        let queue = json!({"queue_running": [item("other", json!({}))], "queue_pending": [marked]});
+        let queue: QueueState = serde_json::from_value(queue).unwrap();
+        let found = in_queue(&queue, Known { job, prompt_id: None });
+        assert!(matches!(found, Some(Found::Pending { prompt_id }) if prompt_id == "theirs"));
+        assert!(in_queue(&queue, Known { job: JobId::random(), prompt_id: None }).is_none());
+    }
+
+    #[test]
+    fn an_earlier_attempt_on_the_same_backend_is_not_taken_for_this_one() {
+        let job = JobId::random();
+        let history = json!({"first": {"prompt": item("first", json!({ MARK: mark(job) })), "outputs": {}}});
+        let history: History = serde_json::from_value(history).unwrap();
+        assert!(matches!(
+            in_history(history.clone(), Known { job, prompt_id: Some("second") }),
+            Found::Nowhere
+        ));
+        assert!(matches!(in_history(history, Known { job, prompt_id: None }), Found::Ended { .. }));
+    }
+}

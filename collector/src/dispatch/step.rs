@@ -1,0 +1,143 @@
+//! Which commands are due: (board, fleet, ledger, time) → commands. Pure and level-triggered: it looks at what is, not
+//! at what woke it.
+
+use std::time::Duration;
+
+use super::board::Board;
+use super::track::{Phase, Stop, Track};
+use crate::clock::UnixMillis;
+use crate::fleet::{Backend, Fleet, Status};
+use crate::id::{BackendId, JobId};
+use crate::limits;
+use crate::queue::Ledger;
+use crate::route::{self, Assignment, Candidate};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `None`: memory is freed only when a client asks.
+    pub free_after_idle: Option<Duration>,
+    /// When a backend has been unreachable for so long, its jobs run again elsewhere although they may still run there;
+    /// `None`: they wait until it can be asked, or until nothing listens at its address.
+    pub rerun_after_unreachable: Option<Duration>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Command {
+    Dispatch(Assignment),
+    LookUp(JobId),
+    /// The attempt is lost: it did not run, or will never tell.
+    GiveUp {
+        job: JobId,
+        reason: Lost,
+    },
+    Stop(JobId),
+    FreeIdle(BackendId),
+}
+
+/// Why an attempt is lost; the label in the metrics, and a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    ProcessGone,
+    Unreachable,
+    Removed,
+    NotFound,
+    NeverSent,
+}
+
+impl Lost {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::ProcessGone => "process_gone",
+            Self::Unreachable => "unreachable",
+            Self::Removed => "backend_removed",
+            Self::NotFound => "not_found",
+            Self::NeverSent => "never_sent",
+        }
+    }
+
+    pub(super) fn sentence(self) -> &'static str {
+        match self {
+            Self::ProcessGone => "nothing listens at the backend's address any more, so its process is gone",
+            Self::Unreachable => "the backend has been unreachable for as long as the configuration waits",
+            Self::Removed => "the backend is no longer configured",
+            Self::NotFound => "the backend has it neither in its queue nor in its history",
+            Self::NeverSent => "the backend could not be given the job",
+        }
+    }
+}
+
+pub(super) struct Due {
+    pub commands: Vec<Command>,
+    pub candidates: Vec<Candidate>,
+}
+
+pub(super) fn step(
+    board: &Board,
+    fleet: &Fleet,
+    ledger: &Ledger,
+    settings: &Settings,
+    now: UnixMillis,
+) -> Due {
+    let candidates = board.candidates(fleet, now);
+    let mut commands: Vec<Command> = Vec::new();
+    for track in board.tracks.values() {
+        commands.extend(care(track, fleet.get(&track.backend).map(AsRef::as_ref), settings, now));
+    }
+    let assignments = route::route(&candidates, board.undispatched(ledger), &board.estimates, now);
+    let chosen: Vec<BackendId> = assignments.iter().map(|assignment| assignment.backend.clone()).collect();
+    commands.extend(assignments.into_iter().map(Command::Dispatch));
+    if let Some(after) = settings.free_after_idle {
+        let idle = board.idle(&candidates).filter(|idle| !chosen.contains(&idle.candidate.backend.id));
+        let due = route::to_free(idle, board.undispatched(ledger), after, now);
+        commands.extend(due.into_iter().map(Command::FreeIdle));
+    }
+    Due { commands, candidates }
+}
+
+/// What one attempt needs now.
+fn care(track: &Track, backend: Option<&Backend>, settings: &Settings, now: UnixMillis) -> Option<Command> {
+    let job = track.job.id;
+    let open = matches!(track.phase, Phase::Following | Phase::Doubtful { .. });
+    if let Some(reason) = lost(backend, settings, now).filter(|_| open) {
+        return Some(Command::GiveUp { job, reason });
+    }
+    let is_up = backend.is_some_and(|backend| backend.health.is_up());
+    match track.phase {
+        Phase::Doubtful { not_before } if is_up && not_before <= now => Some(Command::LookUp(job)),
+        Phase::Following if is_up && is_silent(track, backend, now) => Some(Command::LookUp(job)),
+        Phase::Following if is_up && stop_is_due(track, now) => Some(Command::Stop(job)),
+        _ => None,
+    }
+}
+
+fn lost(backend: Option<&Backend>, settings: &Settings, now: UnixMillis) -> Option<Lost> {
+    let Some(backend) = backend else { return Some(Lost::Removed) };
+    if backend.refused_for(now).is_some_and(|refused| refused >= limits::GONE_AFTER) {
+        return Some(Lost::ProcessGone);
+    }
+    match (backend.health.status, settings.rerun_after_unreachable) {
+        (Status::Down { since, .. }, Some(patience)) if now - since >= patience => Some(Lost::Unreachable),
+        _ => None,
+    }
+}
+
+/// Its end must have been missed: the backend says that it has nothing to do, or went on to the next job long ago.
+fn is_silent(track: &Track, backend: Option<&Backend>, now: UnixMillis) -> bool {
+    let long_ago = |at: UnixMillis| now - at >= limits::SILENT_AFTER;
+    let empty = backend.and_then(|backend| backend.backlog.as_ref());
+    let empty = empty
+        .is_some_and(|read| read.value.total == 0 && read.at > track.heard_at && long_ago(track.heard_at));
+    empty || track.released_at.is_some_and(long_ago)
+}
+
+fn stop_is_due(track: &Track, now: UnixMillis) -> bool {
+    match track.stop {
+        Stop::No => false,
+        Stop::Asked => true,
+        Stop::Told { at } => track.runs() && now - at >= limits::SILENT_AFTER,
+    }
+}
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

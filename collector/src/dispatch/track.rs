@@ -1,0 +1,244 @@
+//! One attempt, followed: which state it is in, and what a frame from its backend means for it. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use comfyui::message::{Frame, Message};
+use serde_json::Value;
+
+use super::results;
+use crate::clock::UnixMillis;
+use crate::event::Event;
+use crate::id::BackendId;
+use crate::job::{Attempt, Job, Outcome};
+use crate::limits;
+use crate::route::Timing;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The intent is being committed, files delivered, the prompt posted.
+    Sending,
+    /// The backend has it, and we hear of it.
+    Following,
+    /// Something was lost: it has to be looked up, not before the given time.
+    Doubtful {
+        not_before: UnixMillis,
+    },
+    LookingUp,
+    /// Its end is known; the results are being fetched and committed.
+    Concluding,
+}
+
+pub(super) struct Track {
+    pub job: Arc<Job>,
+    pub attempt: u32,
+    pub backend: BackendId,
+    /// The id under which the backend knows it, as soon as that is certain.
+    pub prompt_id: Option<String>,
+    pub phase: Phase,
+    /// Lookups in a row that did not find it.
+    pub misses: u32,
+    /// A client wants it stopped.
+    pub stop: Stop,
+    pub dispatched_at: UnixMillis,
+    pub started_at: Option<UnixMillis>,
+    first_step_at: Option<UnixMillis>,
+    /// The backend can run another job.
+    pub released_at: Option<UnixMillis>,
+    pub heard_at: UnixMillis,
+    /// The models were believed loaded when it was sent.
+    pub models_loaded: bool,
+    early: VecDeque<Frame>,
+    /// How it ended, as frames told; they are passed on only once the end is committed.
+    pub ending: Ending,
+    /// Output nodes whose `executed` was passed on.
+    pub told_outputs: Vec<String>,
+    /// Results as frames told, in case the backend is lost before its history can be read.
+    pub outputs: serde_json::Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    No,
+    Asked,
+    /// The backend was told; at most so often as a step of the sampler may take.
+    Told {
+        at: UnixMillis,
+    },
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ending {
+    /// What a frame said; `None`: nothing but that it is over, which in 2024 means success.
+    pub outcome: Option<Outcome>,
+    /// `execution_success`, `execution_error` or `execution_interrupted`, with the client's id.
+    pub last: Option<Message>,
+}
+
+/// What a frame means beyond the track itself.
+#[derive(Debug, PartialEq)]
+pub(super) enum Effect {
+    Tell(Event),
+    Executing(Utf8Bytes),
+    /// The backend is free for the next job.
+    Released,
+    /// Nothing more will come.
+    Ended,
+}
+
+impl Track {
+    pub(super) fn new(
+        job: Arc<Job>,
+        attempt: u32,
+        backend: BackendId,
+        now: UnixMillis,
+        models_loaded: bool,
+    ) -> Self {
+        Self {
+            job,
+            attempt,
+            backend,
+            prompt_id: None,
+            phase: Phase::Sending,
+            misses: 0,
+            stop: Stop::No,
+            dispatched_at: now,
+            started_at: None,
+            first_step_at: None,
+            released_at: None,
+            heard_at: now,
+            models_loaded,
+            early: VecDeque::new(),
+            ending: Ending::default(),
+            told_outputs: Vec::new(),
+            outputs: serde_json::Map::new(),
+        }
+    }
+
+    /// An attempt found in the store at start: what became of it must be looked up.
+    pub(super) fn found(job: Arc<Job>, attempt: &Attempt, now: UnixMillis) -> Self {
+        let mut track = Self::new(job, attempt.number, attempt.backend.clone(), attempt.dispatched_at, true);
+        track.prompt_id = attempt.prompt_id.clone();
+        track.phase = Phase::Doubtful { not_before: now };
+        track.heard_at = now;
+        track
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.released_at.is_some()
+    }
+
+    /// Whether it occupies the backend's one place, as far as frames tell.
+    pub(super) fn runs(&self) -> bool {
+        self.started_at.is_some() && !self.is_released()
+    }
+
+    pub(super) fn doubt(&mut self, not_before: UnixMillis) {
+        if matches!(self.phase, Phase::Following) {
+            self.phase = Phase::Doubtful { not_before };
+        }
+    }
+
+    /// The backend has answered, so frames that came before are now known to be its own.
+    pub(super) fn accepted(&mut self, prompt_id: String, now: UnixMillis) -> Vec<Effect> {
+        self.prompt_id = Some(prompt_id);
+        self.phase = Phase::Following;
+        self.misses = 0;
+        self.heard_at = now;
+        let early = std::mem::take(&mut self.early);
+        let mine = |frame: &Frame| frame.prompt_id().is_none_or(|id| Some(id) == self.prompt_id.as_deref());
+        let mine: Vec<Frame> = early.into_iter().filter(mine).collect();
+        mine.into_iter().flat_map(|frame| self.hear(frame, now)).collect()
+    }
+
+    /// Whether a frame from its backend may be about it.
+    pub(super) fn claims(&self, frame: &Frame) -> bool {
+        match (frame.prompt_id(), &self.prompt_id) {
+            (_, _) if self.phase == Phase::Concluding => false,
+            (Some(theirs), Some(mine)) => theirs == mine,
+            (_, None) => self.phase == Phase::Sending,
+            (None, Some(_)) => self.runs() && !matches!(frame, Frame::Message(Message::Status(_))),
+        }
+    }
+
+    pub(super) fn hear(&mut self, mut frame: Frame, now: UnixMillis) -> Vec<Effect> {
+        if self.phase == Phase::Sending {
+            if self.early.len() < limits::EARLY_FRAMES {
+                self.early.push_back(frame);
+            }
+            return Vec::new();
+        }
+        self.heard_at = now;
+        frame.set_prompt_id(&self.job.id.to_string());
+        match frame {
+            Frame::Message(message) => self.hear_message(message, now),
+            Frame::Preview(preview) => {
+                let with_metadata = preview.metadata.is_some().then(|| preview.to_binary(true));
+                vec![Effect::Tell(Event::Preview { plain: preview.to_binary(false), with_metadata })]
+            }
+            Frame::Text(text) => {
+                vec![Effect::Tell(Event::Preview { plain: text.to_binary(), with_metadata: None })]
+            }
+            Frame::Other(_) => Vec::new(),
+        }
+    }
+
+    fn hear_message(&mut self, mut message: Message, now: UnixMillis) -> Vec<Effect> {
+        match &mut message {
+            Message::Status(_) | Message::FeatureFlags(_) => return Vec::new(),
+            Message::Executing(executing) if executing.node.is_none() => return self.over(now),
+            Message::Executing(_) => {
+                self.started_at.get_or_insert(now);
+                return vec![Effect::Executing(message.to_text().into())];
+            }
+            Message::ExecutionSuccess(_) => return self.ends(Outcome::Succeeded, message, now),
+            Message::ExecutionError(_) => return self.ends(Outcome::Failed, message, now),
+            Message::ExecutionInterrupted(_) => return self.ends(Outcome::Interrupted, message, now),
+            Message::Progress(_) => {
+                self.first_step_at.get_or_insert(now);
+            }
+            Message::Executed(executed) => {
+                results::name_backend(&mut executed.output, &self.backend);
+                self.told_outputs.push(executed.node.clone());
+                self.outputs.insert(executed.node.clone(), executed.output.clone());
+            }
+            _ => {}
+        }
+        self.started_at.get_or_insert(now);
+        let light = matches!(message, Message::Progress(_) | Message::ProgressState(_));
+        let text = message.to_text();
+        vec![Effect::Tell(if light { Event::light(text) } else { Event::heavy(text) })]
+    }
+
+    fn ends(&mut self, outcome: Outcome, message: Message, now: UnixMillis) -> Vec<Effect> {
+        self.ending = Ending { outcome: Some(outcome), last: Some(message) };
+        self.release(now)
+    }
+
+    fn over(&mut self, now: UnixMillis) -> Vec<Effect> {
+        let mut effects = self.release(now);
+        self.phase = Phase::Concluding;
+        effects.push(Effect::Ended);
+        effects
+    }
+
+    fn release(&mut self, now: UnixMillis) -> Vec<Effect> {
+        let first = self.released_at.is_none();
+        self.released_at.get_or_insert(now);
+        if first { vec![Effect::Released] } else { Vec::new() }
+    }
+
+    /// What the attempt teaches about load and run times, once it has ended.
+    pub(super) fn timing(&self) -> Option<Timing> {
+        let (started, ended) = (self.started_at?, self.released_at?);
+        let first_step = self.first_step_at.filter(|_| !self.models_loaded);
+        let load = first_step.map(|first_step| (first_step - started).as_secs_f64());
+        let run_seconds = (ended - started).as_secs_f64() - load.unwrap_or(0.0);
+        Some(Timing { load_seconds: load, run_seconds })
+    }
+}
+
+#[cfg(test)]
+#[path = "track_tests.rs"]
+mod tests;

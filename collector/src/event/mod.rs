@@ -1,0 +1,47 @@
+//! Bounded fan-out of events to clients. It knows clients and their sockets, nothing of jobs' states or backends.
+
+mod hub;
+mod outbox;
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+
+pub use self::hub::{Hub, Subscription};
+pub use self::outbox::Overflow;
+
+/// One frame for a client, already in the words that it understands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Text {
+        weight: Weight,
+        text: Utf8Bytes,
+    },
+    /// A preview in both forms; which one is sent, the client's feature flags decide.
+    Preview {
+        plain: Bytes,
+        with_metadata: Option<Bytes>,
+    },
+}
+
+/// What a slow client loses first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// The next one of its kind tells as much: progress and previews.
+    Light,
+    /// Must arrive, or the client must be disconnected.
+    Heavy,
+}
+
+impl Event {
+    pub fn heavy(text: impl Into<Utf8Bytes>) -> Self {
+        Self::Text { weight: Weight::Heavy, text: text.into() }
+    }
+
+    pub fn light(text: impl Into<Utf8Bytes>) -> Self {
+        Self::Text { weight: Weight::Light, text: text.into() }
+    }
+
+    fn is_light(&self) -> bool {
+        matches!(self, Self::Preview { .. } | Self::Text { weight: Weight::Light, .. })
+    }
+}

@@ -1,0 +1,123 @@
+//! Files that clients uploaded, kept by content: `uploads/<sha256>` in the state directory, and in the store which name
+//! stands for which content. Names follow ComfyUI's rules across the whole fleet. Knows nothing of jobs or backends.
+
+mod name;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+pub use self::name::BadName;
+use crate::job::InputFile;
+use crate::limits;
+use crate::queue::{Store, StoreError, Upload};
+
+pub struct Files {
+    directory: PathBuf,
+    store: Arc<dyn Store>,
+    index: RwLock<HashMap<InputFile, Upload>>,
+    /// One upload names itself at a time, so that two of one name cannot both find it free.
+    naming: Mutex<()>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    #[error(transparent)]
+    Name(#[from] BadName),
+    #[error("the collector keeps {count} uploaded files of {bytes} bytes, and no more fit; remove some from {directory}",
+        count = limits::UPLOADED_FILES, bytes = limits::UPLOADED_BYTES)]
+    Full { directory: PathBuf },
+    #[error("cannot {operation} {path}: {source}")]
+    Disk { operation: &'static str, path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Files {
+    /// `state_directory` is the collector's; the folder for uploads is made in it.
+    pub async fn open(state_directory: &Path, store: Arc<dyn Store>) -> Result<Self, FilesError> {
+        let directory = state_directory.join("uploads");
+        let made = tokio::fs::create_dir_all(&directory).await;
+        made.map_err(|source| FilesError::Disk { operation: "create", path: directory.clone(), source })?;
+        let index = store.uploads().await?.into_iter().map(|upload| (upload.file.clone(), upload)).collect();
+        Ok(Self { directory, store, index: RwLock::new(index), naming: Mutex::default() })
+    }
+
+    pub fn find(&self, file: &InputFile) -> Option<Upload> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).get(file).cloned()
+    }
+
+    pub fn contains(&self, file: &InputFile) -> bool {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).contains_key(file)
+    }
+
+    pub async fn content(&self, sha256: &[u8; 32]) -> std::io::Result<Bytes> {
+        tokio::fs::read(self.path_of(sha256)).await.map(Bytes::from)
+    }
+
+    /// Keeps a file durably and says under which name: the asked one, or one with a number where that is taken by
+    /// other content and `overwrite` is not set.
+    pub async fn keep(
+        &self,
+        asked: &InputFile,
+        overwrite: bool,
+        content: Bytes,
+    ) -> Result<InputFile, FilesError> {
+        let asked = name::checked(asked)?;
+        let (sha256, size_bytes) = (Sha256::digest(&content).into(), content.len() as u64);
+        let _naming = self.naming.lock().await;
+        let same = |file: &InputFile| self.find(file).is_some_and(|known| known.sha256 == sha256);
+        let file = match overwrite || same(&asked) {
+            true => asked,
+            false => name::numbered(&asked)
+                .find(|file| !self.contains(file) || same(file))
+                .unwrap_or_else(|| asked.clone()),
+        };
+        if same(&file) {
+            return Ok(file);
+        }
+        self.check_room(size_bytes)?;
+        self.write(&sha256, content).await?;
+        let upload = Upload { file: file.clone(), sha256, size_bytes };
+        self.store.keep_upload(&upload).await?;
+        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(file.clone(), upload);
+        Ok(file)
+    }
+
+    fn check_room(&self, size_bytes: u64) -> Result<(), FilesError> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let kept: u64 = index.values().map(|upload| upload.size_bytes).sum();
+        let fits =
+            index.len() < limits::UPLOADED_FILES && kept.saturating_add(size_bytes) <= limits::UPLOADED_BYTES;
+        fits.then_some(()).ok_or_else(|| FilesError::Full { directory: self.directory.clone() })
+    }
+
+    fn path_of(&self, sha256: &[u8; 32]) -> PathBuf {
+        let name: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.directory.join(name)
+    }
+
+    /// Under a temporary name first: a file under its final name is always whole, also after a power cut.
+    async fn write(&self, sha256: &[u8; 32], content: Bytes) -> Result<(), FilesError> {
+        let path = self.path_of(sha256);
+        let directory = self.directory.clone();
+        let target = path.clone();
+        let written = tokio::task::spawn_blocking(move || write_whole(&directory, &target, &content)).await;
+        let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        written.map_err(|source| FilesError::Disk { operation: "write", path, source })
+    }
+}
+
+fn write_whole(directory: &Path, target: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let part = target.with_extension("part");
+    let mut file = std::fs::File::create(&part)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&part, target)?;
+    std::fs::File::open(directory)?.sync_all()
+}

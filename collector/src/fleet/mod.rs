@@ -1,0 +1,124 @@
+//! The fleet: all backends and what polling tells of them now. A snapshot, published whole by [`owner`]; nobody else
+//! changes it. What was not observed is absent, and what was carries the time at which it was.
+
+mod apply;
+mod catalog;
+mod health;
+pub mod owner;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfyui::api::SystemStats;
+use report::NodeMetrics;
+use url::Url;
+
+pub use self::apply::{Change, apply};
+pub use self::catalog::{Catalog, Missing, Union};
+pub use self::health::{Failure, Health, Status};
+use crate::clock::UnixMillis;
+use crate::id::BackendId;
+
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    /// In the order of the configuration.
+    pub backends: Vec<Arc<Backend>>,
+    /// What the backends offer together.
+    pub union: Arc<Union>,
+}
+
+/// One ComfyUI server, its agent, and what we last heard of both.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    pub id: BackendId,
+    pub url: Url,
+    pub agent_url: Url,
+    pub health: Health,
+    /// When our WebSocket to it was opened; `None` while it is closed.
+    pub socket_since: Option<UnixMillis>,
+    pub backlog: Option<Read<Backlog>>,
+    pub stats: Option<Read<Arc<SystemStats>>>,
+    pub catalog: Option<Arc<Catalog>>,
+    pub agent: Option<Read<NodeMetrics>>,
+    pub agent_health: Health,
+}
+
+/// A reading and when it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read<T> {
+    pub at: UnixMillis,
+    pub value: T,
+}
+
+/// A backend's own queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Running and pending, whoever submitted them.
+    pub total: u64,
+    /// Those that did not come from this collector; unknown until its `/queue` was read at this total.
+    pub foreign: Option<u64>,
+}
+
+/// One thing that polling or a socket told of a backend.
+#[derive(Debug)]
+pub struct Observation {
+    pub backend: BackendId,
+    pub at: UnixMillis,
+    pub seen: Seen,
+}
+
+#[derive(Debug)]
+pub enum Seen {
+    Backlog(Backlog),
+    Stats(Box<SystemStats>),
+    Catalog(Arc<Catalog>),
+    Failed(Failure),
+    SocketOpened,
+    SocketClosed,
+    Agent(Box<NodeMetrics>),
+    AgentFailed(Failure),
+}
+
+impl Backend {
+    pub fn new(id: BackendId, url: Url, agent_url: Url) -> Self {
+        Self {
+            id,
+            url,
+            agent_url,
+            health: Health::default(),
+            socket_since: None,
+            backlog: None,
+            stats: None,
+            catalog: None,
+            agent: None,
+            agent_health: Health::default(),
+        }
+    }
+
+    /// Whether a job can be handed to it now: it answers, we hear its events, and we know what it offers.
+    pub fn takes_jobs(&self) -> bool {
+        self.health.is_up() && self.socket_since.is_some() && self.catalog.is_some()
+    }
+
+    /// For how long nothing has listened at its address: a process that is gone runs nothing.
+    pub fn refused_for(&self, now: UnixMillis) -> Option<Duration> {
+        match self.health.status {
+            Status::Down { since, refused: true } => Some(now - since),
+            _ => None,
+        }
+    }
+
+    pub fn foreign_backlog(&self) -> u64 {
+        self.backlog.as_ref().and_then(|read| read.value.foreign).unwrap_or(0)
+    }
+}
+
+impl Fleet {
+    pub fn of(backends: impl IntoIterator<Item = Backend>) -> Self {
+        Self { backends: backends.into_iter().map(Arc::new).collect(), union: Arc::default() }
+    }
+
+    pub fn get(&self, id: &BackendId) -> Option<&Arc<Backend>> {
+        self.backends.iter().find(|backend| backend.id == *id)
+    }
+}

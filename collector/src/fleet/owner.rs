@@ -1,0 +1,53 @@
+//! The one task that changes the fleet: takes observations, applies them, publishes the snapshot, and logs what a
+//! person should know.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Change, Fleet, Observation, apply};
+use crate::id::BackendId;
+use crate::limits;
+
+/// Where observations go, and where the fleet can be seen.
+pub fn start(fleet: Fleet) -> (mpsc::Sender<Observation>, watch::Receiver<Arc<Fleet>>) {
+    let (observations, incoming) = mpsc::channel(limits::OBSERVATIONS);
+    let (publish, snapshots) = watch::channel(Arc::new(fleet));
+    tokio::spawn(own(incoming, publish));
+    (observations, snapshots)
+}
+
+async fn own(mut incoming: mpsc::Receiver<Observation>, publish: watch::Sender<Arc<Fleet>>) {
+    while let Some(observation) = incoming.recv().await {
+        let backend = observation.backend.clone();
+        let (fleet, change) = apply(&publish.borrow(), observation);
+        if let Some(change) = change {
+            log(&fleet, &backend, change);
+        }
+        publish.send_replace(Arc::new(fleet));
+    }
+}
+
+fn log(fleet: &Fleet, id: &BackendId, change: Change) {
+    let Some(backend) = fleet.get(id) else { return };
+    let (url, agent) = (without_password(&backend.url), without_password(&backend.agent_url));
+    match change {
+        Change::Up => tracing::info!(backend = %id, %url, "backend is up"),
+        Change::Down { reason } => {
+            tracing::warn!(backend = %id, %url, reason, "backend is down; its jobs wait or go elsewhere, and it is asked again");
+        }
+        Change::AgentUp => tracing::info!(backend = %id, %agent, "agent is up"),
+        Change::AgentDown { reason } => {
+            tracing::warn!(backend = %id, %agent, reason, "agent is down; its host's figures are unknown");
+        }
+    }
+}
+
+/// A URL as it may stand in a log or an answer.
+pub fn without_password(url: &url::Url) -> url::Url {
+    let mut shown = url.clone();
+    // Neither can fail: a URL that could carry no credentials was refused by the configuration.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown
+}

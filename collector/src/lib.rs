@@ -1,0 +1,21 @@
+//! The fleet collector: polls all ComfyUI servers and their agents, keeps a durable queue, decides which backend runs
+//! which job, and is itself a ComfyUI to every client. `ARCHITECTURE.md` says which module may import which.
+
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod dispatch;
+pub mod event;
+pub mod files;
+pub mod fleet;
+pub mod id;
+pub mod job;
+pub mod lifecycle;
+pub mod limits;
+pub mod metrics;
+pub mod poll;
+pub mod queue;
+pub mod route;
+mod run;
+
+pub use self::run::{Collector, StartError};

@@ -1,0 +1,47 @@
+//! Start and stop of the process: the log and the signals.
+
+use std::io::IsTerminal;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error(
+        "the log filter {filter:?} cannot be read: {reason}; write it as `info` or `info,collector=debug`"
+    )]
+    Filter { filter: String, reason: String },
+    #[error("the log is already set up: {0}")]
+    Taken(String),
+}
+
+/// One line an event, to standard error: plain text for people, JSON for machines.
+pub fn log_to_stderr(log: &Log) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&log.filter);
+    let filter =
+        filter.map_err(|e| LogError::Filter { filter: log.filter.clone(), reason: e.to_string() })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let taken = match log.format {
+        LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    taken.map_err(|e| LogError::Taken(e.to_string()))
+}
+
+/// Returns at SIGINT or SIGTERM.
+pub async fn until_told_to_stop() {
+    let wait = async |kind| match signal(kind) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(error) => {
+            tracing::error!(%error, "a signal cannot be waited for");
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+    tracing::info!("told to stop");
+}

@@ -1,0 +1,68 @@
+//! Every bound in one place. At a bound there is a clear refusal, never growth.
+
+use std::time::Duration;
+
+/// Jobs that wait or run. Beyond it `POST /prompt` answers 429.
+pub const LIVE_JOBS: usize = 100_000;
+/// Ended jobs that `/history` remembers; the oldest go first. ComfyUI itself keeps as many.
+pub const HISTORY_JOBS: u64 = 10_000;
+/// Ended jobs between two looks at the bound above.
+pub const HISTORY_TRIM_EVERY: u64 = 256;
+/// Waiting jobs in one answer of `/queue`, which holds whole prompts.
+pub const QUEUE_PAGE: usize = 10_000;
+/// Jobs in one answer of `/history`, whatever `max_items` asks for.
+pub const HISTORY_PAGE: u64 = 10_000;
+/// Body of a request, by default; ComfyUI's own `--max-upload-size` is as large.
+pub const BODY_BYTES: usize = 100 * 1024 * 1024;
+/// Nodes of a prompt.
+pub const PROMPT_NODES: usize = 10_000;
+/// Length of a client's name.
+pub const CLIENT_ID_BYTES: usize = 256;
+/// Files that clients have uploaded, and their bytes in all.
+pub const UPLOADED_FILES: usize = 100_000;
+pub const UPLOADED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// Path of an uploaded file below the input folder.
+pub const UPLOAD_PATH_BYTES: usize = 512;
+
+/// Changes that wait for the store's writer, and those that it commits as one transaction.
+pub const CHANGES_WAITING: usize = 4096;
+pub const CHANGES_A_COMMIT: usize = 256;
+
+/// Attempts of one job.
+pub const ATTEMPTS: u32 = 3;
+/// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
+pub const ROUTE_LOOKAHEAD: usize = 1000;
+/// Frames of a running job that are kept until a backend's answer tells under which id they come.
+pub const EARLY_FRAMES: usize = 256;
+/// Lookups, dispatches and conclusions under way at once.
+pub const COMMANDS_UNDER_WAY: usize = 1024;
+/// Outcomes that pass from backends' sockets to dispatch.
+pub const SOCKET_FRAMES: usize = 4096;
+/// Observations on their way to the fleet's owner.
+pub const OBSERVATIONS: usize = 1024;
+/// Requests of clients (interrupt, cancel, free) on their way to dispatch.
+pub const REQUESTS: usize = 256;
+/// Names of delivered files remembered a backend; beyond it they are delivered again.
+pub const DELIVERED_FILES: usize = 10_000;
+
+/// WebSockets of clients.
+pub const CLIENT_SOCKETS: usize = 10_000;
+/// Frames waiting for one client. Beyond the first bound the oldest preview or progress is dropped; a client that has
+/// let the second fill with what must not be lost is disconnected, and finds everything in `/history`.
+pub const CLIENT_FRAMES: usize = 256;
+pub const CLIENT_FRAMES_HARD: usize = 4096;
+/// A message that a client sends on its socket: feature flags, nothing longer.
+pub const CLIENT_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// How long a backend must have refused connections until its process counts as gone, and with it what it ran.
+pub const GONE_AFTER: Duration = Duration::from_secs(3);
+/// Failures in a row (other than a refused connection) until a backend counts as down.
+pub const FAILURES_UNTIL_DOWN: u32 = 3;
+/// Pause between the two lookups that must both miss a job before it counts as not run.
+pub const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a backend that reports an empty queue may keep silent about the job it was given.
+pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// Entries of a backend's history searched for a job whose id there is not known.
+pub const HISTORY_SEARCH: u64 = 500;
+/// How long open requests get to end when the program is told to stop.
+pub const STOP_WITHIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,32 @@
+//! `orchestrator-collector`: read the configuration, start, run until told to stop.
+
+use std::process::ExitCode;
+
+use collector::Collector;
+use collector::config::{Command, Config, Flags};
+use collector::lifecycle;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::read();
+    if let Some(Command::Completions { shell }) = flags.command {
+        Flags::print_completions(shell);
+        return ExitCode::SUCCESS;
+    }
+    match serve(flags).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orchestrator-collector: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(flags: Flags) -> anyhow::Result<()> {
+    let config = Config::load(flags)?;
+    lifecycle::log_to_stderr(&config.log)?;
+    let collector = Collector::start(config).await?;
+    lifecycle::until_told_to_stop().await;
+    collector.stop().await;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! The collector's own metrics, prefix `orchestrator_collector_`. Counters and histograms live here; figures that the
+//! fleet and the ledger know are read from their snapshots when Prometheus asks.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::fleet::{Fleet, Status};
+use crate::id::BackendId;
+use crate::job::Outcome;
+use crate::queue::Ledger;
+
+/// From 0.1 s to 4 h: what jobs take.
+const JOB_SECONDS: [f64; 14] =
+    [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 7200.0, 14400.0];
+/// From 0.1 ms to 10 s: what requests and commits take.
+const CALL_SECONDS: [f64; 11] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
+
+pub struct Metrics {
+    registry: Registry,
+    pub commit_seconds: Histogram,
+    pub job_wait_seconds: Histogram,
+    pub job_run_seconds: Histogram,
+    pub dispatch_gap_seconds: Histogram,
+    pub submissions: IntCounter,
+    pub client_sockets: IntGauge,
+    pub events_dropped: IntCounter,
+    pub slow_clients: IntCounter,
+    jobs_ended: IntCounterVec,
+    attempts: IntCounterVec,
+    requeues: IntCounterVec,
+    frees: IntCounterVec,
+    model_loads: IntCounterVec,
+    jobs: IntGaugeVec,
+    backend_up: IntGaugeVec,
+    backend_agent_up: IntGaugeVec,
+    backend_backlog: IntGaugeVec,
+    poll_seconds: HistogramVec,
+    poll_failures: IntCounterVec,
+    ready: Gauge,
+}
+
+type Made<T> = prometheus::Result<T>;
+
+fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Made<T> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("orchestrator_collector_{name}"), help)
+}
+
+fn seconds(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec())
+}
+
+impl Metrics {
+    pub fn new() -> Made<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        let metrics = Self {
+            commit_seconds: register(
+                r,
+                Histogram::with_opts(seconds(
+                    "commit_seconds",
+                    "Time of one transaction of the queue.",
+                    &CALL_SECONDS,
+                ))?,
+            )?,
+            job_wait_seconds: register(
+                r,
+                Histogram::with_opts(seconds(
+                    "job_wait_seconds",
+                    "Time from submission to dispatch.",
+                    &JOB_SECONDS,
+                ))?,
+            )?,
+            job_run_seconds: register(
+                r,
+                Histogram::with_opts(seconds(
+                    "job_run_seconds",
+                    "Time from a backend's start of a job to its end.",
+                    &JOB_SECONDS,
+                ))?,
+            )?,
+            dispatch_gap_seconds: register(
+                r,
+                Histogram::with_opts(seconds(
+                    "dispatch_gap_seconds",
+                    "Time from a backend's end of a job to its acceptance of the next one that was waiting.",
+                    &CALL_SECONDS,
+                ))?,
+            )?,
+            submissions: register(
+                r,
+                IntCounter::with_opts(opts("submissions_total", "Jobs accepted from clients."))?,
+            )?,
+            client_sockets: register(
+                r,
+                IntGauge::with_opts(opts("client_sockets", "Open WebSockets of clients."))?,
+            )?,
+            events_dropped: register(
+                r,
+                IntCounter::with_opts(opts(
+                    "events_dropped_total",
+                    "Previews and progress that slow clients lost.",
+                ))?,
+            )?,
+            slow_clients: register(
+                r,
+                IntCounter::with_opts(opts(
+                    "slow_clients_total",
+                    "Clients disconnected because they did not read.",
+                ))?,
+            )?,
+            jobs_ended: register(
+                r,
+                IntCounterVec::new(opts("jobs_ended_total", "Jobs that ended, by outcome."), &["outcome"])?,
+            )?,
+            attempts: register(
+                r,
+                IntCounterVec::new(opts("attempts_total", "Jobs handed to a backend."), &["backend"])?,
+            )?,
+            requeues: register(
+                r,
+                IntCounterVec::new(
+                    opts("requeues_total", "Jobs that waited again after an attempt, by reason."),
+                    &["reason"],
+                )?,
+            )?,
+            frees: register(
+                r,
+                IntCounterVec::new(
+                    opts("frees_total", "Requests to free memory, by reason and answer."),
+                    &["reason", "answer"],
+                )?,
+            )?,
+            model_loads: register(
+                r,
+                IntCounterVec::new(
+                    opts("model_loads_total", "Attempts by whether the models were believed loaded."),
+                    &["loaded"],
+                )?,
+            )?,
+            jobs: register(r, IntGaugeVec::new(opts("jobs", "Jobs in the queue, by state."), &["state"])?)?,
+            backend_up: register(
+                r,
+                IntGaugeVec::new(opts("backend_up", "Whether a backend answers."), &["backend"])?,
+            )?,
+            backend_agent_up: register(
+                r,
+                IntGaugeVec::new(
+                    opts("backend_agent_up", "Whether a backend's agent answers."),
+                    &["backend"],
+                )?,
+            )?,
+            backend_backlog: register(
+                r,
+                IntGaugeVec::new(
+                    opts("backend_backlog", "Prompts in a backend's own queue; absent while unknown."),
+                    &["backend"],
+                )?,
+            )?,
+            poll_seconds: register(
+                r,
+                HistogramVec::new(
+                    seconds("poll_seconds", "Time of one poll of a backend.", &CALL_SECONDS),
+                    &["backend"],
+                )?,
+            )?,
+            poll_failures: register(
+                r,
+                IntCounterVec::new(
+                    opts("poll_failures_total", "Polls of a backend that failed."),
+                    &["backend"],
+                )?,
+            )?,
+            ready: register(
+                r,
+                Gauge::with_opts(opts(
+                    "ready",
+                    "Whether the store is open and every attempt found at start was resolved.",
+                ))?,
+            )?,
+            registry: registry.clone(),
+        };
+        let build = IntGaugeVec::new(opts("build_info", "Version of this program."), &["version"])?;
+        register(&registry, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Outcome::ALL
+            .iter()
+            .for_each(|outcome| drop(metrics.jobs_ended.with_label_values(&[outcome.as_str()])));
+        Ok(metrics)
+    }
+
+    pub fn polled(&self, backend: &BackendId, seconds: f64, answered: bool) {
+        self.poll_seconds.with_label_values(&[backend.as_str()]).observe(seconds);
+        let failures = self.poll_failures.with_label_values(&[backend.as_str()]);
+        failures.inc_by(u64::from(!answered));
+    }
+
+    pub fn dispatched(&self, backend: &BackendId, models_loaded: bool) {
+        self.attempts.with_label_values(&[backend.as_str()]).inc();
+        self.model_loads.with_label_values(&[if models_loaded { "true" } else { "false" }]).inc();
+    }
+
+    pub fn requeued(&self, reason: &str) {
+        self.requeues.with_label_values(&[reason]).inc();
+    }
+
+    pub fn ended(&self, outcome: Outcome) {
+        self.jobs_ended.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn freed(&self, reason: &str, answered: bool) {
+        self.frees.with_label_values(&[reason, if answered { "accepted" } else { "failed" }]).inc();
+    }
+
+    /// The text for Prometheus, with what the snapshots say now.
+    pub fn render(&self, fleet: &Fleet, ledger: &Ledger, ready: bool) -> Made<String> {
+        let waiting = ledger.waiting_len();
+        self.jobs.with_label_values(&["waiting"]).set(waiting as i64);
+        self.jobs.with_label_values(&["dispatched"]).set((ledger.len() - waiting) as i64);
+        self.ready.set(f64::from(u8::from(ready)));
+        // A backend whose state is unknown has no series.
+        for gauge in [&self.backend_up, &self.backend_agent_up, &self.backend_backlog] {
+            gauge.reset();
+        }
+        for backend in &fleet.backends {
+            let label = [backend.id.as_str()];
+            for (gauge, health) in
+                [(&self.backend_up, &backend.health), (&self.backend_agent_up, &backend.agent_health)]
+            {
+                if health.status != Status::Unknown {
+                    gauge.with_label_values(&label).set(i64::from(health.is_up()));
+                }
+            }
+            if let Some(backlog) = &backend.backlog {
+                self.backend_backlog.with_label_values(&label).set(backlog.value.total as i64);
+            }
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}

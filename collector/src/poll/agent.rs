@@ -1,0 +1,69 @@
+//! Asks a host's agent for its figures. A host that still runs the Python node answers the same document on
+//! ComfyUI's own port, so that is asked where no agent answers.
+
+use std::time::Duration;
+
+use comfyui::{Cause, Client, Error};
+use report::NodeMetrics;
+use reqwest::header::HeaderMap;
+
+use super::Poller;
+use crate::fleet::Seen;
+
+/// An agent's document has eight keys; whatever is longer is something else.
+const ANSWER_BYTES: usize = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(super) async fn poll(poller: Poller) {
+    let mut failures = 0;
+    loop {
+        let seen = match read(&poller).await {
+            Ok(metrics) => {
+                failures = 0;
+                Seen::Agent(Box::new(metrics))
+            }
+            Err(error) => {
+                failures += 1;
+                Seen::AgentFailed(error.into())
+            }
+        };
+        if !poller.observe(seen).await {
+            return;
+        }
+        let pause = if failures == 0 { poller.intervals.agent } else { poller.intervals.pause(failures) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The agent's failure is the one to report: the old node is only where else it could have been.
+async fn read(poller: &Poller) -> Result<NodeMetrics, Error> {
+    match metrics(&poller.agent).await {
+        Ok(metrics) => Ok(metrics),
+        Err(error) => metrics(&poller.client).await.map_err(|_| error),
+    }
+}
+
+async fn metrics(server: &Client) -> Result<NodeMetrics, Error> {
+    let failed =
+        |cause| Error { operation: "read the agent's figures", backend: server.backend().to_owned(), cause };
+    let body = tokio::time::timeout(TIMEOUT, body(server)).await.unwrap_or(Err(failed(Cause::Timeout)))?;
+    serde_json::from_slice(&body).map_err(|e| failed(Cause::Document(e.to_string())))
+}
+
+async fn body(server: &Client) -> Result<Vec<u8>, Error> {
+    let failed =
+        |cause| Error { operation: "read the agent's figures", backend: server.backend().to_owned(), cause };
+    let mut answer = server.get_stream("/orchestrator/metrics", &[], HeaderMap::new()).await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|e| failed(Cause::Broken(e.to_string())))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES {
+            return Err(failed(Cause::TooLarge { limit_bytes: ANSWER_BYTES as u64 }));
+        }
+    }
+    match answer.status() {
+        status if status.is_success() => Ok(body),
+        // A page that explains the status is no help in a log line.
+        status => Err(failed(Cause::Status { status: status.as_u16(), body: String::new() })),
+    }
+}

@@ -1,0 +1,105 @@
+//! Asks one ComfyUI's HTTP routes on schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfyui::api::QueueState;
+use comfyui::object_info::ObjectInfo;
+use comfyui::{Cause, Error};
+use sha2::{Digest, Sha256};
+
+use super::Poller;
+use super::schedule::{Ask, Schedule};
+use crate::fleet::{Backlog, Catalog, Failure, Seen};
+
+/// How often `/queue` is read at most while its count keeps moving.
+const QUEUE_PAUSE: Duration = Duration::from_secs(2);
+
+/// What is remembered from one answer to the next.
+#[derive(Default)]
+struct Last {
+    backlog: Option<Backlog>,
+    catalog: Option<Arc<Catalog>>,
+    queue_read_at: crate::clock::UnixMillis,
+}
+
+pub(super) async fn poll(poller: Poller) {
+    let (mut schedule, mut last) = (Schedule::default(), Last::default());
+    loop {
+        let (ask, at) = schedule.next();
+        tokio::time::sleep(at - poller.clock.now()).await;
+        let began = poller.clock.now();
+        let answer = perform(&poller, &mut last, ask).await;
+        let now = poller.clock.now();
+        poller.metrics.polled(&poller.backend, (now - began).as_secs_f64(), answer.is_ok());
+        let seen = match answer {
+            Ok(seen) => {
+                schedule.answered(ask, now, &poller.intervals);
+                seen
+            }
+            Err(error) => {
+                schedule.failed(now, &poller.intervals);
+                last = Last { catalog: last.catalog, ..Last::default() };
+                Seen::Failed(Failure::from(error))
+            }
+        };
+        if !poller.observe(seen).await {
+            return;
+        }
+    }
+}
+
+async fn perform(poller: &Poller, last: &mut Last, ask: Ask) -> Result<Seen, Error> {
+    match ask {
+        Ask::Count => backlog(poller, last).await.map(Seen::Backlog),
+        Ask::Stats => poller.client.system_stats().await.map(Box::new).map(Seen::Stats),
+        Ask::ObjectInfo => catalog(poller, last).await.map(Seen::Catalog),
+    }
+}
+
+async fn backlog(poller: &Poller, last: &mut Last) -> Result<Backlog, Error> {
+    let total = poller.client.queue_remaining().await?.exec_info.queue_remaining;
+    let known = last.backlog.filter(|backlog| backlog.total == total && backlog.foreign.is_some());
+    let backlog = match known {
+        Some(backlog) => backlog,
+        None if total == 0 => Backlog { total, foreign: Some(0) },
+        None if poller.clock.now() - last.queue_read_at < QUEUE_PAUSE => Backlog { total, foreign: None },
+        None => {
+            last.queue_read_at = poller.clock.now();
+            count(&poller.client.queue().await?, poller.client_id.as_str())
+        }
+    };
+    last.backlog = Some(backlog);
+    Ok(backlog)
+}
+
+/// ComfyUI keeps the submitter's `client_id` in each item's `extra_data`.
+fn count(queue: &QueueState, ours: &str) -> Backlog {
+    let items = || queue.queue_running.iter().chain(&queue.queue_pending);
+    let client_of = |item: &comfyui::api::QueueItem| item.extra_data.get("client_id").cloned();
+    let foreign =
+        items().filter(|item| client_of(item).as_ref().and_then(|id| id.as_str()) != Some(ours)).count();
+    Backlog { total: items().count() as u64, foreign: Some(foreign as u64) }
+}
+
+/// The document is parsed only when its bytes have changed; parsing megabytes is kept off the async threads.
+async fn catalog(poller: &Poller, last: &mut Last) -> Result<Arc<Catalog>, Error> {
+    let bytes = poller.client.object_info_bytes().await?;
+    let known = last.catalog.clone();
+    let parsed = tokio::task::spawn_blocking(move || {
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        match known.filter(|catalog| catalog.sha256 == sha256) {
+            Some(catalog) => Ok(catalog),
+            None => serde_json::from_slice::<ObjectInfo>(&bytes)
+                .map(|document| Arc::new(Catalog::new(document, sha256))),
+        }
+    });
+    let parsed = parsed.await.map_err(|e| e.to_string()).and_then(|parsed| parsed.map_err(|e| e.to_string()));
+    let catalog = parsed.map_err(|reason| Error {
+        operation: "read the node classes",
+        backend: poller.client.backend().to_owned(),
+        cause: Cause::Document(reason),
+    })?;
+    last.catalog = Some(Arc::clone(&catalog));
+    Ok(catalog)
+}

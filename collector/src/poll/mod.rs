@@ -1,0 +1,49 @@
+//! How the fleet is known: one task a backend asks its HTTP routes, one its agent, one listens on its WebSocket.
+//! They send observations and frames; they decide nothing and change nothing on a backend.
+
+mod agent;
+mod comfyui;
+mod schedule;
+mod socket;
+
+use std::sync::Arc;
+
+use ::comfyui::Client;
+use tokio::sync::mpsc;
+
+pub use self::schedule::Intervals;
+pub use self::socket::{Heard, SocketEvent};
+use crate::clock::Clock;
+use crate::fleet::{Observation, Seen};
+use crate::id::{BackendId, ClientId};
+use crate::metrics::Metrics;
+
+/// What the tasks of one backend share.
+#[derive(Clone)]
+pub struct Poller {
+    pub backend: BackendId,
+    pub client: Client,
+    /// At the agent's address; what it answers is no ComfyUI document, how it is asked is the same.
+    pub agent: Client,
+    /// Our name on its WebSocket: only who submitted a prompt hears of it.
+    pub client_id: ClientId,
+    pub intervals: Intervals,
+    pub observations: mpsc::Sender<Observation>,
+    pub heard: mpsc::Sender<SocketEvent>,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Poller {
+    pub fn start(self) {
+        tokio::spawn(comfyui::poll(self.clone()));
+        tokio::spawn(agent::poll(self.clone()));
+        tokio::spawn(socket::listen(self));
+    }
+
+    /// False once nobody listens any more: the program is stopping.
+    async fn observe(&self, seen: Seen) -> bool {
+        let observation = Observation { backend: self.backend.clone(), at: self.clock.now(), seen };
+        self.observations.send(observation).await.is_ok()
+    }
+}

@@ -1,0 +1,120 @@
+//! What to ask a backend next, and when. Pure.
+//!
+//! The count of its queue is cheap and asked often, `/queue` holds whole prompts and is asked only when the count has
+//! moved, `/object_info` is large and asked seldom. A backend that is down is asked for its count only, with pauses
+//! that grow to a bound, so that it is used soon after it comes back.
+
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Intervals {
+    pub count: Duration,
+    pub stats: Duration,
+    pub object_info: Duration,
+    pub agent: Duration,
+    /// Longest pause between two attempts to reach what is down.
+    pub longest_pause: Duration,
+}
+
+impl Intervals {
+    /// All intervals in proportion to that of the count.
+    pub fn from_count(count: Duration) -> Self {
+        Self { count, stats: count * 10, object_info: count * 60, agent: count * 2, longest_pause: count * 5 }
+    }
+
+    /// Pause after so many failures in a row.
+    pub fn pause(&self, failures: u32) -> Duration {
+        self.count.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(self.longest_pause)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Count,
+    Stats,
+    ObjectInfo,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Schedule {
+    failures: u32,
+    count_at: Option<UnixMillis>,
+    stats_at: Option<UnixMillis>,
+    object_info_at: Option<UnixMillis>,
+}
+
+impl Schedule {
+    /// The next question and its time; what was never asked is due at once, the count first.
+    pub(super) fn next(&self) -> (Ask, UnixMillis) {
+        let due = |at: Option<UnixMillis>| at.unwrap_or_default();
+        let count = (Ask::Count, due(self.count_at));
+        if self.failures > 0 || self.count_at.is_none() {
+            return count;
+        }
+        let rest = [count, (Ask::ObjectInfo, due(self.object_info_at)), (Ask::Stats, due(self.stats_at))];
+        rest.into_iter().min_by_key(|(_, at)| *at).unwrap_or(count)
+    }
+
+    pub(super) fn answered(&mut self, ask: Ask, now: UnixMillis, intervals: &Intervals) {
+        self.failures = 0;
+        match ask {
+            Ask::Count => self.count_at = Some(now.after(intervals.count)),
+            Ask::Stats => self.stats_at = Some(now.after(intervals.stats)),
+            Ask::ObjectInfo => self.object_info_at = Some(now.after(intervals.object_info)),
+        }
+    }
+
+    /// Everything is asked anew once the backend is back: it may be another process with other models.
+    pub(super) fn failed(&mut self, now: UnixMillis, intervals: &Intervals) {
+        let failures = self.failures.saturating_add(1);
+        *self = Self { failures, count_at: Some(now.after(intervals.pause(failures))), ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Intervals = Intervals {
+        count: Duration::from_secs(1),
+        stats: Duration::from_secs(10),
+        object_info: Duration::from_secs(60),
+        agent: Duration::from_secs(2),
+        longest_pause: Duration::from_secs(5),
+    };
+
+    #[test]
+    fn a_backend_that_answers_is_asked_for_everything_and_then_by_interval() {
+        let (mut schedule, mut now, mut asked) = (Schedule::default(), UnixMillis(100), vec![]);
+        while now.0 < 12_000 {
+            let (ask, at) = schedule.next();
+            now = now.max(at);
+            schedule.answered(ask, now, &SECOND);
+            asked.push(ask);
+        }
+        assert_eq!(asked[..3], [Ask::Count, Ask::ObjectInfo, Ask::Stats]);
+        let count = |which| asked.iter().filter(|ask| **ask == which).count();
+        assert_eq!((count(Ask::Count), count(Ask::Stats), count(Ask::ObjectInfo)), (13, 2, 1));
+    }
+
+    #[test]
+    fn pauses_grow_to_their_bound_and_everything_is_asked_anew_afterwards() {
+        let mut schedule = Schedule::default();
+        schedule.answered(Ask::Count, UnixMillis(0), &SECOND);
+        schedule.answered(Ask::ObjectInfo, UnixMillis(0), &SECOND);
+        let mut now = UnixMillis(1000);
+        let mut pauses = vec![];
+        for _ in 0..5 {
+            schedule.failed(now, &SECOND);
+            let (ask, at) = schedule.next();
+            assert_eq!(ask, Ask::Count);
+            pauses.push((at - now).as_secs());
+            now = at;
+        }
+        assert_eq!(pauses, [1, 2, 4, 5, 5]);
+        schedule.answered(Ask::Count, now, &SECOND);
+        assert_eq!(schedule.next().0, Ask::ObjectInfo);
+    }
+}

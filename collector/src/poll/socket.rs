@@ -1,0 +1,61 @@
+//! Holds one WebSocket to a backend: what it says of our prompts goes to dispatch, that it is open to the fleet.
+//! After a loss nothing is replayed by ComfyUI, so dispatch is told and looks what has become of its jobs.
+
+use comfyui::message::Frame;
+use comfyui::socket::Socket;
+use serde_json::json;
+
+use super::Poller;
+use crate::fleet::Seen;
+use crate::id::BackendId;
+
+pub struct SocketEvent {
+    pub backend: BackendId,
+    pub heard: Heard,
+}
+
+pub enum Heard {
+    Opened,
+    Frame(Box<Frame>),
+    Closed,
+}
+
+pub(super) async fn listen(poller: Poller) {
+    // With metadata a preview names its prompt; without, it belongs to whatever runs.
+    let features = json!({ "supports_preview_metadata": true });
+    let mut failures = 0;
+    while !poller.heard.is_closed() {
+        match Socket::connect(&poller.client, poller.client_id.as_str(), Some(&features)).await {
+            Ok(mut socket) => {
+                failures = 0;
+                follow(&poller, &mut socket).await;
+            }
+            Err(error) => {
+                tracing::debug!(backend = %poller.backend, %error, "its WebSocket cannot be opened")
+            }
+        }
+        failures += 1;
+        tokio::time::sleep(poller.intervals.pause(failures)).await;
+    }
+}
+
+async fn follow(poller: &Poller, socket: &mut Socket) {
+    let mut open = tell(poller, Heard::Opened).await && poller.observe(Seen::SocketOpened).await;
+    while open {
+        open = match socket.next().await {
+            Some(Ok(frame)) => tell(poller, Heard::Frame(Box::new(frame))).await,
+            Some(Err(error)) => {
+                tracing::debug!(backend = %poller.backend, %error, "its WebSocket was lost");
+                false
+            }
+            None => false,
+        };
+    }
+    tell(poller, Heard::Closed).await;
+    poller.observe(Seen::SocketClosed).await;
+}
+
+async fn tell(poller: &Poller, heard: Heard) -> bool {
+    let event = SocketEvent { backend: poller.backend.clone(), heard };
+    poller.heard.send(event).await.is_ok()
+}

@@ -1,0 +1,108 @@
+//! Durable intent. The queue alone changes jobs: every change passes through its one writer, which asks whether it is
+//! legal, commits what has gathered as one transaction, and only then shows it in the ledger and answers.
+//! It knows nothing of backends' state and speaks to none.
+
+mod ledger;
+mod sqlite;
+mod store;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use self::ledger::Ledger;
+pub use self::sqlite::Sqlite;
+pub use self::store::{AttemptRecord, Documents, EndedJob, Error as StoreError, Page, Store, Upload, Write};
+use self::writer::{Command, Writer};
+use crate::id::JobId;
+use crate::job::{Change, Illegal, Place, Submission};
+use crate::limits;
+use crate::metrics::Metrics;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    #[error("the queue holds {limit} jobs, which is its bound; try again later", limit = limits::LIVE_JOBS)]
+    Full,
+    #[error("another prompt was already submitted under the id {0}")]
+    Conflict(JobId),
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+    #[error("the collector is stopping; submit again once it is back")]
+    Stopping,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ChangeError {
+    #[error(transparent)]
+    Illegal(Arc<Illegal>),
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+    #[error("the collector is stopping")]
+    Stopping,
+}
+
+#[derive(Clone)]
+pub struct Queue {
+    commands: mpsc::Sender<Command>,
+    ledger: watch::Receiver<Arc<Ledger>>,
+    store: Arc<dyn Store>,
+}
+
+impl Queue {
+    /// Loads what waits and runs, and starts the writer. It ends once every handle is dropped.
+    pub async fn open(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let (jobs, last_arrival) = store.live().await?;
+        let loaded = Ledger::of(jobs);
+        let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
+        let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
+        let writer = Writer::new(Arc::clone(&store), loaded, last_arrival, publish, metrics);
+        tokio::spawn(writer.run(waiting));
+        Ok(Self { commands, ledger, store })
+    }
+
+    /// The jobs that wait or run now. A change of it is the wake-up of everything that works on the queue.
+    pub fn ledger(&self) -> watch::Receiver<Arc<Ledger>> {
+        self.ledger.clone()
+    }
+
+    pub fn snapshot(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger.borrow())
+    }
+
+    /// What never changes jobs: history, documents, attempts.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// Answers once the job is durable. The same id with the same body is answered as before and adds nothing.
+    pub async fn submit(&self, submission: Submission) -> Result<Place, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Submit(Box::new(submission), reply);
+        self.commands.send(command).await.map_err(|_| SubmitError::Stopping)?;
+        answer.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// Answers once the change is durable.
+    pub async fn change(&self, change: Change) -> Result<(), ChangeError> {
+        self.send(|reply| Command::Change(change, reply)).await
+    }
+
+    /// Forgets ended jobs; others are left alone.
+    pub async fn forget(&self, jobs: Vec<JobId>) -> Result<(), ChangeError> {
+        self.send(|reply| Command::Forget(jobs, reply)).await
+    }
+
+    pub async fn forget_all_ended(&self) -> Result<(), ChangeError> {
+        self.send(Command::ForgetAllEnded).await
+    }
+
+    async fn send(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<(), ChangeError>>) -> Command,
+    ) -> Result<(), ChangeError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| ChangeError::Stopping)?;
+        answer.await.map_err(|_| ChangeError::Stopping)?
+    }
+}

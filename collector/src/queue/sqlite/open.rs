@@ -1,0 +1,106 @@
+//! Opens the database: only one that is ours, by one process at a time, at this program's version of the schema.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqliteConnection};
+
+use super::super::store::Error;
+use super::{Outcomes, Sqlite};
+
+/// "orch" in ASCII: SQLite keeps it in the file's header, and `file` shows it.
+const APPLICATION_ID: i64 = 0x6f72_6368;
+const SIGN: &str = "PRAGMA application_id = 0x6f726368";
+const READERS: u32 = 4;
+const BUSY_FOR: Duration = Duration::from_secs(5);
+
+/// Never changed once released: a schema grows by the next file.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql"))];
+
+impl Sqlite {
+    /// Opens or creates `collector.sqlite` in `directory`.
+    pub async fn open(directory: &Path) -> Outcomes<Self> {
+        let create = std::fs::create_dir_all(directory);
+        create.map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
+        let lock = lock(directory)?;
+        let path = directory.join("collector.sqlite");
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_FOR);
+        check_owner(&path).await?;
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
+        let writer = pool(1).connect_with(options.clone()).await.map_err(|e| open_error(&path, &e))?;
+        migrate(&path, &writer).await?;
+        let readers = pool(READERS).connect_with(options).await.map_err(|e| open_error(&path, &e))?;
+        Ok(Self { writer, readers, _lock: lock })
+    }
+}
+
+fn lock(directory: &Path) -> Outcomes<File> {
+    let path = directory.join("collector.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|e| Error::Open { path: path.clone(), reason: e.to_string() })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: directory.to_owned() }),
+        Err(TryLockError::Error(e)) => Err(Error::Open { path, reason: e.to_string() }),
+    }
+}
+
+/// SQLite's result code for a file that is no database at all.
+const SQLITE_NOTADB: &str = "26";
+
+fn open_error(path: &Path, error: &sqlx::Error) -> Error {
+    let code = error.as_database_error().and_then(|e| e.code());
+    let (path, reason) = (path.to_owned(), error.to_string());
+    match code.as_deref() {
+        Some(SQLITE_NOTADB) => Error::Foreign { path, reason: "it is not an SQLite database".into() },
+        _ => Error::Open { path, reason },
+    }
+}
+
+/// Looks at an existing file without changing a byte of it: it must be ours, or empty.
+async fn check_owner(path: &Path) -> Outcomes<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut connection = options.connect().await.map_err(|e| open_error(path, &e))?;
+    let owner: i64 = pragma(&mut connection, path, "PRAGMA application_id").await?;
+    let tables: i64 = pragma(&mut connection, path, "SELECT count(*) FROM sqlite_schema").await?;
+    if owner == APPLICATION_ID || (owner == 0 && tables == 0) {
+        return Ok(());
+    }
+    let reason = format!("another program made it: application id {owner}, {tables} tables and indexes");
+    Err(Error::Foreign { path: path.to_owned(), reason })
+}
+
+async fn pragma(connection: &mut SqliteConnection, path: &Path, sql: &'static str) -> Outcomes<i64> {
+    sqlx::query_scalar(sql).fetch_one(connection).await.map_err(|e| open_error(path, &e))
+}
+
+async fn migrate(path: &Path, pool: &SqlitePool) -> Outcomes<()> {
+    sqlx::query(SIGN).execute(pool).await.map_err(|e| open_error(path, &e))?;
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
+    });
+    Migrator::with_migrations(migrations.into()).run(pool).await.map_err(|error| {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
+                Error::Newer { path, reason }
+            }
+            _ => Error::Open { path, reason },
+        }
+    })
+}

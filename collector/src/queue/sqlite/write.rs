@@ -1,0 +1,131 @@
+//! Writes, each a few statements of the transaction that the queue's writer commits.
+
+use sqlx::{Sqlite as Db, Transaction};
+
+use super::super::store::Write;
+use super::{Outcomes, damaged, failed};
+use crate::clock::UnixMillis;
+use crate::id::{ClientId, JobId};
+use crate::job::{Change, Job, Submission};
+
+pub(super) async fn perform(db: &mut Transaction<'_, Db>, write: &Write) -> Outcomes<()> {
+    match write {
+        Write::Submit { submission, job } => submit(db, submission, job).await,
+        Write::Change(change) => record(db, change).await,
+        Write::Forget(jobs) => {
+            for job in jobs {
+                let query =
+                    sqlx::query("DELETE FROM job WHERE id = ? AND state = 'ended'").bind(job.to_string());
+                query.execute(&mut **db).await.map_err(failed("forget a job"))?;
+            }
+            Ok(())
+        }
+        Write::ForgetAllEnded => {
+            let query = sqlx::query("DELETE FROM job WHERE state = 'ended'");
+            query.execute(&mut **db).await.map(drop).map_err(failed("forget the history"))
+        }
+        Write::Trim { keep } => {
+            let query = sqlx::query(
+                "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'ended' \
+                 ORDER BY ended_at DESC, arrival DESC LIMIT -1 OFFSET ?)",
+            );
+            query
+                .bind(keep.cast_signed())
+                .execute(&mut **db)
+                .await
+                .map(drop)
+                .map_err(failed("trim the history"))
+        }
+    }
+}
+
+async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job) -> Outcomes<()> {
+    let id = job.id.to_string();
+    let insert = sqlx::query(
+        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, needs, fingerprint, submitted_at, state) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+    )
+    .bind(&id)
+    .bind(job.place.arrival.cast_signed())
+    .bind(job.place.number)
+    .bind(job.place.given)
+    .bind(job.client_id.as_ref().map(ClientId::as_str))
+    .bind(job.peer.map(|peer| peer.to_string()))
+    .bind(json(&submission.needs)?)
+    .bind(submission.fingerprint.as_slice())
+    .bind(job.submitted_at.0.cast_signed());
+    insert.execute(&mut **db).await.map_err(failed("write a job"))?;
+    let insert = sqlx::query("INSERT INTO document VALUES (?, ?, ?, ?, ?)")
+        .bind(&id)
+        .bind(submission.prompt.get())
+        .bind(json(&submission.extra_data)?)
+        .bind(submission.partial_execution_targets.as_ref().map(json).transpose()?)
+        .bind(json(&submission.outputs_to_execute)?);
+    insert.execute(&mut **db).await.map(drop).map_err(failed("write a prompt"))
+}
+
+async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
+    match change {
+        Change::Dispatch { job, backend, at, why } => {
+            let update =
+                sqlx::query("UPDATE job SET state = 'dispatched', attempts = attempts + 1 WHERE id = ?");
+            execute(db, update.bind(job.to_string()), "write a dispatch").await?;
+            let insert = sqlx::query(
+                "INSERT INTO attempt (job_id, number, backend, dispatched_at, why) \
+                 SELECT id, attempts, ?, ?, ? FROM job WHERE id = ?",
+            );
+            let insert =
+                insert.bind(backend.as_str()).bind(at.0.cast_signed()).bind(why).bind(job.to_string());
+            execute(db, insert, "write a dispatch").await
+        }
+        Change::Accept { job, attempt, prompt_id } => {
+            let update = sqlx::query("UPDATE attempt SET prompt_id = ? WHERE job_id = ? AND number = ?");
+            execute(
+                db,
+                update.bind(prompt_id).bind(job.to_string()).bind(attempt),
+                "write a backend's answer",
+            )
+            .await
+        }
+        Change::Requeue { job, attempt, at, reason } => {
+            end_attempt(db, *job, *attempt, *at, reason).await?;
+            let update = sqlx::query("UPDATE job SET state = 'waiting' WHERE id = ?");
+            execute(db, update.bind(job.to_string()), "write that a job waits again").await
+        }
+        Change::End { job, attempt, at, outcome, results } => {
+            if let Some(attempt) = attempt {
+                end_attempt(db, *job, *attempt, *at, outcome.as_str()).await?;
+            }
+            let update =
+                sqlx::query("UPDATE job SET state = 'ended', outcome = ?, ended_at = ? WHERE id = ?");
+            let update = update.bind(outcome.as_str()).bind(at.0.cast_signed()).bind(job.to_string());
+            execute(db, update, "write a job's end").await?;
+            let insert = sqlx::query("INSERT INTO result VALUES (?, ?, ?, ?)").bind(job.to_string());
+            let (outputs, status) = (json(&results.outputs)?, json(&results.status)?);
+            execute(db, insert.bind(outputs).bind(status).bind(json(&results.meta)?), "write a job's results")
+                .await
+        }
+    }
+}
+
+async fn end_attempt(
+    db: &mut Transaction<'_, Db>,
+    job: JobId,
+    attempt: u32,
+    at: UnixMillis,
+    ending: &str,
+) -> Outcomes<()> {
+    let update = sqlx::query("UPDATE attempt SET ended_at = ?, ending = ? WHERE job_id = ? AND number = ?");
+    let update = update.bind(at.0.cast_signed()).bind(ending).bind(job.to_string()).bind(attempt);
+    execute(db, update, "write an attempt's end").await
+}
+
+type Query<'q> = sqlx::query::Query<'q, Db, sqlx::sqlite::SqliteArguments>;
+
+async fn execute(db: &mut Transaction<'_, Db>, query: Query<'_>, operation: &'static str) -> Outcomes<()> {
+    query.execute(&mut **db).await.map(drop).map_err(failed(operation))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Outcomes<String> {
+    serde_json::to_string(value).map_err(|e| damaged("a document to be written")(e.to_string()))
+}

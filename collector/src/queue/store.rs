@@ -1,0 +1,134 @@
+//! What a durable store must do. One conformance suite (`collector/tests/store.rs`) holds every implementation to it.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::clock::UnixMillis;
+use crate::id::{BackendId, JobId};
+use crate::job::{Change, InputFile, Job, Outcome, Place, Results, Submission};
+
+/// Something to be written. A batch of them is committed as one transaction: all or none.
+#[derive(Debug)]
+pub enum Write {
+    Submit {
+        submission: Box<Submission>,
+        job: Job,
+    },
+    /// A change that was found legal, with the attempt's number that it concerns already in it.
+    Change(Change),
+    /// Forgets ended jobs.
+    Forget(Vec<JobId>),
+    ForgetAllEnded,
+    /// Forgets the oldest ended jobs beyond so many.
+    Trim {
+        keep: u64,
+    },
+}
+
+/// What must be read of a job before it is sent to a backend.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    pub prompt: Box<RawValue>,
+    pub extra_data: Map<String, Value>,
+    pub partial_execution_targets: Option<Vec<String>>,
+    pub outputs_to_execute: Vec<String>,
+}
+
+/// A job that has ended, with all that `/history` shows of it.
+#[derive(Clone, Debug)]
+pub struct EndedJob {
+    pub id: JobId,
+    pub place: Place,
+    pub submitted_at: UnixMillis,
+    pub ended_at: UnixMillis,
+    pub outcome: Outcome,
+    pub documents: Documents,
+    pub results: Results,
+}
+
+/// One attempt as it is remembered: where it ran and why there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRecord {
+    pub number: u32,
+    pub backend: BackendId,
+    pub prompt_id: Option<String>,
+    pub dispatched_at: UnixMillis,
+    pub ended_at: Option<UnixMillis>,
+    /// `succeeded`, `failed`, ..., or why the job waited again.
+    pub ending: Option<String>,
+    pub why: String,
+}
+
+/// A file that a client uploaded: its name in ComfyUI's input folder, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    pub file: InputFile,
+    /// SHA-256 of the content, under which it lies in the state directory.
+    pub sha256: [u8; 32],
+    pub size_bytes: u64,
+}
+
+/// What a page of history is asked for by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page {
+    /// The newest so many; `None`: as many as [`crate::limits::HISTORY_PAGE`].
+    pub max_items: Option<u64>,
+    /// From the oldest on; negative or absent: the newest `max_items`, as ComfyUI means it.
+    pub offset: Option<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot create the state directory {path}: {source}; choose another with --state-directory")]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the state directory {path} is in use by another orchestrator-collector; stop that one, or give this one a \
+         directory of its own with --state-directory"
+    )]
+    InUse { path: PathBuf },
+    #[error("cannot open the database {path}: {reason}; see that this user may write it and its folder")]
+    Open { path: PathBuf, reason: String },
+    #[error(
+        "{path} is no database of orchestrator-collector ({reason}); name another place with --state-directory"
+    )]
+    Foreign { path: PathBuf, reason: String },
+    #[error(
+        "the database {path} was written by a newer orchestrator-collector ({reason}); run that version, or a newer one"
+    )]
+    Newer { path: PathBuf, reason: String },
+    #[error("cannot {operation}: {source}")]
+    Query { operation: &'static str, source: sqlx::Error },
+    #[error("the database holds {what} that cannot be read: {reason}")]
+    Damaged { what: String, reason: String },
+}
+
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// All of `writes` durably, or none.
+    async fn commit(&self, writes: &[Write]) -> Result<(), Error>;
+
+    /// The jobs that wait or are with a backend, and the highest arrival number ever given.
+    async fn live(&self) -> Result<(Vec<Job>, u64), Error>;
+
+    /// The fingerprint and arrival place of a job that was ever submitted and not forgotten.
+    async fn submitted(&self, id: JobId) -> Result<Option<([u8; 32], Place)>, Error>;
+
+    async fn documents(&self, id: JobId) -> Result<Option<Documents>, Error>;
+
+    /// Ended jobs, oldest first; those cancelled before they ran are left out.
+    async fn history(&self, page: Page) -> Result<Vec<EndedJob>, Error>;
+
+    async fn ended(&self, id: JobId) -> Result<Option<EndedJob>, Error>;
+
+    async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, Error>;
+
+    async fn keep_upload(&self, upload: &Upload) -> Result<(), Error>;
+
+    async fn uploads(&self) -> Result<Vec<Upload>, Error>;
+
+    /// A small value kept under `key`, made by `make` when there is none yet.
+    async fn setting(&self, key: &str, make: String) -> Result<String, Error>;
+}

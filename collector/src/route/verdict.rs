@@ -1,0 +1,106 @@
+//! What a decision says about each backend, in words that a person can read.
+
+use std::fmt;
+
+use super::Candidate;
+use crate::clock::UnixMillis;
+use crate::fleet::{Backend, Missing};
+use crate::id::BackendId;
+use crate::job::Needs;
+
+/// A hard filter: the backend cannot run the job now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Down,
+    EventsNotHeard,
+    OffersUnknown,
+    Resting,
+    Lacks(Missing),
+}
+
+impl Refusal {
+    /// What forbids any job.
+    pub(super) fn of(candidate: &Candidate, now: UnixMillis) -> Option<Self> {
+        let backend = &candidate.backend;
+        if !backend.health.is_up() {
+            Some(Self::Down)
+        } else if backend.socket_since.is_none() {
+            Some(Self::EventsNotHeard)
+        } else if backend.catalog.is_none() {
+            Some(Self::OffersUnknown)
+        } else {
+            (candidate.rests_until > now).then_some(Self::Resting)
+        }
+    }
+
+    /// What forbids this job.
+    pub(super) fn of_needs(backend: &Backend, needs: &Needs) -> Option<Self> {
+        backend.catalog.as_ref()?.lacks(needs).map(Self::Lacks)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down => f.write_str("is down"),
+            Self::EventsNotHeard => f.write_str("its WebSocket is not open"),
+            Self::OffersUnknown => f.write_str("what it offers is not known yet"),
+            Self::Resting => f.write_str("rests after a failure"),
+            Self::Lacks(missing) => write!(f, "lacks {missing}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Refused(Refusal),
+    Possible { free: bool, wait_seconds: f64, load_seconds: f64, run_seconds: f64 },
+}
+
+impl Verdict {
+    pub fn completion_seconds(&self) -> Option<f64> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Possible { wait_seconds, load_seconds, run_seconds, .. } => {
+                Some(wait_seconds + load_seconds + run_seconds)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Possible { free, wait_seconds, load_seconds, run_seconds } => {
+                let state = if *free { "free".to_owned() } else { format!("busy for {wait_seconds:.1} s") };
+                let model = match *load_seconds > 0.0 {
+                    true => format!("load {load_seconds:.1} s"),
+                    false => "nothing to load".to_owned(),
+                };
+                write!(f, "{state}, {model}, run {run_seconds:.1} s")
+            }
+        }
+    }
+}
+
+/// Why a job went where it went: one line, kept with the attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Why {
+    pub chosen: BackendId,
+    /// Every backend's verdict, the chosen one's too.
+    pub considered: Vec<(BackendId, Verdict)>,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_chosen = |entry: &&(BackendId, Verdict)| entry.0 == self.chosen;
+        if let Some((_, verdict)) = self.considered.iter().find(is_chosen) {
+            write!(f, "earliest completion: {verdict}")?;
+        }
+        for (backend, verdict) in self.considered.iter().filter(|entry| !is_chosen(entry)) {
+            write!(f, "; {backend}: {verdict}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! The only wiring: opens the store, starts the tasks, and hands each the channels that it needs.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use comfyui::Client;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, App};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::event::Hub;
+use crate::files::{Files, FilesError};
+use crate::fleet::{self, Fleet};
+use crate::id::{BackendId, ClientId};
+use crate::metrics::Metrics;
+use crate::poll::{Intervals, Poller, SocketEvent};
+use crate::queue::{Queue, Sqlite, Store, StoreError};
+use crate::{dispatch, limits};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "cannot listen on {address}: {source}; is another program there? choose another address with --listen"
+    )]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error(transparent)]
+    Backend(#[from] comfyui::Error),
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A running collector. Dropping it leaves its tasks to the runtime; [`Collector::stop`] ends them in order.
+pub struct Collector {
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+impl Collector {
+    /// Returns once clients can connect: the store is open, the backends may or may not be up.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // The address first: a second collector must fail before it touches anything.
+        let listener = listen(config.listen).await?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.state_directory).await?);
+        let client_id =
+            ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
+        let files = Arc::new(Files::open(&config.state_directory, Arc::clone(&store)).await?);
+        let queue = Queue::open(store, Arc::clone(&metrics)).await?;
+        let hub = Hub::new(Arc::clone(&metrics));
+        let http = comfyui::client::http()?;
+        let clients = clients(&config, &http)?;
+        let (fleet, heard) = watch_fleet(&config, &http, &clients, &client_id, clock, &metrics)?;
+        let desk = dispatch::start(dispatch::Parts {
+            queue: queue.clone(),
+            files: Arc::clone(&files),
+            clients: clients.clone(),
+            client_id,
+            clock,
+            settings: dispatch::Settings {
+                free_after_idle: config.free_after_idle,
+                rerun_after_unreachable: config.rerun_after_unreachable,
+            },
+            fleet: fleet.clone(),
+            hub: Arc::clone(&hub),
+            metrics: Arc::clone(&metrics),
+            heard,
+            stop: stop.clone(),
+        });
+        let max_body_bytes = config.max_body_bytes;
+        let app = App { queue, files, fleet, desk, hub, metrics, clients, clock, max_body_bytes };
+        let server = tokio::spawn(api::serve(listener, Arc::new(app), stop.clone()));
+        tracing::info!(
+            backends = config.backends.len(),
+            state = %config.state_directory.display(),
+            "listening on http://{address}"
+        );
+        Ok(Self { address, stop, server })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the sockets and lets open requests end. Jobs go on where they run and are found again at the next start.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(limits::STOP_WITHIN, self.server).await.is_err() {
+            tracing::warn!("some requests did not end in time and were cut off");
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn clients(config: &Config, http: &reqwest::Client) -> Result<HashMap<BackendId, Client>, comfyui::Error> {
+    let client =
+        |backend: &config::Backend| Ok((backend.id.clone(), Client::with(http.clone(), &backend.url)?));
+    config.backends.iter().map(client).collect()
+}
+
+type Watched = (watch::Receiver<Arc<Fleet>>, mpsc::Receiver<SocketEvent>);
+
+/// Starts the fleet's owner and every backend's polls.
+fn watch_fleet(
+    config: &Config,
+    http: &reqwest::Client,
+    clients: &HashMap<BackendId, Client>,
+    client_id: &ClientId,
+    clock: Clock,
+    metrics: &Arc<Metrics>,
+) -> Result<Watched, comfyui::Error> {
+    let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
+    let known =
+        config.backends.iter().map(|b| fleet::Backend::new(b.id.clone(), b.url.clone(), b.agent.clone()));
+    let (observations, fleet) = fleet::owner::start(Fleet::of(known));
+    for backend in &config.backends {
+        let Some(client) = clients.get(&backend.id) else { continue };
+        let poller = Poller {
+            backend: backend.id.clone(),
+            client: client.clone(),
+            agent: Client::with(http.clone(), &backend.agent)?,
+            client_id: client_id.clone(),
+            intervals: Intervals::from_count(config.poll_interval),
+            observations: observations.clone(),
+            heard: tell.clone(),
+            clock,
+            metrics: Arc::clone(metrics),
+        };
+        poller.start();
+    }
+    Ok((fleet, heard))
+}

@@ -1,0 +1,16 @@
+//! Bodies of requests and answers, pure serde.
+//!
+//! Owns the shapes, tolerant of every server from March 2024 on: what a server leaves out is `None`, what this library
+//! does not know is kept in `extra` and written again. No body is checked for sense here.
+
+mod files;
+mod history;
+mod queue;
+mod submit;
+mod system;
+
+pub use files::{FileRef, UploadAnswer};
+pub use history::{History, HistoryEntry, HistoryStatus};
+pub use queue::{ExecInfo, QueueItem, QueueRemaining, QueueState};
+pub use submit::{PromptAccepted, PromptRejected, PromptRequest};
+pub use system::{Device, FreeRequest, System, SystemStats};

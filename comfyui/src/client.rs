@@ -1,0 +1,132 @@
+//! A client for one ComfyUI: one method a route, one attempt each, bounded in time and bytes.
+//!
+//! Owns the routes, the bounds and the reading of errors. It never retries, follows no redirect, uses no proxy and keeps
+//! nothing between calls but connections: whether to try again is its caller's decision, for which
+//! [`Error::never_sent`] says what is safe.
+//!
+//! Routes are asked for without `/api`, which servers of 2024 do not have, except those that exist only there.
+
+mod address;
+mod bounds;
+mod call;
+mod download;
+mod files;
+mod history;
+mod interface;
+mod jobs;
+mod queue;
+mod submit;
+mod system;
+
+pub use bounds::{Bound, Bounds};
+pub use download::Download;
+pub use files::Upload;
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::{Cause, Error};
+pub(crate) use address::Address;
+
+/// How long a TCP (and TLS) connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an unused connection is kept: shorter than the 75 s after which a server closes it, so that a request
+/// rarely meets a connection that is being closed.
+const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+/// How many unused connections are kept for one server.
+const IDLE_CONNECTIONS_PER_HOST: usize = 8;
+/// After how long the system asks a silent peer whether it is still there.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// A client for one ComfyUI. Cheap to clone; clones share connections.
+///
+/// ```no_run
+/// use comfyui::Client;
+/// use comfyui::api::PromptRequest;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(&"http://127.0.0.1:8188".parse()?)?;
+/// client.health_check().await?;
+/// let accepted = client.queue_prompt(&PromptRequest::of(r#"{"1": {"class_type": "PreviewAny"}}"#)?).await?;
+/// println!("queued as {}", accepted.prompt_id);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    address: Address,
+    bounds: Bounds,
+}
+
+impl Client {
+    /// A client with connections of its own, see [`http`].
+    ///
+    /// # Errors
+    /// See [`Client::with`] and [`http`].
+    pub fn new(base: &Url) -> Result<Self, Error> {
+        Self::with(http()?, base)
+    }
+
+    /// A client that shares the connections of `http`.
+    ///
+    /// The base is `http` or `https`, may have a path (a server behind a proxy) and a user with a password, which go
+    /// along as basic authentication and into no message.
+    ///
+    /// # Errors
+    /// When the base is not such an address.
+    pub fn with(http: reqwest::Client, base: &Url) -> Result<Self, Error> {
+        let address = Address::of(&http, base)?;
+        Ok(Self { http, address, bounds: Bounds::default() })
+    }
+
+    /// The same client with other bounds.
+    #[must_use]
+    pub fn bounded(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// What bounds its calls.
+    #[must_use]
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// The server's address without credentials, as errors name it.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        self.address.shown()
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+/// The HTTP client that [`Client`]s share: TLS by rustls with the system's certificates, kept connections, no Nagle
+/// delay, no proxy of the environment (backends are near), no redirects.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn http() -> Result<reqwest::Client, Error> {
+    let failed = |why: &dyn std::error::Error| Error {
+        operation: "set up HTTP",
+        backend: "any server".to_owned(),
+        cause: Cause::Unsendable(why.to_string()),
+    };
+    let tls = crate::tls::config().map_err(|error| failed(&error))?;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .pool_idle_timeout(IDLE_CONNECTION)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+        .build()
+        .map_err(|error| failed(&error))
+}

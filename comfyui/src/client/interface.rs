@@ -1,0 +1,124 @@
+//! What the web interface needs besides, and passing any request on.
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Body, Method, Response};
+use serde_json::Value;
+
+use super::Client;
+use crate::{Cause, Error};
+
+const PASS_ON: &str = "pass a request on";
+
+impl Client {
+    /// The scripts of the web interface's extensions (`GET /extensions`).
+    ///
+    /// # Errors
+    /// When there is no such answer.
+    pub async fn extensions(&self) -> Result<Vec<String>, Error> {
+        self.document("list extensions", self.bounds.small, self.get(&["extensions"])).await
+    }
+
+    /// The web interface's settings (`GET /settings`).
+    ///
+    /// # Errors
+    /// When there is no such answer.
+    pub async fn settings(&self) -> Result<Value, Error> {
+        self.document("read the settings", self.bounds.small, self.get(&["settings"])).await
+    }
+
+    /// Who uses the server (`GET /users`).
+    ///
+    /// # Errors
+    /// When there is no such answer.
+    pub async fn users(&self) -> Result<Value, Error> {
+        self.document("read the users", self.bounds.small, self.get(&["users"])).await
+    }
+
+    /// Translations that custom nodes bring (`GET /i18n`).
+    ///
+    /// # Errors
+    /// When there is no such answer; status 404 in 2024.
+    pub async fn i18n(&self) -> Result<Value, Error> {
+        self.document("read translations", self.bounds.small, self.get(&["i18n"])).await
+    }
+
+    /// Subgraphs that custom nodes bring (`GET /global_subgraphs`).
+    ///
+    /// # Errors
+    /// When there is no such answer; status 404 in 2024.
+    pub async fn global_subgraphs(&self) -> Result<Value, Error> {
+        self.document("list subgraphs", self.bounds.small, self.get(&["global_subgraphs"])).await
+    }
+
+    /// Workflows that custom nodes bring (`GET /workflow_templates`).
+    ///
+    /// # Errors
+    /// When there is no such answer; status 404 in 2024.
+    pub async fn workflow_templates(&self) -> Result<Value, Error> {
+        self.document("list workflow templates", self.bounds.small, self.get(&["workflow_templates"])).await
+    }
+
+    /// The model folders, as the web interface's library asks for them (`GET /experiment/models`).
+    ///
+    /// # Errors
+    /// When there is no such answer; status 404 in 2024.
+    pub async fn experiment_models(&self) -> Result<Value, Error> {
+        self.document("list model folders", self.bounds.small, self.get(&["experiment", "models"])).await
+    }
+
+    /// Where the model folders are on the server's disk (`GET /internal/folder_paths`).
+    ///
+    /// # Errors
+    /// When there is no such answer; status 404 in 2024.
+    pub async fn folder_paths(&self) -> Result<Value, Error> {
+        self.document("read folder paths", self.bounds.small, self.get(&["internal", "folder_paths"])).await
+    }
+
+    /// Asks for any path and hands the answer over, whatever its status, its body still to come.
+    ///
+    /// The path is escaped already, as it stands in a request that is passed on, and must not lead out of the server's
+    /// own. `headers` go along as they are (leave out `Host`, `Origin`, `Connection` and the like), except that the
+    /// address's credentials, if it has any, take the place of an `Authorization`.
+    ///
+    /// ```no_run
+    /// # async fn run(client: comfyui::Client) -> Result<(), comfyui::Error> {
+    /// use reqwest::header::HeaderMap;
+    ///
+    /// let answer = client.get_stream("/userdata", &[("dir", "workflows")], HeaderMap::new()).await?;
+    /// println!("{} {:?}", answer.status(), answer.headers());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When no answer begins, see [`Bounds::stream_silence`](super::Bounds::stream_silence).
+    pub async fn get_stream(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: HeaderMap,
+    ) -> Result<Response, Error> {
+        self.forward(Method::GET, path, query, headers, None).await
+    }
+
+    /// As [`get_stream`](Self::get_stream) with any method and body. The bound on silence counts from the start of
+    /// sending, so it is for bodies of a moment.
+    ///
+    /// # Errors
+    /// When no answer begins.
+    pub async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        mut headers: HeaderMap,
+        body: Option<Body>,
+    ) -> Result<Response, Error> {
+        if let Some(authorization) = self.address.authorization() {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let url = self.address.path(path).map_err(|why| self.error(PASS_ON, Cause::Unsendable(why)))?;
+        let bare = self.request_of(method, url).query(query).headers(headers);
+        self.head(PASS_ON, body.into_iter().fold(bare, |request, body| request.body(body))).await
+    }
+}

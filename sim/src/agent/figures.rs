@@ -1,0 +1,136 @@
+//! The figures of a machine and the two documents made of them.
+
+use report::{Cpu, Gpu, GpuMemory, Host as HostReport, Memory, Report};
+use serde_json::{Map, Value, json};
+
+use crate::comfy::Rig;
+
+/// What a GPU's memory holds without any model: the context, in bytes.
+const CONTEXT_BYTES: u64 = 512 << 20;
+
+/// The figures that an agent reports. What is `None` is absent in its documents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// Busy share of all CPUs, 0 to 100.
+    pub cpu_percent: Option<f64>,
+    /// Memory of the host.
+    pub ram_total_bytes: Option<u64>,
+    /// Memory in use on the host.
+    pub ram_used_bytes: Option<u64>,
+    /// The GPU, where there is one.
+    pub gpu: Option<GpuFigures>,
+}
+
+/// The figures of one GPU.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GpuFigures {
+    /// Product name.
+    pub name: Option<String>,
+    /// Identity.
+    pub uuid: Option<String>,
+    /// Memory of the GPU.
+    pub memory_total_bytes: Option<u64>,
+    /// Memory in use on it.
+    pub memory_used_bytes: Option<u64>,
+    /// Share of the time in which it worked, percent.
+    pub utilization_percent: Option<u32>,
+    /// Of the die.
+    pub temperature_celsius: Option<u32>,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            cpu_percent: Some(12.5),
+            ram_total_bytes: Some(64 << 30),
+            ram_used_bytes: Some(16 << 30),
+            gpu: None,
+        }
+    }
+}
+
+impl Figures {
+    /// With the GPU of a simulated server: its memory follows the models that are loaded. A server on a CPU
+    /// has none.
+    pub(crate) fn beside(mut self, rig: &Rig) -> Self {
+        if rig.config.device_name != "cpu" {
+            let state = rig.board.0.borrow();
+            let is_busy = state.running.is_some() && !state.waits_at_gate;
+            self.gpu = Some(GpuFigures {
+                name: Some(rig.config.device_name.clone()),
+                uuid: Some(rig.gpu_uuid.clone()),
+                memory_total_bytes: Some(rig.config.vram_bytes),
+                memory_used_bytes: Some(CONTEXT_BYTES + (state.loaded_mb << 20)),
+                utilization_percent: Some(if is_busy { 97 } else { 0 }),
+                temperature_celsius: Some(if is_busy { 71 } else { 42 }),
+            });
+        }
+        self
+    }
+
+    /// The answer to `GET /orchestrator/metrics`: MiB rounded down, percent, °C.
+    pub(crate) fn node_metrics(&self) -> Value {
+        let mib = |bytes: Option<u64>| bytes.map(|bytes| json!(bytes >> 20));
+        let gpu = self.gpu.clone().unwrap_or_default();
+        let entries = [
+            ("cpu_utilization", self.cpu_percent.map(|percent| json!(percent))),
+            ("ram_total", mib(self.ram_total_bytes)),
+            ("ram_used", mib(self.ram_used_bytes)),
+            ("gpu_name", gpu.name.map(|name| json!(name))),
+            ("gpu_memory_total", mib(gpu.memory_total_bytes)),
+            ("gpu_memory_used", mib(gpu.memory_used_bytes)),
+            ("gpu_utilization", gpu.utilization_percent.map(|percent| json!(percent))),
+            ("gpu_temperature", gpu.temperature_celsius.map(|celsius| json!(celsius))),
+        ];
+        let known = entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        Value::Object(known.collect::<Map<_, _>>())
+    }
+
+    /// The answer to `GET /v1/report`.
+    pub(crate) fn report(&self) -> Report {
+        let age_seconds = Some(0.25);
+        let cpu = Cpu {
+            utilization_ratio: self.cpu_percent.map(|percent| percent / 100.0),
+            age_seconds,
+            ..Cpu::default()
+        };
+        let available = |total: u64| Some(total.saturating_sub(self.ram_used_bytes?));
+        let memory = Memory {
+            total_bytes: self.ram_total_bytes,
+            used_bytes: self.ram_used_bytes,
+            available_bytes: self.ram_total_bytes.and_then(available),
+            age_seconds,
+            ..Memory::default()
+        };
+        Report {
+            host: HostReport { cpu: Some(cpu), memory: Some(memory), ..HostReport::default() },
+            gpus: self.gpu.iter().map(GpuFigures::report).collect(),
+            ..Report::default()
+        }
+    }
+}
+
+impl GpuFigures {
+    fn report(&self) -> Gpu {
+        let free = |total: u64| Some(total.saturating_sub(self.memory_used_bytes?));
+        let memory = GpuMemory {
+            total_bytes: self.memory_total_bytes,
+            used_bytes: self.memory_used_bytes,
+            free_bytes: self.memory_total_bytes.and_then(free),
+            ..GpuMemory::default()
+        };
+        Gpu {
+            uuid: self.uuid.clone(),
+            index: Some(0),
+            name: self.name.clone(),
+            chosen: Some(true),
+            up: Some(true),
+            utilization_ratio: self.utilization_percent.map(|percent| f64::from(percent) / 100.0),
+            memory: Some(memory.clone()),
+            memory_v1: Some(GpuMemory { reserved_bytes: None, ..memory }),
+            temperature_celsius: self.temperature_celsius.map(f64::from),
+            age_seconds: Some(0.25),
+            ..Gpu::default()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What some tests need from outside the workspace: finding it, and saying so where it is missing.
+//!
+//! A test target with `harness = false` builds its list with [`trial`] and runs it with `libtest_mimic::run`.
+//! A requirement that is missing makes the trial *ignored*, with the reason in its name; never passed. Where
+//! the variable [`REQUIRE`] lists the requirement, the trial fails instead. Nothing is installed or started here.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Failed, Trial};
+
+/// The variable that lists, separated by commas, the requirements that must be there: a missing one fails.
+pub const REQUIRE: &str = "ORCHESTRATOR_TEST_REQUIRE";
+
+/// The variable that names a real ComfyUI: `<directory>:<python>`.
+pub const COMFYUI: &str = "ORCHESTRATOR_TEST_COMFYUI";
+
+/// The variable that names the PostgreSQL server that a test may fill: a `postgres://` URL.
+pub const POSTGRES: &str = "ORCHESTRATOR_TEST_POSTGRES";
+
+/// Something that a test needs and that cargo does not bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// The linter of Prometheus' text format.
+    Promtool,
+    /// A real ComfyUI, named by [`COMFYUI`].
+    Comfyui,
+    /// A Python 3 interpreter.
+    Python,
+    /// A PostgreSQL server, named by [`POSTGRES`].
+    Postgres,
+}
+
+/// Where a requirement was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// An executable.
+    Program(PathBuf),
+    /// A ComfyUI: the folder of its `main.py` and the Python that runs it.
+    Comfyui {
+        /// The folder of its `main.py`.
+        directory: PathBuf,
+        /// The Python interpreter that has its dependencies.
+        python: PathBuf,
+    },
+    /// A server, by its URL.
+    Url(String),
+}
+
+impl Found {
+    /// The executable to run: the program, or the Python of a ComfyUI.
+    pub fn program(&self) -> Option<&Path> {
+        match self {
+            Self::Program(path) => Some(path),
+            Self::Comfyui { python, .. } => Some(python),
+            Self::Url(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Outside {
+    /// The name by which [`REQUIRE`] lists it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Promtool => "promtool",
+            Self::Comfyui => "comfyui",
+            Self::Python => "python",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// Looks for it, by `PATH` and the environment.
+    ///
+    /// # Errors
+    /// The reason why it cannot be used, and what to do about it.
+    pub fn find(self) -> Result<Found, String> {
+        match self {
+            Self::Promtool => program("promtool", "install Debian's prometheus"),
+            Self::Python => program("python3", "install python3"),
+            Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
+            Self::Postgres => env::var(POSTGRES)
+                .map(Found::Url)
+                .map_err(|_| format!("set {POSTGRES}=postgres://user:password@host/database")),
+        }
+    }
+
+    fn is_required(self) -> bool {
+        env::var(REQUIRE).is_ok_and(|list| lists(&list, self))
+    }
+}
+
+/// A trial that runs `test` with what it needs. Where that is missing it is ignored, with the reason in its
+/// name; where [`REQUIRE`] lists it, it fails with that reason.
+pub fn trial(
+    name: &str,
+    needs: Outside,
+    test: impl FnOnce(Found) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    judged(name, needs, needs.find(), needs.is_required(), test)
+}
+
+fn judged(
+    name: &str,
+    needs: Outside,
+    found: Result<Found, String>,
+    required: bool,
+    test: impl FnOnce(Found) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    match found {
+        Ok(found) => Trial::test(name, move || test(found)),
+        Err(reason) => {
+            let reason = format!("needs {needs}: {reason}");
+            let name = format!("{name} [{reason}]");
+            Trial::test(name, move || Err(reason.into())).with_ignored_flag(!required)
+        }
+    }
+}
+
+fn lists(list: &str, wanted: Outside) -> bool {
+    list.split(',').any(|name| name.trim() == wanted.name())
+}
+
+fn program(name: &str, remedy: &str) -> Result<Found, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .map(Found::Program)
+        .ok_or_else(|| remedy.to_owned())
+}
+
+fn comfyui(value: Option<&str>) -> Result<Found, String> {
+    let shape = || format!("set {COMFYUI}=<directory of main.py>:<python>");
+    let (directory, python) = value.and_then(|value| value.rsplit_once(':')).ok_or_else(shape)?;
+    let (directory, python) = (PathBuf::from(directory), PathBuf::from(python));
+    if !directory.join("main.py").is_file() {
+        return Err(format!("{COMFYUI}: no main.py in {}", directory.display()));
+    }
+    if !python.is_file() {
+        return Err(format!("{COMFYUI}: no Python at {}", python.display()));
+    }
+    Ok(Found::Comfyui { directory, python })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(trial: Trial) -> libtest_mimic::Conclusion {
+        let logfile = Some("/dev/null".to_owned());
+        let arguments = libtest_mimic::Arguments { test_threads: Some(1), logfile, ..Default::default() };
+        libtest_mimic::run(&arguments, vec![trial])
+    }
+
+    fn missing() -> Result<Found, String> {
+        Err("install it".to_owned())
+    }
+
+    #[test]
+    fn a_missing_requirement_is_ignored_with_its_reason_in_the_name() {
+        let trial = judged("t", Outside::Promtool, missing(), false, |_| Ok(()));
+        assert!(trial.has_ignored_flag());
+        assert_eq!(trial.name(), "t [needs promtool: install it]");
+    }
+
+    #[test]
+    fn a_missing_requirement_that_is_required_fails() {
+        let trial = judged("t", Outside::Promtool, missing(), true, |_| Ok(()));
+        assert!(!trial.has_ignored_flag());
+        assert_eq!(run(trial).num_failed, 1);
+    }
+
+    #[test]
+    fn a_requirement_that_is_there_runs_the_test_with_what_was_found() {
+        let found = Found::Program(PathBuf::from("/bin/true"));
+        let expected = found.clone();
+        let test = move |got| if got == expected { Ok(()) } else { Err("another".into()) };
+        let trial = judged("t", Outside::Python, Ok(found), true, test);
+        assert_eq!(run(trial).num_passed, 1);
+    }
+
+    #[test]
+    fn the_list_of_requirements_is_read_by_whole_names() {
+        assert!(lists("python, promtool", Outside::Promtool));
+        assert!(!lists("promtools,pyth", Outside::Promtool));
+    }
+
+    #[test]
+    fn a_comfyui_that_is_not_there_is_refused_with_what_is_wrong() {
+        assert!(comfyui(None).unwrap_err().contains("set ORCHESTRATOR_TEST_COMFYUI="));
+        assert!(comfyui(Some("/no/such/folder:/no/python")).unwrap_err().contains("no main.py"));
+    }
+}
