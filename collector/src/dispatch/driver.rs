@@ -241,13 +241,18 @@ impl Driver {
                 true
             }
             Heard::Frame(frame) => {
-                let mut tracks = self.board.tracks.values_mut();
-                let track = tracks.find(|track| track.backend == event.backend && track.claims(&frame));
-                let Some(track) = track else { return false };
-                let (job, effects) = (track.job.id, track.hear(*frame, now));
+                let Some(job) = self.owner_of(&event.backend, &frame) else { return false };
+                let Some(track) = self.board.tracks.get_mut(&job) else { return false };
+                let effects = track.hear(*frame, now);
                 self.take_effect(job, effects)
             }
         }
+    }
+
+    fn owner_of(&self, backend: &BackendId, frame: &comfyui::Frame) -> Option<JobId> {
+        let owner = self.board.tracks_on(backend).find(|track| track.owns(frame));
+        let owner = owner.or_else(|| self.board.tracks_on(backend).find(|track| track.may_own()));
+        owner.map(|track| track.job.id)
     }
 
     fn take_effect(&mut self, job: JobId, effects: Vec<Effect>) -> bool {

@@ -152,14 +152,19 @@ impl Track {
         mine.into_iter().flat_map(|frame| self.hear(frame, now)).collect()
     }
 
-    /// Whether a frame from its backend may be about it.
-    pub(super) fn claims(&self, frame: &Frame) -> bool {
+    /// Whether a frame from its backend is about it: by its id, or, for one that names no prompt, because it runs.
+    pub(super) fn owns(&self, frame: &Frame) -> bool {
+        let live = self.phase != Phase::Concluding;
         match (frame.prompt_id(), &self.prompt_id) {
-            (_, _) if self.phase == Phase::Concluding => false,
-            (Some(theirs), Some(mine)) => theirs == mine,
-            (_, None) => self.phase == Phase::Sending,
-            (None, Some(_)) => self.runs() && !matches!(frame, Frame::Message(Message::Status(_))),
+            (Some(theirs), Some(mine)) => live && theirs == mine,
+            (None, Some(_)) => live && self.runs() && !matches!(frame, Frame::Message(Message::Status(_))),
+            (_, None) => false,
         }
+    }
+
+    /// Whether a frame that no other attempt owns may turn out to be about it: its id is not known yet.
+    pub(super) fn may_own(&self) -> bool {
+        self.phase == Phase::Sending
     }
 
     pub(super) fn hear(&mut self, mut frame: Frame, now: UnixMillis) -> Vec<Effect> {

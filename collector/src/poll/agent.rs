@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use comfyui::{Cause, Client, Error};
+use comfyui::{Cause, Client};
 use report::NodeMetrics;
 use reqwest::header::HeaderMap;
 
 use super::Poller;
-use crate::fleet::Seen;
+use crate::fleet::{Failure, Seen};
 
 /// An agent's document has eight keys; whatever is longer is something else.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -22,9 +22,9 @@ pub(super) async fn poll(poller: Poller) {
                 failures = 0;
                 Seen::Agent(Box::new(metrics))
             }
-            Err(error) => {
+            Err(failure) => {
                 failures += 1;
-                Seen::AgentFailed(error.into())
+                Seen::AgentFailed(failure)
             }
         };
         if !poller.observe(seen).await {
@@ -36,34 +36,43 @@ pub(super) async fn poll(poller: Poller) {
 }
 
 /// The agent's failure is the one to report: the old node is only where else it could have been.
-async fn read(poller: &Poller) -> Result<NodeMetrics, Error> {
+async fn read(poller: &Poller) -> Result<NodeMetrics, Failure> {
     match metrics(&poller.agent).await {
         Ok(metrics) => Ok(metrics),
-        Err(error) => metrics(&poller.client).await.map_err(|_| error),
+        Err(cause) => metrics(&poller.client).await.map_err(|_| failure(poller.agent.backend(), &cause)),
     }
 }
 
-async fn metrics(server: &Client) -> Result<NodeMetrics, Error> {
-    let failed =
-        |cause| Error { operation: "read the agent's figures", backend: server.backend().to_owned(), cause };
-    let body = tokio::time::timeout(TIMEOUT, body(server)).await.unwrap_or(Err(failed(Cause::Timeout)))?;
-    serde_json::from_slice(&body).map_err(|e| failed(Cause::Document(e.to_string())))
+fn failure(agent: &str, cause: &Cause) -> Failure {
+    let refused = matches!(cause, Cause::Refused);
+    let reason = match cause {
+        Cause::Refused => {
+            "nothing listens there; is orchestrator-agent running on that host, and on this port?".into()
+        }
+        Cause::Document(why) => format!("its answer is no agent's ({why})"),
+        other => other.to_string(),
+    };
+    Failure { refused, reason: format!("cannot read the agent's figures at {agent}: {reason}") }
 }
 
-async fn body(server: &Client) -> Result<Vec<u8>, Error> {
-    let failed =
-        |cause| Error { operation: "read the agent's figures", backend: server.backend().to_owned(), cause };
-    let mut answer = server.get_stream("/orchestrator/metrics", &[], HeaderMap::new()).await?;
+async fn metrics(server: &Client) -> Result<NodeMetrics, Cause> {
+    let body = tokio::time::timeout(TIMEOUT, body(server)).await.unwrap_or(Err(Cause::Timeout))?;
+    serde_json::from_slice(&body).map_err(|e| Cause::Document(e.to_string()))
+}
+
+async fn body(server: &Client) -> Result<Vec<u8>, Cause> {
+    let answer = server.get_stream("/orchestrator/metrics", &[], HeaderMap::new()).await;
+    let mut answer = answer.map_err(|error| error.cause)?;
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|e| failed(Cause::Broken(e.to_string())))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|e| Cause::Broken(e.to_string()))? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_BYTES {
-            return Err(failed(Cause::TooLarge { limit_bytes: ANSWER_BYTES as u64 }));
+            return Err(Cause::TooLarge { limit_bytes: ANSWER_BYTES as u64 });
         }
     }
     match answer.status() {
         status if status.is_success() => Ok(body),
         // A page that explains the status is no help in a log line.
-        status => Err(failed(Cause::Status { status: status.as_u16(), body: String::new() })),
+        status => Err(Cause::Status { status: status.as_u16(), body: String::new() }),
     }
 }

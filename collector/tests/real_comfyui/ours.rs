@@ -127,14 +127,17 @@ fn quoted(path: &Path) -> Result<String> {
     Ok(serde_json::to_string(path)?)
 }
 
-/// Cargo builds the programs of the package under test only, so this asks it for the agent, of the same profile.
+/// Cargo builds the programs of the package under test only, so this asks it for the agent: of the same profile, and
+/// with the features of the whole workspace, so that a test of all of it has compiled nearly everything before.
 fn agent_executable() -> Result<PathBuf> {
     let beside = Path::new(COLLECTOR).with_file_name("orchestrator-agent");
-    let folder = beside.parent().and_then(Path::file_name).context("the collector is in no folder")?;
-    let profile = if folder == "debug" { "dev".as_ref() } else { folder };
+    let folder = beside.parent().context("the collector is in no folder")?;
+    let target = folder.parent().context("the collector is in no target directory")?;
+    let profile =
+        if folder.ends_with("debug") { "dev".as_ref() } else { folder.file_name().unwrap_or_default() };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "agent", "--bin", "orchestrator-agent"]);
-    cargo.arg("--profile").arg(profile).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "orchestrator-agent", "--profile"]).arg(profile);
+    cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
     let output = cargo.output().context("run cargo")?;
     ensure!(output.status.success(), "build the agent: {}", String::from_utf8_lossy(&output.stderr));
     ensure!(beside.is_file(), "the agent is not at {}", beside.display());
