@@ -28,7 +28,7 @@ pub const UPLOAD_PATH_BYTES: usize = 512;
 pub const CHANGES_WAITING: usize = 4096;
 pub const CHANGES_A_COMMIT: usize = 256;
 
-/// Attempts of one job.
+/// Attempts of one job in which a backend had it. Attempts that reached no backend do not count.
 pub const ATTEMPTS: u32 = 3;
 /// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
 pub const ROUTE_LOOKAHEAD: usize = 1000;

@@ -1,6 +1,8 @@
 //! The collector's own metrics, prefix `orchestrator_collector_`. Counters and histograms live here; figures that the
 //! fleet and the ledger know are read from their snapshots when Prometheus asks.
 
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -40,6 +42,8 @@ pub struct Metrics {
     poll_seconds: HistogramVec,
     poll_failures: IntCounterVec,
     ready: Gauge,
+    /// One scrape at a time writes the figures of the snapshots.
+    rendering: Mutex<()>,
 }
 
 type Made<T> = prometheus::Result<T>;
@@ -186,6 +190,7 @@ impl Metrics {
                 ))?,
             )?,
             registry: registry.clone(),
+            rendering: Mutex::default(),
         };
         let build = IntGaugeVec::new(opts("build_info", "Version of this program."), &["version"])?;
         register(&registry, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -220,6 +225,7 @@ impl Metrics {
 
     /// The text for Prometheus, with what the snapshots say now.
     pub fn render(&self, fleet: &Fleet, ledger: &Ledger, ready: bool) -> Made<String> {
+        let _rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = ledger.waiting_len();
         self.jobs.with_label_values(&["waiting"]).set(waiting as i64);
         self.jobs.with_label_values(&["dispatched"]).set((ledger.len() - waiting) as i64);

@@ -11,6 +11,7 @@ CREATE TABLE job (
     -- waiting, dispatched, ended
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    spent_attempts INTEGER NOT NULL DEFAULT 0,
     outcome TEXT,
     ended_at INTEGER
 ) STRICT;

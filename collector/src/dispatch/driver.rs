@@ -141,10 +141,14 @@ impl Driver {
         for backend in &fleet.backends {
             self.board.desk(&backend.id, now);
             if backend.health.is_down() {
-                self.board.forget_residency(&backend.id);
-                self.tools.delivered.forget(&backend.id);
+                self.forget_what_it_has(&backend.id);
             }
         }
+    }
+
+    fn forget_what_it_has(&mut self, backend: &BackendId) {
+        self.board.forget_residency(backend);
+        self.tools.delivered.forget(backend);
     }
 
     fn begin(&mut self, command: Command, ledger: &Ledger) {
@@ -200,8 +204,10 @@ impl Driver {
             let outcome = if track.started_at.is_some() { Outcome::Interrupted } else { Outcome::Cancelled };
             return self.fail(job, outcome, None);
         }
-        if lost != Lost::NeverSent && attempt >= limits::ATTEMPTS {
-            let reason = format!("{attempt} attempts were lost; the last on {backend}: {reason}");
+        let spent = lost != Lost::NeverSent;
+        let spent_attempts = track.job.spent_attempts + u32::from(spent);
+        if spent_attempts >= limits::ATTEMPTS {
+            let reason = format!("{spent_attempts} attempts were lost; the last on {backend}: {reason}");
             let now = self.tools.clock.now();
             let message = results::error_message(job, "AttemptsLost", &reason, serde_json::Value::Null, now);
             conclude::log(job, &backend, Outcome::Failed, &reason);
@@ -210,7 +216,7 @@ impl Driver {
         track.phase = Phase::Concluding;
         tracing::warn!(%job, %backend, attempt, reason, "job waits again");
         self.metrics.requeued(lost.label());
-        self.under_way.spawn(perform::requeue(self.tools(), job, attempt, reason));
+        self.under_way.spawn(perform::requeue(self.tools(), job, attempt, spent, reason));
     }
 
     fn fail(&mut self, job: JobId, outcome: Outcome, last: Option<comfyui::Message>) {
@@ -235,7 +241,9 @@ impl Driver {
         match event.heard {
             Heard::Closed => false,
             Heard::Opened => {
-                // Nothing is replayed, so whatever was followed there may have gone on or ended unheard.
+                // It may be another process than before. Nothing is replayed, so whatever was followed there may have
+                // gone on or ended unheard.
+                self.forget_what_it_has(&event.backend);
                 let tracks = self.board.tracks.values_mut().filter(|track| track.backend == event.backend);
                 tracks.for_each(|track| track.doubt(now));
                 true
@@ -310,10 +318,7 @@ impl Driver {
                 self.stopped(job, attempt, pending, result)
             }
             Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
-            Ok(Done::Cancelled { job }) => {
-                self.metrics.ended(Outcome::Cancelled);
-                tracing::debug!(%job, "job cancelled");
-            }
+            Ok(Done::Cancelled { job, result }) => self.cancelled(job, result),
             // A command never panics by its own doing; should one, its attempt stays in its phase and is seen there.
             Err(error) => tracing::error!(%error, "a command was lost"),
         }
@@ -327,7 +332,9 @@ impl Driver {
 
     fn sent(&mut self, job: JobId, attempt: u32, sent: Sent) {
         let now = self.tools.clock.now();
-        let Some(track) = self.current(job, attempt) else { return };
+        let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
+            return;
+        };
         match sent {
             Sent::Accepted { prompt_id } => {
                 let effects = track.accepted(prompt_id, now);
@@ -347,6 +354,7 @@ impl Driver {
                 self.board.desk(&backend, now).rests_until = now.after(REST);
                 self.give_up(job, Lost::NeverSent, reason);
             }
+            Sent::Undeliverable { reason } => self.give_up(job, Lost::Undeliverable, reason),
             Sent::Rejected(rejected) => {
                 let (reason, document) = results::rejection(&rejected);
                 conclude::log(job, &track.backend, Outcome::Failed, &reason);
@@ -373,7 +381,10 @@ impl Driver {
 
     fn looked_up(&mut self, job: JobId, attempt: u32, found: Result<Found, String>) {
         let now = self.tools.clock.now();
-        let Some(track) = self.current(job, attempt) else { return };
+        // It may have ended, as frames told, while it was looked up.
+        let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::LookingUp) else {
+            return;
+        };
         match found {
             Ok(Found::Pending { prompt_id }) => {
                 let effects = track.accepted(prompt_id, now);
@@ -426,6 +437,13 @@ impl Driver {
                 tracing::warn!(%job, %error, "the job could not be stopped yet");
                 track.stop = Stop::Told { at: now };
             }
+        }
+    }
+
+    fn cancelled(&mut self, job: JobId, result: Result<(), crate::queue::ChangeError>) {
+        match result {
+            Ok(()) => self.metrics.ended(Outcome::Cancelled),
+            Err(error) => tracing::debug!(%job, %error, "the job was no longer waiting"),
         }
     }
 

@@ -9,7 +9,7 @@ use comfyui::{Cause, Client, Error};
 use serde_json::json;
 
 use super::conclude::Conclusion;
-use super::deliver::Delivered;
+use super::deliver::{Delivered, DeliveryError};
 use super::recover::{self, Found, Known};
 use crate::clock::Clock;
 use crate::files::Files;
@@ -61,6 +61,7 @@ pub(super) enum Done {
     /// A job that never left the queue was taken out of it.
     Cancelled {
         job: JobId,
+        result: Result<(), ChangeError>,
     },
 }
 
@@ -70,8 +71,12 @@ pub(super) enum Sent {
     },
     /// The intent was not committed: the job was cancelled meanwhile, or the store failed.
     NotCommitted(ChangeError),
-    /// The backend has not seen it.
+    /// The backend has not seen it: it cannot be reached.
     Never {
+        reason: String,
+    },
+    /// The backend has not seen it, and what kept it from it may do so again.
+    Undeliverable {
         reason: String,
     },
     /// The backend will not run it, ever.
@@ -110,14 +115,22 @@ async fn send(
     documents: Option<Documents>,
 ) -> Sent {
     let (Some(client), Some(documents)) = (tools.clients.get(backend), documents) else {
-        return Sent::Never { reason: "its prompt or its backend is not known any more".into() };
+        return Sent::Undeliverable { reason: "its prompt or its backend is not known any more".into() };
     };
     if let Err(error) = tools.delivered.deliver(&tools.files, backend, client, &job.needs.files).await {
-        return Sent::Never { reason: error.to_string() };
+        return undelivered(&error);
     }
     match client.queue_prompt(&request(tools, job.id, documents)).await {
         Ok(accepted) => accept(tools, job.id, attempt, accepted).await,
         Err(error) => refusal(error),
+    }
+}
+
+fn undelivered(error: &DeliveryError) -> Sent {
+    let reason = error.to_string();
+    match error {
+        DeliveryError::Backend(error) if error.never_sent() => Sent::Never { reason },
+        _ => Sent::Undeliverable { reason },
     }
 }
 
@@ -184,8 +197,14 @@ async fn find(client: &Client, known: Known<'_>) -> Result<Found, Error> {
     }
 }
 
-pub(super) async fn requeue(tools: Arc<Tools>, job: JobId, attempt: u32, reason: String) -> Done {
-    let change = || Change::Requeue { job, attempt, at: tools.clock.now(), reason: reason.clone() };
+pub(super) async fn requeue(
+    tools: Arc<Tools>,
+    job: JobId,
+    attempt: u32,
+    spent: bool,
+    reason: String,
+) -> Done {
+    let change = || Change::Requeue { job, attempt, spent, at: tools.clock.now(), reason: reason.clone() };
     super::conclude::insist(&tools, change).await;
     Done::Requeued { job, attempt }
 }
@@ -225,12 +244,10 @@ pub(super) async fn free(
 pub(super) async fn cancel(tools: Arc<Tools>, job: JobId, reply: tokio::sync::oneshot::Sender<()>) -> Done {
     let (outcome, results) = (crate::job::Outcome::Cancelled, Box::default());
     let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results };
-    if let Err(error) = tools.queue.change(change).await {
-        tracing::warn!(%job, %error, "a job could not be taken out of the queue");
-    }
+    let result = tools.queue.change(change).await;
     // Whoever asked may be gone.
     let _ = reply.send(());
-    Done::Cancelled { job }
+    Done::Cancelled { job, result }
 }
 
 /// What both kinds of free ask for: unloading, and dropping the cache of results too.

@@ -42,6 +42,7 @@ pub(super) enum Lost {
     Removed,
     NotFound,
     NeverSent,
+    Undeliverable,
 }
 
 impl Lost {
@@ -52,6 +53,7 @@ impl Lost {
             Self::Removed => "backend_removed",
             Self::NotFound => "not_found",
             Self::NeverSent => "never_sent",
+            Self::Undeliverable => "undeliverable",
         }
     }
 
@@ -61,7 +63,8 @@ impl Lost {
             Self::Unreachable => "the backend has been unreachable for as long as the configuration waits",
             Self::Removed => "the backend is no longer configured",
             Self::NotFound => "the backend has it neither in its queue nor in its history",
-            Self::NeverSent => "the backend could not be given the job",
+            Self::NeverSent => "the backend could not be reached",
+            Self::Undeliverable => "the backend could not be given what the job needs",
         }
     }
 }

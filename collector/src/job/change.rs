@@ -36,8 +36,9 @@ pub enum Change {
     Dispatch { job: JobId, backend: BackendId, at: UnixMillis, why: String },
     /// The backend has taken it.
     Accept { job: JobId, attempt: u32, prompt_id: String },
-    /// It is proved that this attempt did not run, or will never tell: it waits again, at its old place.
-    Requeue { job: JobId, attempt: u32, at: UnixMillis, reason: String },
+    /// It is proved that this attempt did not run, or will never tell: it waits again, at its old place. `spent`: the
+    /// backend had it, so the attempt counts towards the bound.
+    Requeue { job: JobId, attempt: u32, spent: bool, at: UnixMillis, reason: String },
     /// `attempt` is `None` for a job that never left the queue.
     End { job: JobId, attempt: Option<u32>, at: UnixMillis, outcome: Outcome, results: Box<Results> },
 }
@@ -60,6 +61,7 @@ impl Submission {
             needs: std::sync::Arc::new(self.needs.clone()),
             submitted_at: self.submitted_at,
             attempts: 0,
+            spent_attempts: 0,
             state: State::Waiting,
         }
     }
@@ -102,7 +104,9 @@ impl Job {
             (State::Dispatched(now), Change::Accept { attempt, prompt_id, .. }) if now.number == *attempt => {
                 State::Dispatched(Attempt { prompt_id: Some(prompt_id.clone()), ..now.clone() })
             }
-            (State::Dispatched(now), Change::Requeue { attempt, .. }) if now.number == *attempt => {
+            (State::Dispatched(now), Change::Requeue { attempt, spent, .. }) if now.number == *attempt => {
+                job.spent_attempts += u32::from(*spent);
+
                 State::Waiting
             }
             (State::Waiting, Change::End { attempt: None, outcome, .. }) => State::Ended(*outcome),
@@ -139,6 +143,7 @@ mod tests {
             needs: Default::default(),
             submitted_at: UnixMillis(0),
             attempts: 0,
+            spent_attempts: 0,
             state: State::Waiting,
         }
     }
@@ -154,7 +159,7 @@ mod tests {
     }
 
     fn requeue(job: &Job, attempt: u32) -> Change {
-        Change::Requeue { job: job.id, attempt, at: UnixMillis(2), reason: "refused".into() }
+        Change::Requeue { job: job.id, attempt, spent: true, at: UnixMillis(2), reason: "gone".into() }
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
         let first = waiting();
         let sent = first.after(&dispatch(&first)).unwrap();
         let again = sent.after(&requeue(&sent, 1)).unwrap();
-        assert_eq!(again, Job { attempts: 1, ..first });
+        assert_eq!(again, Job { attempts: 1, spent_attempts: 1, ..first });
         assert_eq!(again.after(&dispatch(&again)).unwrap().attempt().unwrap().number, 2);
     }
 

@@ -1,6 +1,7 @@
 //! Holds one WebSocket to a backend: what it says of our prompts goes to dispatch, that it is open to the fleet.
 //! After a loss nothing is replayed by ComfyUI, so dispatch is told and looks what has become of its jobs.
 
+use comfyui::Cause;
 use comfyui::message::Frame;
 use comfyui::socket::Socket;
 use serde_json::json;
@@ -44,6 +45,10 @@ async fn follow(poller: &Poller, socket: &mut Socket) {
     while open {
         open = match socket.next().await {
             Some(Ok(frame)) => tell(poller, Heard::Frame(Box::new(frame))).await,
+            Some(Err(error)) if matches!(error.cause, Cause::Document(_)) => {
+                tracing::debug!(backend = %poller.backend, %error, "a frame was passed over");
+                true
+            }
             Some(Err(error)) => {
                 tracing::debug!(backend = %poller.backend, %error, "its WebSocket was lost");
                 false

@@ -23,6 +23,13 @@ pub(crate) struct Place {
     pub(crate) lanes: usize,
 }
 
+impl Place {
+    /// The same, by the paths that web interfaces use.
+    pub(crate) fn under_api(self) -> Result<Self> {
+        Ok(Self { client: Client::new(&format!("{}/api", self.client.base()))?, ..self })
+    }
+}
+
 /// JPEG is not exact.
 const PREVIEW_TOLERANCE: u8 = 6;
 

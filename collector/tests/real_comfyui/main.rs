@@ -122,6 +122,12 @@ fn trials(shared: &Shared) -> Vec<Trial> {
         let name = format!("the_collector::{name}");
         trials.push(on_stage(shared, &name, comfyui, async |stage| scenario(&stage.fleet().await?).await));
     }
+    for (name, scenario) in ANY_COMFYUI {
+        let name = format!("the_collector_under_api::{name}");
+        trials.push(on_stage(shared, &name, comfyui, async |stage| {
+            scenario(&stage.fleet().await?.under_api()?).await
+        }));
+    }
     for (name, scenario) in OLD_NODE.iter().chain(LATER) {
         trials.push(on_stage(shared, name, comfyui, async |stage| scenario(stage).await));
     }

@@ -71,23 +71,20 @@ pub(super) async fn change(
 ) -> Result<StatusCode, Refusal> {
     let change: Change = read_json(&read_body(body)?)?;
     let ledger = app.queue.snapshot();
-    if change.clear {
-        for job in ledger.waiting() {
-            remove(&app, job.id).await?;
-        }
+    let waiting = ledger.waiting().filter(|_| change.clear).map(|job| job.id);
+    let named =
+        change.delete.iter().filter_map(|id| JobId::canonical(id)).filter(|job| ledger.get(*job).is_some());
+    // All are asked for before the first is waited for, so that they are written together.
+    let mut answers = Vec::new();
+    for job in waiting.chain(named) {
+        let (reply, taken_up) = oneshot::channel();
+        ask(&app, Request::Remove { job, reply }).await?;
+        answers.push(taken_up);
     }
-    for job in change.delete.iter().filter_map(|id| JobId::canonical(id)) {
-        if ledger.get(job).is_some() {
-            remove(&app, job).await?;
-        }
+    for taken_up in answers {
+        taken_up.await.map_err(|_| stopping())?;
     }
     Ok(StatusCode::OK)
-}
-
-async fn remove(app: &App, job: JobId) -> Result<(), Refusal> {
-    let (reply, taken_up) = oneshot::channel();
-    ask(app, Request::Remove { job, reply }).await?;
-    taken_up.await.map_err(|_| stopping())
 }
 
 pub(super) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {

@@ -56,6 +56,7 @@ pub(super) fn job_of(row: &SqliteRow) -> Outcomes<Job> {
         needs: Arc::new(parsed(row, "needs")?),
         submitted_at: UnixMillis(number(row, "submitted_at")?),
         attempts: get(row, "attempts")?,
+        spent_attempts: get(row, "spent_attempts")?,
         state: state_of(row)?,
     })
 }

@@ -87,10 +87,12 @@ async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
             )
             .await
         }
-        Change::Requeue { job, attempt, at, reason } => {
+        Change::Requeue { job, attempt, spent, at, reason } => {
             end_attempt(db, *job, *attempt, *at, reason).await?;
-            let update = sqlx::query("UPDATE job SET state = 'waiting' WHERE id = ?");
-            execute(db, update.bind(job.to_string()), "write that a job waits again").await
+            let update = sqlx::query(
+                "UPDATE job SET state = 'waiting', spent_attempts = spent_attempts + ? WHERE id = ?",
+            );
+            execute(db, update.bind(spent).bind(job.to_string()), "write that a job waits again").await
         }
         Change::End { job, attempt, at, outcome, results } => {
             if let Some(attempt) = attempt {
