@@ -250,3 +250,47 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::fleet::{Backend, Backlog, Observation, Seen, apply};
+
+    fn fleet_of_one() -> Fleet {
+        let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
+        let fleet = Fleet::of([Backend::new("a".parse().unwrap(), url.clone(), url)]);
+        let see = |fleet: &Fleet, seen| {
+            apply(fleet, Observation { backend: "a".parse().unwrap(), at: UnixMillis(1), seen }).0
+        };
+        let up = see(&fleet, Seen::Backlog(Backlog::default()));
+        see(&up, Seen::Agent(Box::default()))
+    }
+
+    #[test]
+    fn the_page_on_metrics_lists_exactly_what_is_exported() {
+        let (metrics, backend) = (Metrics::new().unwrap(), "a".parse().unwrap());
+        metrics.polled(&backend, 0.1, true);
+        metrics.dispatched(&backend, true);
+        metrics.requeued("not_found");
+        metrics.freed("idle", true);
+        let text = metrics.render(&fleet_of_one(), &Ledger::default(), true).unwrap();
+        let exported: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+        let page = include_str!("../../docs/metrics.md");
+        let listed = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `orchestrator_collector_")?.split('`').next());
+        let mut listed: Vec<String> = listed.map(|name| format!("orchestrator_collector_{name}")).collect();
+        listed.sort();
+        assert_eq!(exported, listed);
+    }
+
+    #[test]
+    fn a_backend_that_was_not_asked_yet_has_no_series() {
+        let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
+        let fleet = Fleet::of([Backend::new("a".parse().unwrap(), url.clone(), url)]);
+        let text = Metrics::new().unwrap().render(&fleet, &Ledger::default(), false).unwrap();
+        assert!(!text.contains("backend_up{"), "{text}");
+    }
+}

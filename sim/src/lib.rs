@@ -17,7 +17,7 @@ pub mod picture;
 mod wire;
 
 pub use agent::{Agent, AgentConfig, Figures, GpuFigures};
-pub use comfy::{Comfy, ComfyConfig, Counters, Outcome, Run, State};
+pub use comfy::{Comfy, ComfyConfig, Counters, Outcome, Run, Stamp, State, Step};
 pub use error::{Error, Result};
 pub use faults::{Fault, FaultKind, Faults};
 pub use generation::Generation;

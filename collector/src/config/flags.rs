@@ -43,7 +43,7 @@ pub struct Flags {
     pub free_after_idle: Option<Wait>,
 
     /// Run the jobs of a backend elsewhere when it has been unreachable for so long, although they may still run there.
-    /// A backend whose address refuses connections is not meant: its jobs always go elsewhere at once [default: never]
+    /// A backend whose address refuses connections is not meant: its jobs go elsewhere after 3 s [default: never]
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_RERUN_AFTER_UNREACHABLE")]
     pub rerun_after_unreachable: Option<Wait>,
 

@@ -29,7 +29,7 @@ pub use config::ComfyConfig;
 use files::Place;
 use process::Process;
 pub(crate) use process::Rig;
-pub use state::{Counters, Outcome, Run, State};
+pub use state::{Counters, Outcome, Run, Stamp, State, Step};
 
 /// How long [`Comfy::wait_for`] waits before it gives up.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -115,8 +115,11 @@ impl Process {
     }
 
     pub(crate) fn enqueue(&self, item: Item) {
+        self.rig.board.change(|state| {
+            state.stamp(&item.prompt_id, Step::Accepted);
+            state.counters.accepted += 1;
+        });
         locked(&self.queue).push(item);
-        self.rig.board.count(|counters| counters.accepted += 1);
         self.queue_changed();
         self.wake.notify_one();
     }

@@ -1,6 +1,7 @@
 //! What a test can see of a simulated server, across the deaths of its process: published at every change.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde_json::Value;
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ pub struct State {
     pub clients: Vec<String>,
     /// Every execution that ever began, in order.
     pub runs: Vec<Run>,
+    /// What happened to prompts and when, in order: for measurements.
+    pub stamps: Vec<Stamp>,
     /// Counted since the simulation began.
     pub counters: Counters,
 }
@@ -43,6 +46,28 @@ pub struct Run {
     pub extra_data: Value,
     /// How it ended, or that it has not.
     pub outcome: Outcome,
+}
+
+/// A moment in the life of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The server's id of the prompt.
+    pub prompt_id: String,
+    /// What happened.
+    pub step: Step,
+    /// When it happened.
+    pub at: Instant,
+}
+
+/// What happens to a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `POST /prompt` put it into the server's queue; the answer is not sent yet.
+    Accepted,
+    /// Its execution began.
+    Began,
+    /// Its last node ended, well or not; the frames that end it are sent at this moment.
+    Ended,
 }
 
 /// How an execution ended.
@@ -96,6 +121,10 @@ impl State {
         self.runs.iter().rev().find(|run| run.prompt_id == prompt_id).map(|run| run.outcome)
     }
 
+    pub(crate) fn stamp(&mut self, prompt_id: &str, step: Step) {
+        self.stamps.push(Stamp { prompt_id: prompt_id.to_owned(), step, at: Instant::now() });
+    }
+
     fn end_run(&mut self, outcome: Outcome) {
         if let Some(run) = self.runs.last_mut().filter(|run| run.outcome == Outcome::Running) {
             run.outcome = outcome;
@@ -122,6 +151,7 @@ impl Board {
     pub(crate) fn began(&self, run: Run) {
         self.change(|state| {
             state.running = Some(run.prompt_id.clone());
+            state.stamp(&run.prompt_id, Step::Began);
             state.runs.push(run);
         });
     }

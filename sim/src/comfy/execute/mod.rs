@@ -16,7 +16,7 @@ use super::nodes::{self, Inputs, Stop};
 use super::plan::Graph;
 use super::process::{Current, Process};
 use super::queue::Item;
-use super::state::{Outcome, Run};
+use super::state::{Outcome, Run, Step};
 use crate::lock::locked;
 
 /// The server's one worker: takes prompts from the queue until the process dies.
@@ -43,6 +43,7 @@ async fn run(process: &Process, item: &Item) {
     });
     process.queue_changed();
     let (entry, outcome) = Execution::begin(process, item).run().await;
+    process.rig.board.change(|state| state.stamp(&item.prompt_id, Step::Ended));
     locked(&process.history).add(entry);
     locked(&process.queue).running = None;
     locked(&process.current).node = None;
