@@ -1,5 +1,5 @@
-//! The collector's own metrics, prefix `orchestrator_collector_`. Counters and histograms live here; figures that the
-//! fleet and the ledger know are read from their snapshots when Prometheus asks.
+//! The collector's own metrics, prefix `orchestrator_collector_`. What happens is counted where it happens; figures that
+//! the fleet and the ledger know are written from their snapshots when Prometheus asks (`api/figures.rs`).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,10 +9,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::fleet::{Fleet, Status};
 use crate::id::BackendId;
 use crate::job::Outcome;
-use crate::queue::Ledger;
 
 /// From 0.1 s to 4 h: what jobs take.
 const JOB_SECONDS: [f64; 14] =
@@ -35,18 +33,19 @@ pub struct Metrics {
     requeues: IntCounterVec,
     frees: IntCounterVec,
     model_loads: IntCounterVec,
-    jobs: IntGaugeVec,
-    backend_up: IntGaugeVec,
-    backend_agent_up: IntGaugeVec,
-    backend_backlog: IntGaugeVec,
+    pub jobs: IntGaugeVec,
+    pub backend_up: IntGaugeVec,
+    pub backend_agent_up: IntGaugeVec,
+    pub backend_backlog: IntGaugeVec,
     poll_seconds: HistogramVec,
     poll_failures: IntCounterVec,
-    ready: Gauge,
+    pub ready: Gauge,
     /// One scrape at a time writes the figures of the snapshots.
     rendering: Mutex<()>,
 }
 
-type Made<T> = prometheus::Result<T>;
+/// The registry's own results.
+pub type Made<T> = prometheus::Result<T>;
 
 fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Made<T> {
     registry.register(Box::new(metric.clone()))?;
@@ -223,74 +222,10 @@ impl Metrics {
         self.frees.with_label_values(&[reason, if answered { "accepted" } else { "failed" }]).inc();
     }
 
-    /// The text for Prometheus, with what the snapshots say now.
-    pub fn render(&self, fleet: &Fleet, ledger: &Ledger, ready: bool) -> Made<String> {
+    /// The text for Prometheus. `show` writes the figures of snapshots first; one scrape at a time does.
+    pub fn text(&self, show: impl FnOnce(&Self)) -> Made<String> {
         let _rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = ledger.waiting_len();
-        self.jobs.with_label_values(&["waiting"]).set(waiting as i64);
-        self.jobs.with_label_values(&["dispatched"]).set((ledger.len() - waiting) as i64);
-        self.ready.set(f64::from(u8::from(ready)));
-        // A backend whose state is unknown has no series.
-        for gauge in [&self.backend_up, &self.backend_agent_up, &self.backend_backlog] {
-            gauge.reset();
-        }
-        for backend in &fleet.backends {
-            let label = [backend.id.as_str()];
-            for (gauge, health) in
-                [(&self.backend_up, &backend.health), (&self.backend_agent_up, &backend.agent_health)]
-            {
-                if health.status != Status::Unknown {
-                    gauge.with_label_values(&label).set(i64::from(health.is_up()));
-                }
-            }
-            if let Some(backlog) = &backend.backlog {
-                self.backend_backlog.with_label_values(&label).set(backlog.value.total as i64);
-            }
-        }
+        show(self);
         TextEncoder::new().encode_to_string(&self.registry.gather())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::UnixMillis;
-    use crate::fleet::{Backend, Backlog, Observation, Seen, apply};
-
-    fn fleet_of_one() -> Fleet {
-        let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
-        let fleet = Fleet::of([Backend::new("a".parse().unwrap(), url.clone(), url)]);
-        let see = |fleet: &Fleet, seen| {
-            apply(fleet, Observation { backend: "a".parse().unwrap(), at: UnixMillis(1), seen }).0
-        };
-        let up = see(&fleet, Seen::Backlog(Backlog::default()));
-        see(&up, Seen::Agent(Box::default()))
-    }
-
-    #[test]
-    fn the_page_on_metrics_lists_exactly_what_is_exported() {
-        let (metrics, backend) = (Metrics::new().unwrap(), "a".parse().unwrap());
-        metrics.polled(&backend, 0.1, true);
-        metrics.dispatched(&backend, true);
-        metrics.requeued("not_found");
-        metrics.freed("idle", true);
-        let text = metrics.render(&fleet_of_one(), &Ledger::default(), true).unwrap();
-        let exported: Vec<&str> =
-            text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
-        let page = include_str!("../../docs/metrics.md");
-        let listed = page
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `orchestrator_collector_")?.split('`').next());
-        let mut listed: Vec<String> = listed.map(|name| format!("orchestrator_collector_{name}")).collect();
-        listed.sort();
-        assert_eq!(exported, listed);
-    }
-
-    #[test]
-    fn a_backend_that_was_not_asked_yet_has_no_series() {
-        let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
-        let fleet = Fleet::of([Backend::new("a".parse().unwrap(), url.clone(), url)]);
-        let text = Metrics::new().unwrap().render(&fleet, &Ledger::default(), false).unwrap();
-        assert!(!text.contains("backend_up{"), "{text}");
     }
 }

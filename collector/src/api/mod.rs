@@ -3,6 +3,7 @@
 
 pub mod comfyui;
 mod error;
+mod figures;
 mod operate;
 mod orchestrator;
 mod origin;

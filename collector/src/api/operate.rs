@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::App;
+use super::{App, figures};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -25,8 +25,8 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let ready = app.desk.view.borrow().reconciled;
-    match app.metrics.render(&app.fleet(), &app.queue.snapshot(), ready) {
+    let (fleet, ledger, ready) = (app.fleet(), app.queue.snapshot(), app.desk.view.borrow().reconciled);
+    match app.metrics.text(|metrics| figures::show(metrics, &fleet, &ledger, ready)) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }

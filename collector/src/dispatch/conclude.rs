@@ -7,20 +7,17 @@ use comfyui::api::HistoryEntry;
 use comfyui::message::{Executing, ExecutionStart, Message};
 use serde_json::{Map, Value, json};
 
-use super::perform::{Done, Tools};
+use super::done::{Conclusion, Done};
 use super::results;
+use super::tools::Tools;
 use super::track::{Ending, Track};
 use crate::event::Event;
 use crate::id::{BackendId, JobId};
 use crate::job::{Change, Job, Outcome, Results};
-use crate::queue::ChangeError;
 
 /// Pauses between attempts to read the history of a job that has just ended.
 const READ_AGAIN: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
-/// Pause between attempts to write an end: the job is not told as ended before it is written.
-const WRITE_AGAIN: Duration = Duration::from_secs(1);
-
 /// What is known when a job's end begins.
 pub(super) struct Closing {
     job: Arc<Job>,
@@ -31,13 +28,6 @@ pub(super) struct Closing {
     told_outputs: Vec<String>,
     outputs: Map<String, Value>,
     entry: Option<Box<HistoryEntry>>,
-}
-
-pub(super) struct Conclusion {
-    pub job: Arc<Job>,
-    pub outcome: Outcome,
-    /// What the client is still to be told, in order.
-    pub events: Vec<Event>,
 }
 
 impl Closing {
@@ -68,11 +58,12 @@ pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
     }
     let (outcome, results) = settle(&mut closing);
     let (job, attempt) = (closing.job.id, closing.attempt);
-    insist(&tools, || {
-        let (at, results) = (tools.clock.now(), Box::new(results.clone()));
-        Change::End { job, attempt: Some(attempt), at, outcome, results }
-    })
-    .await;
+    tools
+        .insist(|| {
+            let (at, results) = (tools.clock.now(), Box::new(results.clone()));
+            Change::End { job, attempt: Some(attempt), at, outcome, results }
+        })
+        .await;
     let events = last_events(&closing, outcome, &results);
     Done::Concluded(Box::new(Conclusion { job: closing.job, outcome, events }))
 }
@@ -104,19 +95,6 @@ fn settle(closing: &mut Closing) -> (Outcome, Results) {
         None => {
             let outcome = closing.ending.outcome.unwrap_or(Outcome::Succeeded);
             (outcome, results::of_frames(outcome, closing.outputs.clone(), closing.ending.last.as_ref()))
-        }
-    }
-}
-
-/// Tries until the store takes it. A change that is no longer legal has been overtaken, which is as good.
-pub(super) async fn insist(tools: &Tools, change: impl Fn() -> Change) {
-    while let Err(error) = tools.queue.change(change()).await {
-        match error {
-            ChangeError::Store(_) => tokio::time::sleep(WRITE_AGAIN).await,
-            ChangeError::Illegal(_) | ChangeError::Stopping => {
-                tracing::debug!(%error, "a change came too late");
-                return;
-            }
         }
     }
 }

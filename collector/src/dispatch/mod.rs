@@ -8,11 +8,13 @@
 mod board;
 mod conclude;
 mod deliver;
+mod done;
 mod driver;
 mod perform;
 mod recover;
 mod results;
 mod step;
+mod tools;
 mod track;
 
 pub use self::board::View;

@@ -1,91 +1,21 @@
 //! The commands, performed: each is one future that commits, speaks to one backend, and says what came of it. No
 //! decisions here beyond telling apart what an answer proves.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use comfyui::api::{FreeRequest, PromptAccepted, PromptRejected, PromptRequest};
+use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
 use serde_json::json;
 
-use super::conclude::Conclusion;
-use super::deliver::{Delivered, DeliveryError};
+use super::deliver::DeliveryError;
+use super::done::{Done, Sent};
 use super::recover::{self, Found, Known};
-use crate::clock::Clock;
-use crate::files::Files;
-use crate::id::{BackendId, ClientId, JobId};
+use super::tools::Tools;
+use crate::id::{BackendId, JobId};
 use crate::job::{Change, Job};
 use crate::limits;
-use crate::queue::{ChangeError, Documents, Queue};
+use crate::queue::{ChangeError, Documents};
 use crate::route::Assignment;
-
-/// What every command needs.
-pub(super) struct Tools {
-    pub queue: Queue,
-    pub files: Arc<Files>,
-    pub clients: HashMap<BackendId, Client>,
-    pub delivered: Delivered,
-    /// The name under which prompts are submitted, so that our sockets hear of them.
-    pub client_id: ClientId,
-    pub clock: Clock,
-}
-
-/// What came of a command.
-pub(super) enum Done {
-    Sent {
-        job: JobId,
-        attempt: u32,
-        sent: Sent,
-    },
-    LookedUp {
-        job: JobId,
-        attempt: u32,
-        found: Result<Found, String>,
-    },
-    Requeued {
-        job: JobId,
-        attempt: u32,
-    },
-    Concluded(Box<Conclusion>),
-    Stopped {
-        job: JobId,
-        attempt: u32,
-        pending: bool,
-        result: Result<(), Error>,
-    },
-    Freed {
-        backend: BackendId,
-        reason: &'static str,
-        result: Result<(), Error>,
-    },
-    /// A job that never left the queue was taken out of it.
-    Cancelled {
-        job: JobId,
-        result: Result<(), ChangeError>,
-    },
-}
-
-pub(super) enum Sent {
-    Accepted {
-        prompt_id: String,
-    },
-    /// The intent was not committed: the job was cancelled meanwhile, or the store failed.
-    NotCommitted(ChangeError),
-    /// The backend has not seen it: it cannot be reached.
-    Never {
-        reason: String,
-    },
-    /// The backend has not seen it, and what kept it from it may do so again.
-    Undeliverable {
-        reason: String,
-    },
-    /// The backend will not run it, ever.
-    Rejected(Box<PromptRejected>),
-    /// It may or may not have it.
-    Doubtful {
-        reason: String,
-    },
-}
 
 pub(super) async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: Assignment) -> Done {
     let id = job.id;
@@ -205,7 +135,7 @@ pub(super) async fn requeue(
     reason: String,
 ) -> Done {
     let change = || Change::Requeue { job, attempt, spent, at: tools.clock.now(), reason: reason.clone() };
-    super::conclude::insist(&tools, change).await;
+    tools.insist(change).await;
     Done::Requeued { job, attempt }
 }
 

@@ -1,6 +1,9 @@
 //! The one task that owns the board. It waits for anything to happen, lets `step` say what is due, starts those
 //! commands, and applies what came of them. What wakes it says only "look".
 
+mod hearing;
+mod outcomes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +13,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, View};
-use super::conclude::{self, Closing, Conclusion};
-use super::perform::{self, Done, Sent, Tools};
-use super::recover::Found;
+use super::conclude::{self, Closing};
+use super::done::Done;
+use super::perform;
 use super::results;
 use super::step::{Command, Lost, Settings, step};
-use super::track::{Effect, Phase, Stop, Track};
-use crate::event::{Event, Hub};
+use super::tools::Tools;
+use super::track::{Phase, Stop, Track};
+use crate::event::Hub;
 use crate::fleet::Fleet;
 use crate::id::{BackendId, JobId};
 use crate::job::{Job, Outcome};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::poll::{Heard, SocketEvent};
+use crate::poll::SocketEvent;
 use crate::queue::Ledger;
 use crate::route::Assignment;
 
@@ -233,235 +237,6 @@ impl Driver {
         track.stop = Stop::Told { at: now };
         let (backend, attempt, pending) = (track.backend.clone(), track.attempt, !track.runs());
         self.under_way.spawn(perform::stop(self.tools(), backend, job, attempt, prompt_id, pending));
-    }
-
-    /// True when something may be due.
-    fn hear(&mut self, event: SocketEvent) -> bool {
-        let now = self.tools.clock.now();
-        match event.heard {
-            Heard::Closed => false,
-            Heard::Opened => {
-                // It may be another process than before. Nothing is replayed, so whatever was followed there may have
-                // gone on or ended unheard.
-                self.forget_what_it_has(&event.backend);
-                let tracks = self.board.tracks.values_mut().filter(|track| track.backend == event.backend);
-                tracks.for_each(|track| track.doubt(now));
-                true
-            }
-            Heard::Frame(frame) => {
-                let Some(job) = self.owner_of(&event.backend, &frame) else { return false };
-                let Some(track) = self.board.tracks.get_mut(&job) else { return false };
-                let effects = track.hear(*frame, now);
-                self.take_effect(job, effects)
-            }
-        }
-    }
-
-    fn owner_of(&self, backend: &BackendId, frame: &comfyui::Frame) -> Option<JobId> {
-        let owner = self.board.tracks_on(backend).find(|track| track.owns(frame));
-        let owner = owner.or_else(|| self.board.tracks_on(backend).find(|track| track.may_own()));
-        owner.map(|track| track.job.id)
-    }
-
-    fn take_effect(&mut self, job: JobId, effects: Vec<Effect>) -> bool {
-        let mut due = false;
-        for effect in effects {
-            let Some(track) = self.board.tracks.get(&job) else { break };
-            let client = track.job.client_id.clone();
-            match (effect, client) {
-                (Effect::Tell(event), Some(client)) => self.hub.tell(&client, event),
-                (Effect::Executing(text), Some(client)) => self.hub.tell_executing(&client, job, text),
-                (Effect::Tell(_) | Effect::Executing(_), None) => {}
-                (Effect::Released, _) => {
-                    self.release(job);
-                    due = true;
-                }
-                (Effect::Ended, _) => self.conclude(job, None),
-            }
-        }
-        due
-    }
-
-    /// Its backend can take the next job.
-    fn release(&mut self, job: JobId) {
-        let now = self.tools.clock.now();
-        let Some(track) = self.board.tracks.get(&job) else { return };
-        let (backend, models) = (track.backend.clone(), track.job.needs.models());
-        let succeeded = track.ending.outcome.is_none_or(|outcome| outcome == Outcome::Succeeded);
-        let timing = track.timing().filter(|_| succeeded);
-        self.board.desk(&backend, now).idle_since = now;
-        if let Some(timing) = timing {
-            self.metrics.job_run_seconds.observe(timing.run_seconds + timing.load_seconds.unwrap_or(0.0));
-            Arc::make_mut(&mut self.board.estimates).learn(&models, timing);
-        }
-    }
-
-    fn conclude(&mut self, job: JobId, entry: Option<Box<comfyui::api::HistoryEntry>>) {
-        let Some(track) = self.board.tracks.get_mut(&job) else { return };
-        track.phase = Phase::Concluding;
-        let closing = Closing::of(track, entry);
-        self.under_way.spawn(conclude::conclude(self.tools(), closing));
-    }
-
-    fn apply(&mut self, done: Result<Done, tokio::task::JoinError>) -> bool {
-        match done {
-            Ok(Done::Sent { job, attempt, sent }) => self.sent(job, attempt, sent),
-            Ok(Done::LookedUp { job, attempt, found }) => self.looked_up(job, attempt, found),
-            Ok(Done::Requeued { job, attempt }) => {
-                if self.current(job, attempt).is_some() {
-                    self.board.tracks.remove(&job);
-                    self.hub.forget(job);
-                }
-            }
-            Ok(Done::Concluded(conclusion)) => self.concluded(*conclusion),
-            Ok(Done::Stopped { job, attempt, pending, result }) => {
-                self.stopped(job, attempt, pending, result)
-            }
-            Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
-            Ok(Done::Cancelled { job, result }) => self.cancelled(job, result),
-            // A command never panics by its own doing; should one, its attempt stays in its phase and is seen there.
-            Err(error) => tracing::error!(%error, "a command was lost"),
-        }
-        true
-    }
-
-    /// The track, if it is still this attempt.
-    fn current(&mut self, job: JobId, attempt: u32) -> Option<&mut Track> {
-        self.board.tracks.get_mut(&job).filter(|track| track.attempt == attempt)
-    }
-
-    fn sent(&mut self, job: JobId, attempt: u32, sent: Sent) {
-        let now = self.tools.clock.now();
-        let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
-            return;
-        };
-        match sent {
-            Sent::Accepted { prompt_id } => {
-                let effects = track.accepted(prompt_id, now);
-                self.observe_gap(job);
-                self.take_effect(job, effects);
-            }
-            Sent::NotCommitted(error) => {
-                tracing::debug!(%job, %error, "the job was not dispatched");
-                let backend = track.backend.clone();
-                self.board.tracks.remove(&job);
-                if matches!(error, crate::queue::ChangeError::Store(_)) {
-                    self.board.desk(&backend, now).rests_until = now.after(REST);
-                }
-            }
-            Sent::Never { reason } => {
-                let backend = track.backend.clone();
-                self.board.desk(&backend, now).rests_until = now.after(REST);
-                self.give_up(job, Lost::NeverSent, reason);
-            }
-            Sent::Undeliverable { reason } => self.give_up(job, Lost::Undeliverable, reason),
-            Sent::Rejected(rejected) => {
-                let (reason, document) = results::rejection(&rejected);
-                conclude::log(job, &track.backend, Outcome::Failed, &reason);
-                let message = results::error_message(job, "PromptRejected", &reason, document, now);
-                self.fail(job, Outcome::Failed, Some(message));
-            }
-            Sent::Doubtful { reason } => {
-                tracing::warn!(%job, backend = %track.backend, reason, "it is looked up whether the backend has the job");
-                track.phase = Phase::Doubtful { not_before: now };
-            }
-        }
-    }
-
-    /// From the end of the backend's last job to its acceptance of this one, if this one was waiting by then.
-    fn observe_gap(&mut self, job: JobId) {
-        let now = self.tools.clock.now();
-        let Some(track) = self.board.tracks.get(&job) else { return };
-        let (backend, submitted_at) = (track.backend.clone(), track.job.submitted_at);
-        let idle_since = self.board.desk(&backend, now).idle_since;
-        if submitted_at < idle_since {
-            self.metrics.dispatch_gap_seconds.observe((now - idle_since).as_secs_f64());
-        }
-    }
-
-    fn looked_up(&mut self, job: JobId, attempt: u32, found: Result<Found, String>) {
-        let now = self.tools.clock.now();
-        // It may have ended, as frames told, while it was looked up.
-        let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::LookingUp) else {
-            return;
-        };
-        match found {
-            Ok(Found::Pending { prompt_id }) => {
-                let effects = track.accepted(prompt_id, now);
-                self.take_effect(job, effects);
-            }
-            Ok(Found::Running { prompt_id }) => {
-                track.started_at.get_or_insert(now);
-                let effects = track.accepted(prompt_id, now);
-                self.take_effect(job, effects);
-            }
-            Ok(Found::Ended { prompt_id, entry }) => {
-                track.prompt_id = Some(prompt_id);
-                track.released_at.get_or_insert(now);
-                let backend = track.backend.clone();
-                self.board.desk(&backend, now).idle_since = now;
-                self.conclude(job, Some(entry));
-            }
-            Ok(Found::Nowhere) if track.misses == 0 => {
-                track.misses = 1;
-                track.phase = Phase::Doubtful { not_before: now.after(limits::LOOKUP_AGAIN_AFTER) };
-            }
-            Ok(Found::Nowhere) => self.give_up(job, Lost::NotFound, Lost::NotFound.sentence().to_owned()),
-            Err(reason) => {
-                tracing::debug!(%job, reason, "the job could not be looked up");
-                track.phase = Phase::Doubtful { not_before: now.after(limits::LOOKUP_AGAIN_AFTER) };
-            }
-        }
-    }
-
-    fn concluded(&mut self, conclusion: Conclusion) {
-        let Conclusion { job, outcome, events } = conclusion;
-        if let Some(track) = self.board.tracks.remove(&job.id) {
-            conclude::log(job.id, &track.backend, outcome, "its node raised an exception, see its history");
-        }
-        self.hub.forget(job.id);
-        self.metrics.ended(outcome);
-        if let Some(client) = &job.client_id {
-            events.into_iter().for_each(|event: Event| self.hub.tell(client, event));
-        }
-    }
-
-    /// What was pending leaves no event behind, so it is looked up that it is gone.
-    fn stopped(&mut self, job: JobId, attempt: u32, pending: bool, result: Result<(), comfyui::Error>) {
-        let now = self.tools.clock.now();
-        let Some(track) = self.current(job, attempt) else { return };
-        match result {
-            Ok(()) if pending => track.doubt(now),
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(%job, %error, "the job could not be stopped yet");
-                track.stop = Stop::Told { at: now };
-            }
-        }
-    }
-
-    fn cancelled(&mut self, job: JobId, result: Result<(), crate::queue::ChangeError>) {
-        match result {
-            Ok(()) => self.metrics.ended(Outcome::Cancelled),
-            Err(error) => tracing::debug!(%job, %error, "the job was no longer waiting"),
-        }
-    }
-
-    fn freed(&mut self, backend: &BackendId, reason: &'static str, result: &Result<(), comfyui::Error>) {
-        self.metrics.freed(reason, result.is_ok());
-        let now = self.tools.clock.now();
-        let desk = self.board.desk(backend, now);
-        desk.freeing = false;
-        match result {
-            Ok(()) => {
-                desk.resident.clear();
-                tracing::info!(%backend, reason, "backend was asked to free its memory");
-            }
-            Err(error) => {
-                desk.idle_since = now;
-                tracing::warn!(%backend, reason, %error, "backend could not be asked to free its memory");
-            }
-        }
     }
 
     fn take_up(&mut self, request: Request) -> bool {

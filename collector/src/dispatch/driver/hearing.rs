@@ -1,0 +1,83 @@
+//! Frames from backends, passed on to clients and to the board.
+
+use std::sync::Arc;
+
+use comfyui::Frame;
+use comfyui::api::HistoryEntry;
+
+use super::Driver;
+use crate::dispatch::conclude::{self, Closing};
+use crate::dispatch::track::{Effect, Phase};
+use crate::id::{BackendId, JobId};
+use crate::job::Outcome;
+use crate::poll::{Heard, SocketEvent};
+
+impl Driver {
+    /// True when something may be due.
+    pub(super) fn hear(&mut self, event: SocketEvent) -> bool {
+        let now = self.tools.clock.now();
+        match event.heard {
+            Heard::Closed => false,
+            Heard::Opened => {
+                // It may be another process than before. Nothing is replayed, so whatever was followed there may have
+                // gone on or ended unheard.
+                self.forget_what_it_has(&event.backend);
+                let tracks = self.board.tracks.values_mut().filter(|track| track.backend == event.backend);
+                tracks.for_each(|track| track.doubt(now));
+                true
+            }
+            Heard::Frame(frame) => {
+                let Some(job) = self.owner_of(&event.backend, &frame) else { return false };
+                let Some(track) = self.board.tracks.get_mut(&job) else { return false };
+                let effects = track.hear(*frame, now);
+                self.take_effect(job, effects)
+            }
+        }
+    }
+
+    fn owner_of(&self, backend: &BackendId, frame: &Frame) -> Option<JobId> {
+        let owner = self.board.tracks_on(backend).find(|track| track.owns(frame));
+        let owner = owner.or_else(|| self.board.tracks_on(backend).find(|track| track.may_own()));
+        owner.map(|track| track.job.id)
+    }
+
+    pub(super) fn take_effect(&mut self, job: JobId, effects: Vec<Effect>) -> bool {
+        let mut due = false;
+        for effect in effects {
+            let Some(track) = self.board.tracks.get(&job) else { break };
+            let client = track.job.client_id.clone();
+            match (effect, client) {
+                (Effect::Tell(event), Some(client)) => self.hub.tell(&client, event),
+                (Effect::Executing(text), Some(client)) => self.hub.tell_executing(&client, job, text),
+                (Effect::Tell(_) | Effect::Executing(_), None) => {}
+                (Effect::Released, _) => {
+                    self.release(job);
+                    due = true;
+                }
+                (Effect::Ended, _) => self.conclude(job, None),
+            }
+        }
+        due
+    }
+
+    /// Its backend can take the next job.
+    fn release(&mut self, job: JobId) {
+        let now = self.tools.clock.now();
+        let Some(track) = self.board.tracks.get(&job) else { return };
+        let (backend, models) = (track.backend.clone(), track.job.needs.models());
+        let succeeded = track.ending.outcome.is_none_or(|outcome| outcome == Outcome::Succeeded);
+        let timing = track.timing().filter(|_| succeeded);
+        self.board.desk(&backend, now).idle_since = now;
+        if let Some(timing) = timing {
+            self.metrics.job_run_seconds.observe(timing.run_seconds + timing.load_seconds.unwrap_or(0.0));
+            Arc::make_mut(&mut self.board.estimates).learn(&models, timing);
+        }
+    }
+
+    pub(super) fn conclude(&mut self, job: JobId, entry: Option<Box<HistoryEntry>>) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        track.phase = Phase::Concluding;
+        let closing = Closing::of(track, entry);
+        self.under_way.spawn(conclude::conclude(self.tools(), closing));
+    }
+}

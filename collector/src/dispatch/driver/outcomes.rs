@@ -1,0 +1,179 @@
+//! What came of commands, applied to the board.
+
+use tokio::task::JoinError;
+
+use super::{Driver, REST};
+use crate::dispatch::conclude;
+use crate::dispatch::done::{Conclusion, Done, Sent};
+use crate::dispatch::recover::Found;
+use crate::dispatch::results;
+use crate::dispatch::step::Lost;
+use crate::dispatch::track::{Phase, Stop, Track};
+use crate::event::Event;
+use crate::id::{BackendId, JobId};
+use crate::job::Outcome;
+use crate::limits;
+use crate::queue::ChangeError;
+
+impl Driver {
+    pub(super) fn apply(&mut self, done: Result<Done, JoinError>) -> bool {
+        match done {
+            Ok(Done::Sent { job, attempt, sent }) => self.sent(job, attempt, sent),
+            Ok(Done::LookedUp { job, attempt, found }) => self.looked_up(job, attempt, found),
+            Ok(Done::Requeued { job, attempt }) => {
+                if self.current(job, attempt).is_some() {
+                    self.board.tracks.remove(&job);
+                    self.hub.forget(job);
+                }
+            }
+            Ok(Done::Concluded(conclusion)) => self.concluded(*conclusion),
+            Ok(Done::Stopped { job, attempt, pending, result }) => {
+                self.stopped(job, attempt, pending, result)
+            }
+            Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
+            Ok(Done::Cancelled { job, result }) => self.cancelled(job, result),
+            // A command never panics by its own doing; should one, its attempt stays in its phase and is seen there.
+            Err(error) => tracing::error!(%error, "a command was lost"),
+        }
+        true
+    }
+
+    /// The track, if it is still this attempt.
+    fn current(&mut self, job: JobId, attempt: u32) -> Option<&mut Track> {
+        self.board.tracks.get_mut(&job).filter(|track| track.attempt == attempt)
+    }
+
+    fn sent(&mut self, job: JobId, attempt: u32, sent: Sent) {
+        let now = self.tools.clock.now();
+        let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
+            return;
+        };
+        match sent {
+            Sent::Accepted { prompt_id } => {
+                let effects = track.accepted(prompt_id, now);
+                self.observe_gap(job);
+                self.take_effect(job, effects);
+            }
+            Sent::NotCommitted(error) => {
+                tracing::debug!(%job, %error, "the job was not dispatched");
+                let backend = track.backend.clone();
+                self.board.tracks.remove(&job);
+                if matches!(error, ChangeError::Store(_)) {
+                    self.board.desk(&backend, now).rests_until = now.after(REST);
+                }
+            }
+            Sent::Never { reason } => {
+                let backend = track.backend.clone();
+                self.board.desk(&backend, now).rests_until = now.after(REST);
+                self.give_up(job, Lost::NeverSent, reason);
+            }
+            Sent::Undeliverable { reason } => self.give_up(job, Lost::Undeliverable, reason),
+            Sent::Rejected(rejected) => {
+                let (reason, document) = results::rejection(&rejected);
+                conclude::log(job, &track.backend, Outcome::Failed, &reason);
+                let message = results::error_message(job, "PromptRejected", &reason, document, now);
+                self.fail(job, Outcome::Failed, Some(message));
+            }
+            Sent::Doubtful { reason } => {
+                tracing::warn!(%job, backend = %track.backend, reason, "it is looked up whether the backend has the job");
+                track.phase = Phase::Doubtful { not_before: now };
+            }
+        }
+    }
+
+    /// From the end of the backend's last job to its acceptance of this one, if this one was waiting by then.
+    fn observe_gap(&mut self, job: JobId) {
+        let now = self.tools.clock.now();
+        let Some(track) = self.board.tracks.get(&job) else { return };
+        let (backend, submitted_at) = (track.backend.clone(), track.job.submitted_at);
+        let idle_since = self.board.desk(&backend, now).idle_since;
+        if submitted_at < idle_since {
+            self.metrics.dispatch_gap_seconds.observe((now - idle_since).as_secs_f64());
+        }
+    }
+
+    fn looked_up(&mut self, job: JobId, attempt: u32, found: Result<Found, String>) {
+        let now = self.tools.clock.now();
+        // It may have ended, as frames told, while it was looked up.
+        let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::LookingUp) else {
+            return;
+        };
+        match found {
+            Ok(Found::Pending { prompt_id }) => {
+                let effects = track.accepted(prompt_id, now);
+                self.take_effect(job, effects);
+            }
+            Ok(Found::Running { prompt_id }) => {
+                track.started_at.get_or_insert(now);
+                let effects = track.accepted(prompt_id, now);
+                self.take_effect(job, effects);
+            }
+            Ok(Found::Ended { prompt_id, entry }) => {
+                track.prompt_id = Some(prompt_id);
+                track.released_at.get_or_insert(now);
+                let backend = track.backend.clone();
+                self.board.desk(&backend, now).idle_since = now;
+                self.conclude(job, Some(entry));
+            }
+            Ok(Found::Nowhere) if track.misses == 0 => {
+                track.misses = 1;
+                track.phase = Phase::Doubtful { not_before: now.after(limits::LOOKUP_AGAIN_AFTER) };
+            }
+            Ok(Found::Nowhere) => self.give_up(job, Lost::NotFound, Lost::NotFound.sentence().to_owned()),
+            Err(reason) => {
+                tracing::debug!(%job, reason, "the job could not be looked up");
+                track.phase = Phase::Doubtful { not_before: now.after(limits::LOOKUP_AGAIN_AFTER) };
+            }
+        }
+    }
+
+    fn concluded(&mut self, conclusion: Conclusion) {
+        let Conclusion { job, outcome, events } = conclusion;
+        if let Some(track) = self.board.tracks.remove(&job.id) {
+            conclude::log(job.id, &track.backend, outcome, "its node raised an exception, see its history");
+        }
+        self.hub.forget(job.id);
+        self.metrics.ended(outcome);
+        if let Some(client) = &job.client_id {
+            events.into_iter().for_each(|event: Event| self.hub.tell(client, event));
+        }
+    }
+
+    /// What was pending leaves no event behind, so it is looked up that it is gone.
+    fn stopped(&mut self, job: JobId, attempt: u32, pending: bool, result: Result<(), comfyui::Error>) {
+        let now = self.tools.clock.now();
+        let Some(track) = self.current(job, attempt) else { return };
+        match result {
+            Ok(()) if pending => track.doubt(now),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%job, %error, "the job could not be stopped yet");
+                track.stop = Stop::Told { at: now };
+            }
+        }
+    }
+
+    fn cancelled(&mut self, job: JobId, result: Result<(), ChangeError>) {
+        match result {
+            Ok(()) => self.metrics.ended(Outcome::Cancelled),
+            Err(error) => tracing::debug!(%job, %error, "the job was no longer waiting"),
+        }
+    }
+
+    fn freed(&mut self, backend: &BackendId, reason: &'static str, result: &Result<(), comfyui::Error>) {
+        self.metrics.freed(reason, result.is_ok());
+        let now = self.tools.clock.now();
+        let desk = self.board.desk(backend, now);
+        desk.freeing = false;
+        match result {
+            Ok(()) => {
+                desk.resident.clear();
+                tracing::info!(%backend, reason, "backend was asked to free its memory");
+            }
+            Err(error) => {
+                desk.idle_since = now;
+                tracing::warn!(%backend, reason, %error, "backend could not be asked to free its memory");
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What every command needs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfyui::Client;
+
+use super::deliver::Delivered;
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::id::{BackendId, ClientId};
+use crate::job::Change;
+use crate::queue::{ChangeError, Queue};
+
+/// Pause between attempts to write what must be written: nothing is told before it is.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) struct Tools {
+    pub queue: Queue,
+    pub files: Arc<Files>,
+    pub clients: HashMap<BackendId, Client>,
+    pub delivered: Delivered,
+    /// The name under which prompts are submitted, so that our sockets hear of them.
+    pub client_id: ClientId,
+    pub clock: Clock,
+}
+
+impl Tools {
+    /// Tries until the store takes it. A change that is no longer legal has been overtaken, which is as good.
+    pub(super) async fn insist(&self, change: impl Fn() -> Change) {
+        while let Err(error) = self.queue.change(change()).await {
+            match error {
+                ChangeError::Store(_) => tokio::time::sleep(WRITE_AGAIN).await,
+                ChangeError::Illegal(_) | ChangeError::Stopping => {
+                    tracing::debug!(%error, "a change came too late");
+                    return;
+                }
+            }
+        }
+    }
+}
