@@ -62,7 +62,7 @@ impl Collector {
         let http = comfyui::client::http()?;
         let clients = clients(&config, &http)?;
         let (fleet, heard) = watch_fleet(&config, &http, &clients, &client_id, clock, &metrics)?;
-        let desk = dispatch::start(dispatch::Parts {
+        let dispatch = dispatch::start(dispatch::Parts {
             queue: queue.clone(),
             files: Arc::clone(&files),
             clients: clients.clone(),
@@ -79,7 +79,7 @@ impl Collector {
             stop: stop.clone(),
         });
         let max_body_bytes = config.max_body_bytes;
-        let app = App { queue, files, fleet, desk, hub, metrics, clients, clock, max_body_bytes };
+        let app = App { queue, files, fleet, dispatch, hub, metrics, clients, clock, max_body_bytes };
         let server = tokio::spawn(api::serve(listener, Arc::new(app), stop.clone()));
         tracing::info!(
             backends = config.backends.len(),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::Refusal;
 use crate::clock::Clock;
-use crate::dispatch::Desk;
+use crate::dispatch::Dispatch;
 use crate::event::Hub;
 use crate::files::Files;
 use crate::fleet::Fleet;
@@ -34,7 +34,7 @@ pub struct App {
     pub queue: Queue,
     pub files: Arc<Files>,
     pub fleet: watch::Receiver<Arc<Fleet>>,
-    pub desk: Desk,
+    pub dispatch: Dispatch,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     /// For streaming files only; what changes a backend goes through dispatch.

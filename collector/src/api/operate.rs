@@ -18,14 +18,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    match app.desk.view.borrow().reconciled {
+    match app.dispatch.view.borrow().reconciled {
         true => (StatusCode::OK, "ready\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "attempts found at start are still being looked up\n"),
     }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let (fleet, ledger, ready) = (app.fleet(), app.queue.snapshot(), app.desk.view.borrow().reconciled);
+    let (fleet, ledger, ready) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().reconciled);
     match app.metrics.text(|metrics| figures::show(metrics, &fleet, &ledger, ready)) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

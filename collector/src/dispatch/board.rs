@@ -15,13 +15,13 @@ use crate::route::{Candidate, Estimates, Idle};
 #[derive(Default)]
 pub(super) struct Board {
     pub tracks: HashMap<JobId, Track>,
-    desks: HashMap<BackendId, Desk>,
+    beliefs: HashMap<BackendId, Belief>,
     pub estimates: Arc<Estimates>,
 }
 
 /// What is believed of one backend.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct Belief {
     /// The models of its last job, while its process lives and was not told to free them.
     pub resident: BTreeSet<String>,
     /// When it last ended a job, or was first seen.
@@ -49,8 +49,8 @@ impl Board {
         Self { tracks: found.collect(), ..Self::default() }
     }
 
-    pub(super) fn desk(&mut self, backend: &BackendId, now: UnixMillis) -> &mut Desk {
-        self.desks.entry(backend.clone()).or_insert_with(|| Desk { idle_since: now, ..Desk::default() })
+    pub(super) fn belief(&mut self, backend: &BackendId, now: UnixMillis) -> &mut Belief {
+        self.beliefs.entry(backend.clone()).or_insert_with(|| Belief { idle_since: now, ..Belief::default() })
     }
 
     pub(super) fn tracks_on<'a>(&'a self, backend: &'a BackendId) -> impl Iterator<Item = &'a Track> {
@@ -59,19 +59,19 @@ impl Board {
 
     /// A backend that came up anew, or went away, holds nothing.
     pub(super) fn forget_residency(&mut self, backend: &BackendId) {
-        if let Some(desk) = self.desks.get_mut(backend) {
-            desk.resident.clear();
+        if let Some(belief) = self.beliefs.get_mut(backend) {
+            belief.resident.clear();
         }
     }
 
     pub(super) fn candidates(&self, fleet: &Fleet, now: UnixMillis) -> Vec<Candidate> {
         let candidate = |backend: &Arc<crate::fleet::Backend>| {
-            let desk = self.desks.get(&backend.id).cloned().unwrap_or_default();
+            let belief = self.beliefs.get(&backend.id).cloned().unwrap_or_default();
             Candidate {
                 backend: Arc::clone(backend),
                 residual_seconds: self.residual_seconds(&backend.id, now),
-                resident: desk.resident,
-                rests_until: desk.rests_until,
+                resident: belief.resident,
+                rests_until: belief.rests_until,
             }
         };
         fleet.backends.iter().map(candidate).collect()
@@ -91,9 +91,9 @@ impl Board {
     /// Backends without an attempt of ours, and since when.
     pub(super) fn idle<'a>(&'a self, candidates: &'a [Candidate]) -> impl Iterator<Item = Idle<'a>> {
         candidates.iter().filter_map(|candidate| {
-            let desk = self.desks.get(&candidate.backend.id)?;
-            let busy = desk.freeing || self.tracks_on(&candidate.backend.id).next().is_some();
-            (!busy).then_some(Idle { candidate, since: desk.idle_since })
+            let belief = self.beliefs.get(&candidate.backend.id)?;
+            let busy = belief.freeing || self.tracks_on(&candidate.backend.id).next().is_some();
+            (!busy).then_some(Idle { candidate, since: belief.idle_since })
         })
     }
 

@@ -12,7 +12,7 @@ use super::results;
 use super::tools::Tools;
 use super::track::{Ending, Track};
 use crate::event::Event;
-use crate::id::{BackendId, JobId};
+use crate::id::BackendId;
 use crate::job::{Change, Job, Outcome, Results};
 
 /// Pauses between attempts to read the history of a job that has just ended.
@@ -64,8 +64,10 @@ pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
             Change::End { job, attempt: Some(attempt), at, outcome, results }
         })
         .await;
-    let events = last_events(&closing, outcome, &results);
-    Done::Concluded(Box::new(Conclusion { job: closing.job, outcome, events }))
+    let last = closing.ending.last.take().or_else(|| last_message(outcome, &results, &job.to_string()));
+    let reason = reason(last.as_ref());
+    let events = last_events(&closing, last, &results);
+    Done::Concluded(Box::new(Conclusion { job: closing.job, outcome, reason, events }))
 }
 
 async fn read(tools: &Tools, closing: &Closing) -> Option<HistoryEntry> {
@@ -100,11 +102,10 @@ fn settle(closing: &mut Closing) -> (Outcome, Results) {
 }
 
 /// Outputs whose `executed` was never heard (2024 sends none for cached nodes), how it ended, and that it is over.
-fn last_events(closing: &Closing, outcome: Outcome, results: &Results) -> Vec<Event> {
+fn last_events(closing: &Closing, last: Option<Message>, results: &Results) -> Vec<Event> {
     let prompt_id = closing.job.id.to_string();
     let untold = results.outputs.iter().filter(|(node, _)| !closing.told_outputs.contains(node));
     let executed = untold.map(|(node, output)| executed(node, output, &prompt_id));
-    let last = closing.ending.last.clone().or_else(|| last_message(outcome, results, &prompt_id));
     let over = Message::Executing(Executing {
         node: None,
         prompt_id: Some(prompt_id.clone()),
@@ -143,10 +144,13 @@ fn last_message(outcome: Outcome, results: &Results, prompt_id: &str) -> Option<
     }
 }
 
-/// Whether a job's end is worth a line in the log.
-pub(super) fn log(job: JobId, backend: &BackendId, outcome: Outcome, reason: &str) {
-    match outcome {
-        Outcome::Failed => tracing::warn!(%job, %backend, reason, "job failed"),
-        _ => tracing::debug!(%job, %backend, outcome = outcome.as_str(), "job ended"),
+/// The exception of a failed job, as its last message tells it.
+fn reason(last: Option<&Message>) -> String {
+    match last {
+        Some(Message::ExecutionError(error)) => {
+            let message = error.exception_message.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{}: {message}", error.exception_type)
+        }
+        _ => String::new(),
     }
 }

@@ -72,6 +72,8 @@ pub(super) enum Sent {
 pub(super) struct Conclusion {
     pub job: Arc<Job>,
     pub outcome: Outcome,
+    /// What went wrong, in one line; empty where nothing did.
+    pub reason: String,
     /// What the client is still to be told, in order.
     pub events: Vec<Event>,
 }

@@ -18,5 +18,5 @@ mod tools;
 mod track;
 
 pub use self::board::View;
-pub use self::driver::{Desk, Parts, Request, start};
+pub use self::driver::{Dispatch, Parts, Request, start};
 pub use self::step::Settings;

@@ -88,7 +88,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {
-    app.desk.requests.send(request).await.map_err(|_| stopping())
+    app.dispatch.requests.send(request).await.map_err(|_| stopping())
 }
 
 pub(super) fn stopping() -> Refusal {

@@ -37,7 +37,7 @@ pub(super) struct Shown {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let view = app.desk.view.borrow().clone();
+    let view = app.dispatch.view.borrow().clone();
     let models = |id: &BackendId| {
         let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == *id);
         candidate.map(|candidate| candidate.resident.iter().cloned().collect()).unwrap_or_default()

@@ -37,7 +37,7 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
 
 /// Every backend's verdict on the same snapshot that the last decision saw.
 fn why_waiting(app: &App, job: &Job) -> Value {
-    let view = app.desk.view.borrow().clone();
+    let view = app.dispatch.view.borrow().clone();
     let verdicts = route::explain(&view.candidates, job, &view.estimates, app.clock.now());
     verdicts.into_iter().map(|(backend, verdict)| (backend.to_string(), json!(verdict.to_string()))).collect()
 }

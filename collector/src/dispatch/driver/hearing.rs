@@ -67,7 +67,7 @@ impl Driver {
         let (backend, models) = (track.backend.clone(), track.job.needs.models());
         let succeeded = track.ending.outcome.is_none_or(|outcome| outcome == Outcome::Succeeded);
         let timing = track.timing().filter(|_| succeeded);
-        self.board.desk(&backend, now).idle_since = now;
+        self.board.belief(&backend, now).idle_since = now;
         if let Some(timing) = timing {
             self.metrics.job_run_seconds.observe(timing.run_seconds + timing.load_seconds.unwrap_or(0.0));
             Arc::make_mut(&mut self.board.estimates).learn(&models, timing);

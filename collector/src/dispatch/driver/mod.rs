@@ -47,7 +47,7 @@ pub enum Request {
 
 /// How others reach the driver.
 #[derive(Clone)]
-pub struct Desk {
+pub struct Dispatch {
     pub requests: mpsc::Sender<Request>,
     pub view: watch::Receiver<Arc<View>>,
 }
@@ -80,7 +80,7 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-pub fn start(parts: Parts) -> Desk {
+pub fn start(parts: Parts) -> Dispatch {
     let (requests, incoming) = mpsc::channel(limits::REQUESTS);
     let (publish, view) = watch::channel(Arc::default());
     let Parts { queue, files, clients, client_id, clock, settings, fleet, hub, metrics, heard, stop } = parts;
@@ -91,7 +91,7 @@ pub fn start(parts: Parts) -> Desk {
     let driver =
         Driver { tools, settings, fleet, ledger, hub, metrics, board, under_way, publish, reconciled: false };
     tokio::spawn(driver.run(heard, incoming, stop));
-    Desk { requests, view }
+    Dispatch { requests, view }
 }
 
 impl Driver {
@@ -143,7 +143,7 @@ impl Driver {
     /// A backend that is down holds neither models nor, for all we know, the files it was given.
     fn see_restarts(&mut self, fleet: &Fleet, now: crate::clock::UnixMillis) {
         for backend in &fleet.backends {
-            self.board.desk(&backend.id, now);
+            self.board.belief(&backend.id, now);
             if backend.health.is_down() {
                 self.forget_what_it_has(&backend.id);
             }
@@ -166,7 +166,7 @@ impl Driver {
             Command::GiveUp { job, reason } => self.give_up(job, reason, reason.sentence().to_owned()),
             Command::Stop(job) => self.stop(job),
             Command::FreeIdle(backend) => {
-                self.board.desk(&backend, self.tools.clock.now()).freeing = true;
+                self.board.belief(&backend, self.tools.clock.now()).freeing = true;
                 let freeing = perform::free(self.tools(), backend, "idle", perform::free_everything());
                 self.under_way.spawn(freeing);
             }
@@ -179,10 +179,10 @@ impl Driver {
 
     fn dispatch(&mut self, job: Arc<Job>, assignment: Assignment) {
         let (now, models) = (self.tools.clock.now(), job.needs.models());
-        let desk = self.board.desk(&assignment.backend, now);
-        let loaded = models.0.is_subset(&desk.resident);
+        let belief = self.board.belief(&assignment.backend, now);
+        let loaded = models.0.is_subset(&belief.resident);
         if !models.0.is_empty() {
-            desk.resident = models.0;
+            belief.resident = models.0;
         }
         let attempt = job.attempts + 1;
         let track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
@@ -214,7 +214,6 @@ impl Driver {
             let reason = format!("{spent_attempts} attempts were lost; the last on {backend}: {reason}");
             let now = self.tools.clock.now();
             let message = results::error_message(job, "AttemptsLost", &reason, serde_json::Value::Null, now);
-            conclude::log(job, &backend, Outcome::Failed, &reason);
             return self.fail(job, Outcome::Failed, Some(message));
         }
         track.phase = Phase::Concluding;

@@ -3,13 +3,11 @@
 use tokio::task::JoinError;
 
 use super::{Driver, REST};
-use crate::dispatch::conclude;
 use crate::dispatch::done::{Conclusion, Done, Sent};
 use crate::dispatch::recover::Found;
 use crate::dispatch::results;
 use crate::dispatch::step::Lost;
 use crate::dispatch::track::{Phase, Stop, Track};
-use crate::event::Event;
 use crate::id::{BackendId, JobId};
 use crate::job::Outcome;
 use crate::limits;
@@ -59,18 +57,17 @@ impl Driver {
                 let backend = track.backend.clone();
                 self.board.tracks.remove(&job);
                 if matches!(error, ChangeError::Store(_)) {
-                    self.board.desk(&backend, now).rests_until = now.after(REST);
+                    self.board.belief(&backend, now).rests_until = now.after(REST);
                 }
             }
             Sent::Never { reason } => {
                 let backend = track.backend.clone();
-                self.board.desk(&backend, now).rests_until = now.after(REST);
+                self.board.belief(&backend, now).rests_until = now.after(REST);
                 self.give_up(job, Lost::NeverSent, reason);
             }
             Sent::Undeliverable { reason } => self.give_up(job, Lost::Undeliverable, reason),
             Sent::Rejected(rejected) => {
                 let (reason, document) = results::rejection(&rejected);
-                conclude::log(job, &track.backend, Outcome::Failed, &reason);
                 let message = results::error_message(job, "PromptRejected", &reason, document, now);
                 self.fail(job, Outcome::Failed, Some(message));
             }
@@ -86,7 +83,7 @@ impl Driver {
         let now = self.tools.clock.now();
         let Some(track) = self.board.tracks.get(&job) else { return };
         let (backend, submitted_at) = (track.backend.clone(), track.job.submitted_at);
-        let idle_since = self.board.desk(&backend, now).idle_since;
+        let idle_since = self.board.belief(&backend, now).idle_since;
         if submitted_at < idle_since {
             self.metrics.dispatch_gap_seconds.observe((now - idle_since).as_secs_f64());
         }
@@ -112,7 +109,7 @@ impl Driver {
                 track.prompt_id = Some(prompt_id);
                 track.released_at.get_or_insert(now);
                 let backend = track.backend.clone();
-                self.board.desk(&backend, now).idle_since = now;
+                self.board.belief(&backend, now).idle_since = now;
                 self.conclude(job, Some(entry));
             }
             Ok(Found::Nowhere) if track.misses == 0 => {
@@ -128,14 +125,17 @@ impl Driver {
     }
 
     fn concluded(&mut self, conclusion: Conclusion) {
-        let Conclusion { job, outcome, events } = conclusion;
-        if let Some(track) = self.board.tracks.remove(&job.id) {
-            conclude::log(job.id, &track.backend, outcome, "its node raised an exception, see its history");
+        let Conclusion { job, outcome, reason, events } = conclusion;
+        let track = self.board.tracks.remove(&job.id);
+        let backend = track.as_ref().map(|track| track.backend.as_str());
+        match outcome {
+            Outcome::Failed => tracing::warn!(job = %job.id, backend, reason, "job failed"),
+            _ => tracing::debug!(job = %job.id, backend, outcome = outcome.as_str(), "job ended"),
         }
         self.hub.forget(job.id);
         self.metrics.ended(outcome);
         if let Some(client) = &job.client_id {
-            events.into_iter().for_each(|event: Event| self.hub.tell(client, event));
+            events.into_iter().for_each(|event| self.hub.tell(client, event));
         }
     }
 
@@ -163,15 +163,15 @@ impl Driver {
     fn freed(&mut self, backend: &BackendId, reason: &'static str, result: &Result<(), comfyui::Error>) {
         self.metrics.freed(reason, result.is_ok());
         let now = self.tools.clock.now();
-        let desk = self.board.desk(backend, now);
-        desk.freeing = false;
+        let belief = self.board.belief(backend, now);
+        belief.freeing = false;
         match result {
             Ok(()) => {
-                desk.resident.clear();
+                belief.resident.clear();
                 tracing::info!(%backend, reason, "backend was asked to free its memory");
             }
             Err(error) => {
-                desk.idle_since = now;
+                belief.idle_since = now;
                 tracing::warn!(%backend, reason, %error, "backend could not be asked to free its memory");
             }
         }
