@@ -89,15 +89,19 @@ fn outputs(prompt: &Prompt, union: &Union, targets: Option<&[String]>) -> Result
     }
 }
 
-/// Some backend must be able to run it: one that has all it needs, or one that has not told yet what it has. Backends
-/// that are down count by what they offered last: the job waits for them.
+/// Some backend must be able to run it. Those that are down count by what they offered last: the job waits for them. One
+/// that was never heard of counts only where none was, or a single dead one would let every misspelt model wait for ever.
 fn check_placeable(fleet: &Fleet, needs: &Needs) -> Result<(), Refusal> {
+    let known = fleet.backends.iter().filter_map(|backend| Some((backend, backend.catalog.as_ref()?)));
     let mut lacking = BTreeMap::new();
-    for backend in &fleet.backends {
-        match backend.catalog.as_ref().map(|catalog| catalog.lacks(needs)) {
-            None | Some(None) => return Ok(()),
-            Some(Some(missing)) => lacking.insert(backend.id.to_string(), missing),
+    for (backend, catalog) in known {
+        match catalog.lacks(needs) {
+            None => return Ok(()),
+            Some(missing) => lacking.insert(backend.id.to_string(), missing),
         };
+    }
+    if lacking.is_empty() {
+        return Ok(());
     }
     let lines: Vec<String> =
         lacking.iter().map(|(backend, missing)| format!("{backend} lacks {missing}")).collect();
