@@ -12,6 +12,9 @@ use crate::job::Job;
 use crate::queue::Ledger;
 use crate::route::{Candidate, Estimates, Idle};
 
+/// A job that runs past its estimate is expected to need this share of what it has taken already.
+const OVERDUE: f64 = 0.2;
+
 #[derive(Default)]
 pub(super) struct Board {
     pub tracks: HashMap<JobId, Track>,
@@ -83,7 +86,7 @@ impl Board {
             let models = track.job.needs.models();
             let load = if track.models_loaded { 0.0 } else { self.estimates.load_seconds(&models) };
             let spent = (now - track.started_at.unwrap_or(track.dispatched_at)).as_secs_f64();
-            (load + self.estimates.run_seconds(&models) - spent).max(0.0)
+            (load + self.estimates.run_seconds(&models) - spent).max(OVERDUE * spent)
         };
         open.map(rest).reduce(|sum, rest| sum + rest)
     }

@@ -1,1 +1,251 @@
+use std::sync::Arc;
 
+use super::*;
+use crate::fleet::{Backlog, Catalog, Failure, Read};
+use crate::job::{Asset, Job, Needs, Place, State};
+use crate::route::Timing;
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
+const SETTINGS: Settings = Settings { free_after_idle: None, rerun_after_unreachable: None };
+
+fn before(seconds: u64) -> UnixMillis {
+    UnixMillis(NOW.0 - seconds * 1000)
+}
+
+/// Up, heard, with class `C`, and with nothing in its own queue.
+fn backend(name: &str) -> Backend {
+    let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
+    let mut backend = Backend::new(name.parse().unwrap(), url.clone(), url);
+    backend.health = backend.health.after_answer(before(900));
+    backend.socket_since = Some(before(900));
+    backend.backlog = Some(Read { at: NOW, value: Backlog { total: 0, foreign: Some(0) } });
+    let class = serde_json::from_value(serde_json::json!({ "C": {} })).unwrap();
+    backend.catalog = Some(Arc::new(Catalog::new(class, [0; 32])));
+    backend
+}
+
+fn down(name: &str, refused: bool, seconds: u64) -> Backend {
+    let mut backend = backend(name);
+    for _ in 0..limits::FAILURES_UNTIL_DOWN {
+        let failure = Failure { refused, reason: "x".into() };
+        backend.health = backend.health.after_failure(&failure, before(seconds));
+    }
+    (backend.backlog, backend.socket_since) = (None, None);
+    backend
+}
+
+fn job(arrival: u64) -> Job {
+    let model = Asset { node: "1".into(), class: "C".into(), input: "m".into(), name: "m.ckpt".into() };
+    Job {
+        id: JobId::random(),
+        place: Place::new(None, false, arrival),
+        client_id: None,
+        peer: None,
+        needs: Arc::new(Needs { classes: ["C".to_owned()].into(), assets: vec![model], files: Vec::new() }),
+        submitted_at: before(900),
+        attempts: 0,
+        spent_attempts: 0,
+        state: State::Waiting,
+    }
+}
+
+/// An attempt on backend `a` in a phase, last heard of just now.
+fn track(phase: Phase) -> Track {
+    let mut track = Track::new(Arc::new(job(1)), 1, "a".parse().unwrap(), before(10), true);
+    (track.prompt_id, track.phase, track.heard_at) = (Some("theirs".into()), phase, NOW);
+    track
+}
+
+/// The same attempt, followed so far, with something changed.
+fn following(change: impl FnOnce(&mut Track)) -> Track {
+    let mut track = track(Phase::Following);
+    change(&mut track);
+    track
+}
+
+fn board(tracks: impl IntoIterator<Item = Track>) -> Board {
+    let mut board = Board::default();
+    board.tracks = tracks.into_iter().map(|track| (track.job.id, track)).collect();
+    board
+}
+
+/// What is due for one attempt on backend `a`, nothing waiting.
+fn due(track: Track, a: Option<Backend>, settings: &Settings) -> Option<Command> {
+    let mut commands = step(&board([track]), &Fleet::of(a), &Ledger::default(), settings, NOW).commands;
+    assert!(commands.len() < 2, "{commands:?}");
+    commands.pop()
+}
+
+const DOUBTFUL: Phase = Phase::Doubtful { not_before: NOW };
+
+#[test]
+fn an_attempt_in_doubt_is_looked_up_when_its_time_has_come_and_its_backend_can_be_asked() {
+    let doubtful = track(DOUBTFUL);
+    let id = doubtful.job.id;
+    assert_eq!(due(doubtful, Some(backend("a")), &SETTINGS), Some(Command::LookUp(id)));
+    let later = Phase::Doubtful { not_before: UnixMillis(NOW.0 + 1) };
+    assert_eq!(due(track(later), Some(backend("a")), &SETTINGS), None);
+    assert_eq!(due(track(DOUBTFUL), Some(down("a", false, 600)), &SETTINGS), None);
+    for phase in [Phase::Sending, Phase::Following, Phase::LookingUp, Phase::Concluding] {
+        assert_eq!(due(track(phase), Some(backend("a")), &SETTINGS), None, "{phase:?}");
+    }
+}
+
+#[test]
+fn an_attempt_is_given_up_only_when_it_can_no_longer_run() {
+    let patient = Settings { rerun_after_unreachable: Some(Duration::from_secs(60)), ..SETTINGS };
+    let never = SETTINGS;
+    for (backend, settings, wanted) in [
+        (Some(down("a", true, 3)), never, Some(Lost::ProcessGone)),
+        (Some(down("a", true, 2)), never, None),
+        (Some(down("a", false, 99)), never, None),
+        (Some(down("a", false, 60)), patient, Some(Lost::Unreachable)),
+        (Some(down("a", false, 59)), patient, None),
+        (None, never, Some(Lost::Removed)),
+        (Some(backend("a")), patient, None),
+    ] {
+        for phase in [Phase::Following, Phase::Doubtful { not_before: UnixMillis(NOW.0 + 1) }] {
+            let track = track(phase);
+            let job = track.job.id;
+            let wanted = wanted.map(|reason| Command::GiveUp { job, reason });
+            assert_eq!(due(track, backend.clone(), &settings), wanted, "{phase:?} {backend:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_being_done_to_an_attempt_is_done_to_its_end_although_its_backend_is_gone() {
+    for phase in [Phase::Sending, Phase::LookingUp, Phase::Concluding] {
+        assert_eq!(due(track(phase), Some(down("a", true, 60)), &SETTINGS), None, "{phase:?}");
+    }
+}
+
+#[test]
+fn an_attempt_of_which_nothing_is_heard_although_its_backend_has_nothing_to_do_is_looked_up() {
+    let heard = |seconds: u64| following(|track| track.heard_at = before(seconds));
+    let is_looked_up = |track: Track, backend: Backend| {
+        matches!(due(track, Some(backend), &SETTINGS), Some(Command::LookUp(_)))
+    };
+    assert!(is_looked_up(heard(5), backend("a")));
+    assert!(!is_looked_up(heard(4), backend("a")), "it may be on its way");
+    let mut works = backend("a");
+    works.backlog = Some(Read { at: NOW, value: Backlog { total: 1, foreign: Some(0) } });
+    assert!(!is_looked_up(heard(600), works), "a long step");
+    let mut old = backend("a");
+    old.backlog = Some(Read { at: before(600), value: Backlog { total: 0, foreign: Some(0) } });
+    assert!(!is_looked_up(heard(600), old), "that was read before it was heard of");
+    let mut unknown = backend("a");
+    unknown.backlog = None;
+    assert!(!is_looked_up(heard(600), unknown));
+    let ended = following(|track| track.released_at = Some(before(5)));
+    assert!(is_looked_up(ended, backend("a")), "its last frame was lost");
+}
+
+#[test]
+fn a_stop_is_told_once_and_again_only_while_the_job_still_runs() {
+    let is_told = |stop: Stop, started_at: Option<UnixMillis>, phase: Phase| {
+        let track =
+            following(|track| (track.stop, track.started_at, track.phase) = (stop, started_at, phase));
+        matches!(due(track, Some(backend("a")), &SETTINGS), Some(Command::Stop(_)))
+    };
+    let following = Phase::Following;
+    assert!(is_told(Stop::Asked, None, following) && is_told(Stop::Asked, Some(NOW), following));
+    assert!(!is_told(Stop::No, Some(NOW), following));
+    assert!(!is_told(Stop::Told { at: before(4) }, Some(NOW), following));
+    assert!(is_told(Stop::Told { at: before(5) }, Some(NOW), following));
+    assert!(!is_told(Stop::Told { at: before(5) }, None, following));
+    for phase in [Phase::Sending, Phase::LookingUp, Phase::Concluding] {
+        assert!(!is_told(Stop::Asked, Some(NOW), phase), "{phase:?}");
+    }
+}
+
+fn dispatched(due: Due) -> Vec<(JobId, String)> {
+    let to = |command| match command {
+        Command::Dispatch(assignment) => Some((assignment.job, assignment.backend.to_string())),
+        _ => None,
+    };
+    due.commands.into_iter().filter_map(to).collect()
+}
+
+#[test]
+fn waiting_jobs_are_dispatched_once_each_in_their_order() {
+    let jobs = [job(1), job(2), job(3)];
+    let ledger = Ledger::of(jobs.clone());
+    let fleet = Fleet::of([backend("a"), backend("b")]);
+    let first = dispatched(step(&board([]), &fleet, &ledger, &SETTINGS, NOW));
+    assert_eq!(first, [(jobs[0].id, "a".to_owned()), (jobs[1].id, "b".to_owned())]);
+    // The ledger does not show it yet, but the first is being sent.
+    let sending = Track::new(Arc::new(jobs[0].clone()), 1, "a".parse().unwrap(), NOW, false);
+    let next = dispatched(step(&board([sending]), &fleet, &ledger, &SETTINGS, NOW));
+    assert_eq!(next, [(jobs[1].id, "b".to_owned())]);
+}
+
+#[test]
+fn a_backend_takes_the_next_job_as_soon_as_it_has_ended_one_though_that_is_not_written_yet() {
+    let ledger = Ledger::of([job(2)]);
+    let fleet = Fleet::of([backend("a")]);
+    let count = |track: Track| dispatched(step(&board([track]), &fleet, &ledger, &SETTINGS, NOW)).len();
+    assert_eq!(count(track(Phase::Following)), 0);
+    assert_eq!(count(following(|track| track.released_at = Some(NOW))), 1);
+    assert_eq!(
+        count(following(|track| (track.released_at, track.phase) = (Some(NOW), Phase::Concluding))),
+        1
+    );
+    assert_eq!(count(track(DOUBTFUL)), 0, "it may still run there");
+}
+
+#[test]
+fn a_job_that_takes_far_longer_than_expected_keeps_no_other_waiting_beside_an_idle_backend() {
+    let mut board = board([following(|track| track.started_at = Some(before(300)))]);
+    board.belief(&"a".parse().unwrap(), NOW).resident = ["m.ckpt".to_owned()].into();
+    let models = job(1).needs.models();
+    Arc::make_mut(&mut board.estimates).learn(&models, Timing { load_seconds: Some(10.0), run_seconds: 1.0 });
+    let waiting = job(2);
+    let due = step(
+        &board,
+        &Fleet::of([backend("a"), backend("b")]),
+        &Ledger::of([waiting.clone()]),
+        &SETTINGS,
+        NOW,
+    );
+    assert_eq!(dispatched(due), [(waiting.id, "b".to_owned())]);
+}
+
+#[test]
+fn memory_is_freed_of_a_backend_that_is_idle_and_gets_no_job_now() {
+    let settings = Settings { free_after_idle: Some(Duration::from_secs(60)), ..SETTINGS };
+    let id: BackendId = "a".parse().unwrap();
+    let frees = |tracks: Vec<Track>, waiting: Vec<Job>, freeing: bool, settings: &Settings| {
+        let mut board = board(tracks);
+        let belief = board.belief(&id, before(60));
+        (belief.resident, belief.freeing) = (["m.ckpt".to_owned()].into(), freeing);
+        let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of(waiting), settings, NOW);
+        due.commands.contains(&Command::FreeIdle(id.clone()))
+    };
+    assert!(frees(vec![], vec![], false, &settings));
+    assert!(!frees(vec![], vec![], true, &settings), "it was asked and has not answered");
+    assert!(!frees(vec![], vec![job(2)], false, &settings), "it gets a job");
+    assert!(!frees(vec![track(Phase::Concluding)], vec![], false, &settings), "it has just ended one");
+    assert!(!frees(vec![], vec![], false, &SETTINGS), "only when a client asks");
+}
+
+#[test]
+fn start_is_reconciled_once_nothing_is_in_doubt_that_could_be_asked() {
+    for (phase, backend, wanted) in [
+        (DOUBTFUL, Some(backend("a")), false),
+        (Phase::LookingUp, Some(backend("a")), false),
+        (Phase::Following, Some(backend("a")), true),
+        (Phase::Concluding, Some(backend("a")), true),
+        (DOUBTFUL, Some(down("a", true, 1)), true),
+        (DOUBTFUL, None, true),
+    ] {
+        assert_eq!(
+            board([track(phase)]).is_reconciled(&Fleet::of(backend.clone())),
+            wanted,
+            "{phase:?} {backend:?}"
+        );
+    }
+    let mut unasked = backend("a");
+    unasked.health = Default::default();
+    assert!(!board([track(DOUBTFUL)]).is_reconciled(&Fleet::of([unasked])));
+}

@@ -1,1 +1,298 @@
+use super::*;
+use crate::clock::UnixMillis;
+use crate::fleet::{Backlog, Catalog, Failure, Read};
+use crate::job::{Asset, Needs, Place, State};
 
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+/// A backend that is up, heard and known to offer class `C` with the models `m`, `n` and `o`.
+fn backend(name: &str) -> Backend {
+    let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
+    let mut backend = Backend::new(name.parse().unwrap(), url.clone(), url);
+    backend.health = backend.health.after_answer(NOW);
+    backend.socket_since = Some(NOW);
+    backend.catalog = Some(catalog(&["m", "n", "o"]));
+    backend
+}
+
+fn catalog(models: &[&str]) -> Arc<Catalog> {
+    let models: Vec<String> = models.iter().map(|model| format!("{model}.ckpt")).collect();
+    let class = serde_json::json!({ "C": { "input": { "required": { "model": [models] } } } });
+    Arc::new(Catalog::new(serde_json::from_value(class).unwrap(), [0; 32]))
+}
+
+fn idle(name: &str, resident: &[&str]) -> Candidate {
+    of(backend(name), resident)
+}
+
+fn of(backend: Backend, resident: &[&str]) -> Candidate {
+    let resident = resident.iter().map(|model| format!("{model}.ckpt")).collect();
+    Candidate { backend: Arc::new(backend), residual_seconds: None, resident, rests_until: UnixMillis(0) }
+}
+
+fn busy(name: &str, resident: &[&str], seconds: f64) -> Candidate {
+    Candidate { residual_seconds: Some(seconds), ..idle(name, resident) }
+}
+
+/// The nth job to arrive; `""` names no model.
+fn job(arrival: u64, model: &str) -> Arc<Job> {
+    let asset = |name: String| Asset { node: "1".into(), class: "C".into(), input: "model".into(), name };
+    let assets = (!model.is_empty()).then(|| asset(format!("{model}.ckpt"))).into_iter().collect();
+    let needs = Needs { classes: ["C".to_owned()].into(), assets, files: Vec::new() };
+    Arc::new(Job {
+        id: JobId::random(),
+        place: Place::new(None, false, arrival),
+        client_id: None,
+        peer: None,
+        needs: Arc::new(needs),
+        submitted_at: NOW,
+        attempts: 0,
+        spent_attempts: 0,
+        state: State::Waiting,
+    })
+}
+
+/// Every model loads in 10 s and runs for 20 s.
+fn estimates() -> Estimates {
+    let mut estimates = Estimates::default();
+    for model in ["", "m", "n", "o"] {
+        let load_seconds = (!model.is_empty()).then_some(10.0);
+        estimates.learn(&job(0, model).needs.models(), Timing { load_seconds, run_seconds: 20.0 });
+    }
+    estimates
+}
+
+/// Which backend each of the jobs gets; `-`: it waits.
+fn decided(candidates: &[Candidate], jobs: &[Arc<Job>]) -> Vec<String> {
+    let assignments = route(candidates, jobs, &estimates(), NOW);
+    let of = |job: &Arc<Job>| assignments.iter().find(|assignment| assignment.job == job.id);
+    jobs.iter().map(|job| of(job).map_or("-".to_owned(), |found| found.backend.to_string())).collect()
+}
+
+#[test]
+fn a_backend_that_must_not_run_the_job_is_named_with_the_reason_and_gets_none() {
+    let failure = Failure { refused: true, reason: "x".into() };
+    let changed = |change: fn(&mut Backend)| {
+        let mut backend = backend("a");
+        change(&mut backend);
+        of(backend, &[])
+    };
+    let mut down = backend("a");
+    down.health = down.health.after_failure(&failure, NOW);
+    let resting = Candidate { rests_until: UnixMillis(NOW.0 + 1), ..idle("a", &[]) };
+    for (candidate, refusal) in [
+        (of(down, &[]), "is down"),
+        (changed(|backend| backend.health = Default::default()), "is down"),
+        (changed(|backend| backend.socket_since = None), "its WebSocket is not open"),
+        (changed(|backend| backend.catalog = None), "what it offers is not known yet"),
+        (
+            changed(|backend| backend.catalog = Some(catalog(&["n"]))),
+            "lacks model file m.ckpt (model of node 1)",
+        ),
+        (
+            changed(|b| b.catalog = Some(Arc::new(Catalog::new(Default::default(), [1; 32])))),
+            "lacks node class C",
+        ),
+        (resting, "rests after a failure"),
+    ] {
+        let job = job(1, "m");
+        assert_eq!(decided(std::slice::from_ref(&candidate), std::slice::from_ref(&job)), ["-"], "{refusal}");
+        let explained = explain(std::slice::from_ref(&candidate), &job, &estimates(), NOW);
+        assert_eq!(explained[0].1.to_string(), refusal);
+        assert_eq!(decided(&[candidate, idle("b", &[])], &[job]), ["b"], "{refusal}");
+    }
+}
+
+#[test]
+fn a_rest_is_over_at_its_time() {
+    let rested = Candidate { rests_until: NOW, ..idle("a", &[]) };
+    assert_eq!(decided(&[rested], &[job(1, "m")]), ["a"]);
+}
+
+#[test]
+fn the_backend_with_the_earliest_completion_gets_the_job() {
+    for (candidates, wanted) in [
+        (vec![idle("a", &[]), idle("b", &["m"])], "b"),
+        (vec![idle("a", &["m"]), idle("b", &["m"])], "a"),
+        (vec![idle("a", &["n"]), idle("b", &["o"])], "a"),
+        (vec![idle("a", &["n"]), idle("b", &["n", "m"])], "b"),
+        (vec![busy("a", &["m"], 30.0), idle("b", &[])], "b"),
+        (vec![busy("a", &[], 1.0), idle("b", &[])], "b"),
+    ] {
+        assert_eq!(decided(&candidates, &[job(1, "m")]), [wanted], "{candidates:?}");
+    }
+}
+
+#[test]
+fn a_job_waits_for_the_backend_with_its_model_exactly_while_loading_elsewhere_would_take_longer() {
+    for (residual, wanted) in [(0.0, "-"), (5.0, "-"), (9.9, "-"), (10.1, "b"), (100.0, "b")] {
+        let candidates = [busy("a", &["m"], residual), idle("b", &["n"])];
+        assert_eq!(decided(&candidates, &[job(1, "m")]), [wanted], "{residual}");
+    }
+}
+
+#[test]
+fn a_job_without_a_model_goes_to_any_idle_backend() {
+    assert_eq!(decided(&[busy("a", &[], 0.5), idle("b", &["n"])], &[job(1, "")]), ["b"]);
+}
+
+#[test]
+fn what_others_have_queued_on_a_backend_counts_as_its_load() {
+    let mut foreign = backend("a");
+    foreign.backlog = Some(Read { at: NOW, value: Backlog { total: 1, foreign: Some(1) } });
+    assert_eq!(decided(&[of(foreign.clone(), &["m"]), idle("b", &[])], &[job(1, "m")]), ["b"]);
+    assert_eq!(decided(&[of(foreign, &["m"])], &[job(1, "m")]), ["-"], "it is not free");
+}
+
+#[test]
+fn jobs_are_given_out_in_their_order_one_a_backend() {
+    let jobs = [job(1, "m"), job(2, "m"), job(3, "m")];
+    assert_eq!(decided(&[idle("a", &["m"]), idle("b", &["m"])], &jobs), ["a", "b", "-"]);
+    assert_eq!(decided(&[idle("a", &["m"])], &jobs), ["a", "-", "-"]);
+}
+
+#[test]
+fn a_later_job_may_pass_one_that_waits_for_its_model_or_that_no_idle_backend_can_run() {
+    let candidates = [busy("a", &["m"], 5.0), idle("b", &["n"])];
+    assert_eq!(decided(&candidates, &[job(1, "m"), job(2, "n")]), ["-", "b"]);
+    let mut lacking = backend("b");
+    lacking.catalog = Some(catalog(&["n"]));
+    let candidates = [busy("a", &["m"], 500.0), of(lacking, &[])];
+    assert_eq!(decided(&candidates, &[job(1, "m"), job(2, "n")]), ["-", "b"]);
+}
+
+#[test]
+fn a_queue_of_one_model_spreads_once_waiting_costs_more_than_loading() {
+    // The first waits 5 s for a, the second would wait 5 + 20 s there, so it is loaded on b.
+    let candidates = [busy("a", &["m"], 5.0), idle("b", &["n"])];
+    assert_eq!(decided(&candidates, &[job(1, "m"), job(2, "m")]), ["-", "b"]);
+}
+
+#[test]
+fn what_a_job_will_load_counts_for_the_jobs_behind_it() {
+    // The first takes a from m to n. For the second a is no longer hot, so it goes where m has to be loaded anyway.
+    let candidates = [idle("a", &["m"]), busy("b", &["o"], 1.0)];
+    assert_eq!(decided(&candidates, &[job(1, "n"), job(2, "m")]), ["a", "-"]);
+    let explained = route(&candidates, &[job(1, "n")], &estimates(), NOW).remove(0).why.to_string();
+    let wanted =
+        "earliest completion: free, load 10.0 s, run 20.0 s; b: busy for 1.0 s, load 10.0 s, run 20.0 s";
+    assert_eq!(explained, wanted);
+}
+
+#[test]
+fn more_jobs_than_are_looked_at_cost_no_place_when_no_backend_can_run_them() {
+    let mut only_n = backend("a");
+    only_n.catalog = Some(catalog(&["n"]));
+    let mut jobs: Vec<_> = (0..limits::ROUTE_LOOKAHEAD as u64 + 1).map(|at| job(at, "m")).collect();
+    jobs.push(job(9999, "n"));
+    assert_eq!(decided(&[of(only_n, &[])], &jobs).last().unwrap(), "a");
+}
+
+/// Fleets and queues that differ in everything a decision looks at, the same at every run.
+fn many() -> impl Iterator<Item = (Vec<Candidate>, Vec<Arc<Job>>)> {
+    let models = ["", "m", "n", "o"];
+    let mut seed = 7_u64;
+    let mut draw = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    (0..500).map(move |_| {
+        let candidates = (0..=draw(4)).map(|at| {
+            let resident: Vec<&str> = models[1..].iter().copied().filter(|_| draw(3) == 0).collect();
+            let candidate = idle(&format!("b{at}"), &resident);
+            let residual_seconds = (draw(2) == 0).then(|| draw(60) as f64);
+            let rests_until = UnixMillis(if draw(8) == 0 { NOW.0 + 1 } else { 0 });
+            Candidate { residual_seconds, rests_until, ..candidate }
+        });
+        let candidates = candidates.collect();
+        (candidates, (0..draw(8) as u64).map(|at| job(at, models[draw(4)])).collect())
+    })
+}
+
+#[test]
+fn whatever_the_fleet_a_decision_keeps_the_rule() {
+    for (candidates, jobs) in many() {
+        let assignments = route(&candidates, &jobs, &estimates(), NOW);
+        let mut given = BTreeSet::new();
+        for assignment in &assignments {
+            let to = candidates.iter().find(|candidate| candidate.backend.id == assignment.backend).unwrap();
+            assert!(to.residual_seconds.is_none() && to.rests_until <= NOW, "only to a free backend");
+            assert!(given.insert(assignment.backend.clone()), "one job a backend");
+        }
+        let places: Vec<_> =
+            assignments.iter().map(|a| jobs.iter().position(|job| job.id == a.job).unwrap()).collect();
+        assert!(places.is_sorted(), "in the order of the queue");
+        // The first job chooses before all others, so it waits only for a backend where it ends sooner.
+        if let Some(first) = jobs.first().filter(|first| assignments.iter().all(|a| a.job != first.id)) {
+            let verdicts = explain(&candidates, first, &estimates(), NOW);
+            let soonest = |wanted: bool| {
+                let ends = verdicts.iter().filter_map(|(_, verdict)| match verdict {
+                    Verdict::Possible { free, .. } if *free == wanted => verdict.completion_seconds(),
+                    _ => None,
+                });
+                ends.min_by(f64::total_cmp)
+            };
+            assert!(soonest(true).is_none_or(|idle| soonest(false).is_some_and(|busy| busy <= idle)));
+        }
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_decision() {
+    for (candidates, jobs) in many() {
+        let once = route(&candidates, &jobs, &estimates(), NOW);
+        assert_eq!(route(&candidates, &jobs, &estimates(), NOW), once);
+    }
+}
+
+#[test]
+fn the_first_job_is_not_passed_for_ever_however_many_come_behind_it() {
+    // One backend holds m, and jobs of m keep coming; the one that needs n came first.
+    let jobs: Vec<_> = std::iter::once(job(1, "n")).chain((2..100).map(|at| job(at, "m"))).collect();
+    assert_eq!(decided(&[idle("a", &["m"])], &jobs)[0], "a");
+}
+
+mod freeing {
+    use std::time::Duration;
+
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(60);
+
+    fn alone(name: &str, resident: &[&str]) -> Candidate {
+        let mut backend = backend(name);
+        backend.backlog = Some(Read { at: NOW, value: Backlog { total: 0, foreign: Some(0) } });
+        of(backend, resident)
+    }
+
+    fn due(candidate: &Candidate, idle_seconds: u64, waiting: &[Arc<Job>]) -> bool {
+        let since = UnixMillis(NOW.0 - idle_seconds * 1000);
+        !to_free([Idle { candidate, since }], waiting, AFTER, NOW).is_empty()
+    }
+
+    #[test]
+    fn an_idle_backend_is_freed_after_the_configured_time_and_not_before() {
+        let candidate = alone("a", &["m"]);
+        assert!(!due(&candidate, 59, &[]));
+        assert!(due(&candidate, 60, &[]));
+    }
+
+    #[test]
+    fn a_backend_that_holds_nothing_or_works_for_others_or_is_not_up_is_not_freed() {
+        let mut works = alone("a", &["m"]);
+        Arc::make_mut(&mut works.backend).backlog =
+            Some(Read { at: NOW, value: Backlog { total: 1, foreign: None } });
+        let mut down = alone("a", &["m"]);
+        Arc::make_mut(&mut down.backend).health = Default::default();
+        for candidate in [alone("a", &[]), works, down, idle("a", &["m"])] {
+            assert!(!due(&candidate, 600, &[]), "{candidate:?}");
+        }
+    }
+
+    #[test]
+    fn models_that_a_waiting_job_names_are_kept() {
+        let candidate = alone("a", &["m"]);
+        assert!(!due(&candidate, 600, &[job(1, "n"), job(2, "m")]));
+        assert!(due(&candidate, 600, &[job(1, "n")]));
+    }
+}
