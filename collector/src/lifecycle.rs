@@ -1,8 +1,8 @@
 //! Start and stop of the process: the log and the signals.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -30,18 +30,25 @@ pub fn log_to_stderr(log: &Log) -> Result<(), LogError> {
     taken.map_err(|e| LogError::Taken(e.to_string()))
 }
 
-/// Returns at SIGINT or SIGTERM.
-pub async fn until_told_to_stop() {
-    let wait = async |kind| match signal(kind) {
-        Ok(mut signals) => drop(signals.recv().await),
+/// Returns at SIGINT or SIGTERM, also at one that comes after this call and before it is awaited.
+pub fn until_told_to_stop() -> impl Future<Output = ()> {
+    let told = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let [interrupt, terminate] = told.map(wait);
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
+        }
+        tracing::info!("told to stop");
+    }
+}
+
+async fn wait(told: io::Result<Signal>) {
+    match told {
+        Ok(mut told) => drop(told.recv().await),
         Err(error) => {
             tracing::error!(%error, "a signal cannot be waited for");
-            std::future::pending::<()>().await;
+            std::future::pending().await
         }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
     }
-    tracing::info!("told to stop");
 }

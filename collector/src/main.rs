@@ -1,5 +1,6 @@
 //! `orchestrator-collector`: read the configuration, start, run until told to stop.
 
+use std::pin::pin;
 use std::process::ExitCode;
 
 use collector::Collector;
@@ -25,8 +26,12 @@ async fn main() -> ExitCode {
 async fn serve(flags: Flags) -> anyhow::Result<()> {
     let config = Config::load(flags)?;
     lifecycle::log_to_stderr(&config.log)?;
-    let collector = Collector::start(config).await?;
-    lifecycle::until_told_to_stop().await;
+    let mut told_to_stop = pin!(lifecycle::until_told_to_stop());
+    let collector = tokio::select! {
+        started = Collector::start(config) => started?,
+        () = &mut told_to_stop => return Ok(()),
+    };
+    told_to_stop.await;
     collector.stop().await;
     Ok(())
 }

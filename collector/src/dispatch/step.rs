@@ -137,7 +137,8 @@ fn stop_is_due(track: &Track, now: UnixMillis) -> bool {
     match track.stop {
         Stop::No => false,
         Stop::Asked => true,
-        Stop::Told { at } => track.runs() && now - at >= limits::SILENT_AFTER,
+        // What was pending when it was told may have begun since, or the telling have failed.
+        Stop::Told { at } => !track.is_released() && now - at >= limits::SILENT_AFTER,
     }
 }
 

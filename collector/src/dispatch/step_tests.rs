@@ -142,7 +142,7 @@ fn an_attempt_of_which_nothing_is_heard_although_its_backend_has_nothing_to_do_i
 }
 
 #[test]
-fn a_stop_is_told_once_and_again_only_while_the_job_still_runs() {
+fn a_stop_is_told_once_and_again_only_while_the_job_is_still_there() {
     let is_told = |stop: Stop, started_at: Option<UnixMillis>, phase: Phase| {
         let track =
             following(|track| (track.stop, track.started_at, track.phase) = (stop, started_at, phase));
@@ -153,7 +153,10 @@ fn a_stop_is_told_once_and_again_only_while_the_job_still_runs() {
     assert!(!is_told(Stop::No, Some(NOW), following));
     assert!(!is_told(Stop::Told { at: before(4) }, Some(NOW), following));
     assert!(is_told(Stop::Told { at: before(5) }, Some(NOW), following));
-    assert!(!is_told(Stop::Told { at: before(5) }, None, following));
+    assert!(is_told(Stop::Told { at: before(5) }, None, following), "it was pending, or the telling failed");
+    let told = Stop::Told { at: before(5) };
+    let ended = self::following(|track| (track.stop, track.released_at) = (told, Some(before(1))));
+    assert!(!matches!(due(ended, Some(backend("a")), &SETTINGS), Some(Command::Stop(_))), "it has ended");
     for phase in [Phase::Sending, Phase::LookingUp, Phase::Concluding] {
         assert!(!is_told(Stop::Asked, Some(NOW), phase), "{phase:?}");
     }

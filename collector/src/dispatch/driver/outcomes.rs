@@ -1,9 +1,11 @@
 //! What came of commands, applied to the board.
 
+use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use super::{Driver, REST};
 use crate::dispatch::done::{Conclusion, Done, Sent};
+use crate::dispatch::perform;
 use crate::dispatch::recover::Found;
 use crate::dispatch::results;
 use crate::dispatch::step::Lost;
@@ -20,8 +22,7 @@ impl Driver {
             Ok(Done::LookedUp { job, attempt, found }) => self.looked_up(job, attempt, found),
             Ok(Done::Requeued { job, attempt }) => {
                 if self.current(job, attempt).is_some() {
-                    self.board.tracks.remove(&job);
-                    self.hub.forget(job);
+                    self.let_go(job);
                 }
             }
             Ok(Done::Concluded(conclusion)) => self.concluded(*conclusion),
@@ -34,6 +35,17 @@ impl Driver {
             Err(error) => tracing::error!(%error, "a command was lost"),
         }
         true
+    }
+
+    /// The job waits as before. Who asked meanwhile that it be stopped meant the job, not the attempt.
+    fn let_go(&mut self, job: JobId) {
+        self.hub.forget(job);
+        let stop = self.board.tracks.remove(&job).map_or(Stop::No, |track| track.stop);
+        if stop != Stop::No {
+            // Whoever asked was answered when it was taken up.
+            let (reply, _) = oneshot::channel();
+            self.under_way.spawn(perform::cancel(self.tools(), job, reply));
+        }
     }
 
     /// The track, if it is still this attempt.
@@ -55,7 +67,7 @@ impl Driver {
             Sent::NotCommitted(error) => {
                 tracing::debug!(%job, %error, "the job was not dispatched");
                 let backend = track.backend.clone();
-                self.board.tracks.remove(&job);
+                self.let_go(job);
                 if matches!(error, ChangeError::Store(_)) {
                     self.board.belief(&backend, now).rests_until = now.after(REST);
                 }
@@ -102,6 +114,10 @@ impl Driver {
             }
             Ok(Found::Running { prompt_id }) => {
                 track.started_at.get_or_insert(now);
+                if track.stop != Stop::No {
+                    // It was told while it was pending, and began.
+                    track.stop = Stop::Asked;
+                }
                 let effects = track.accepted(prompt_id, now);
                 self.take_effect(job, effects);
             }
