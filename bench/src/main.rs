@@ -1,1 +1,50 @@
-fn main() {}
+//! `bench`: what the agent and the collector cost, beside peers measured in the same run.
+//!
+//! Each subcommand measures one thing, prints a table or, with `--json`, one document, and leaves nothing behind.
+
+mod agent;
+mod client;
+mod disk;
+mod dispatch;
+mod figures;
+mod machine;
+mod output;
+mod process;
+mod prompt;
+mod stage;
+mod submit;
+mod usage;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures the agent and the collector on this machine, each beside a peer.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    subject: Subject,
+    /// Print one JSON document instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subject {
+    /// Memory, CPU time and scrape latency of the agent, beside other exporters
+    Agent(agent::Options),
+    /// Latency and rate of POST /prompt through the collector, beside the same prompt posted to a ComfyUI
+    Submit(submit::Options),
+    /// Time from a backend's end of a job to its next one, beside a ComfyUI's own queue
+    Dispatch(dispatch::Options),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let machine = machine::Machine::here();
+    match arguments.subject {
+        Subject::Agent(options) => output::print(&machine, &agent::measure(&options)?, arguments.json),
+        Subject::Submit(options) => output::print(&machine, &submit::measure(&options)?, arguments.json),
+        Subject::Dispatch(options) => output::print(&machine, &dispatch::measure(&options)?, arguments.json),
+    }
+}

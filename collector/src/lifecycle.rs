@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -28,6 +29,18 @@ pub fn log_to_stderr(log: &Log) -> Result<(), LogError> {
         LogFormat::Json => lines.json().try_init(),
     };
     taken.map_err(|e| LogError::Taken(e.to_string()))
+}
+
+/// Runs what the program cannot do without. Should it end by a panic, the program stops, and the next start goes on from
+/// the store.
+pub fn vital(name: &'static str, stop: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+    let task = tokio::spawn(work);
+    tokio::spawn(async move {
+        if let Err(error) = task.await {
+            tracing::error!(%error, name, "a task was lost that the collector cannot do without; stopping");
+            stop.cancel();
+        }
+    });
 }
 
 /// Returns at SIGINT or SIGTERM, also at one that comes after this call and before it is awaited.

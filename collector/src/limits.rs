@@ -36,7 +36,7 @@ pub const ROUTE_LOOKAHEAD: usize = 1000;
 pub const EARLY_FRAMES: usize = 256;
 /// Lookups, dispatches and conclusions under way at once.
 pub const COMMANDS_UNDER_WAY: usize = 1024;
-/// Outcomes that pass from backends' sockets to dispatch.
+/// Frames on their way from backends' sockets to dispatch.
 pub const SOCKET_FRAMES: usize = 4096;
 /// Observations on their way to the fleet's owner.
 pub const OBSERVATIONS: usize = 1024;
@@ -45,6 +45,8 @@ pub const REQUESTS: usize = 256;
 /// Names of delivered files remembered a backend; beyond it they are delivered again.
 pub const DELIVERED_FILES: usize = 10_000;
 
+/// How long one frame may take to reach a client that reads slowly.
+pub const CLIENT_SEND: Duration = Duration::from_secs(30);
 /// WebSockets of clients.
 pub const CLIENT_SOCKETS: usize = 10_000;
 /// Frames waiting for one client. Beyond the first bound the oldest preview or progress is dropped; a client that has
@@ -62,6 +64,8 @@ pub const FAILURES_UNTIL_DOWN: u32 = 3;
 pub const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a backend that reports an empty queue may keep silent about the job it was given.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// How long a job may be silent on any backend until it is looked up there.
+pub const ANY_SILENCE: Duration = Duration::from_secs(60);
 /// Entries of a backend's history searched for a job whose id there is not known.
 pub const HISTORY_SEARCH: u64 = 500;
 /// How long open requests get to end when the program is told to stop.

@@ -31,7 +31,11 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
         started = Collector::start(config) => started?,
         () = &mut told_to_stop => return Ok(()),
     };
-    told_to_stop.await;
+    let failed = tokio::select! {
+        () = told_to_stop => false,
+        () = collector.failed() => true,
+    };
     collector.stop().await;
+    anyhow::ensure!(!failed, "something inside was lost, see the log; start it again, no job is lost");
     Ok(())
 }

@@ -57,11 +57,11 @@ impl Collector {
         let client_id =
             ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
         let files = Arc::new(Files::open(&config.state_directory, Arc::clone(&store)).await?);
-        let queue = Queue::open(store, Arc::clone(&metrics)).await?;
+        let queue = Queue::open(store, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let http = comfyui::client::http()?;
         let clients = clients(&config, &http)?;
-        let (fleet, heard) = watch_fleet(&config, &http, &clients, &client_id, clock, &metrics)?;
+        let (fleet, heard) = watch_fleet(&config, &http, &clients, &client_id, clock, &metrics, &stop)?;
         let dispatch = dispatch::start(dispatch::Parts {
             queue: queue.clone(),
             files: Arc::clone(&files),
@@ -93,6 +93,11 @@ impl Collector {
         self.address
     }
 
+    /// Returns should it have to stop by itself: something inside was lost, which the log tells.
+    pub async fn failed(&self) {
+        self.stop.cancelled().await;
+    }
+
     /// Closes the sockets and lets open requests end. Jobs go on where they run and are found again at the next start.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -122,11 +127,12 @@ fn watch_fleet(
     client_id: &ClientId,
     clock: Clock,
     metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
 ) -> Result<Watched, comfyui::Error> {
     let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
     let known =
         config.backends.iter().map(|b| fleet::Backend::new(b.id.clone(), b.url.clone(), b.agent.clone()));
-    let (observations, fleet) = fleet::owner::start(Fleet::of(known));
+    let (observations, fleet) = fleet::owner::start(Fleet::of(known), stop.clone());
     for backend in &config.backends {
         let Some(client) = clients.get(&backend.id) else { continue };
         let poller = Poller {

@@ -16,6 +16,7 @@
 pub mod api;
 pub mod client;
 pub mod error;
+mod lenient;
 pub mod message;
 pub mod object_info;
 pub mod prompt;
@@ -24,6 +25,7 @@ mod tls;
 
 pub use client::Client;
 pub use error::{Cause, Error};
+pub use lenient::from_slice;
 pub use message::{Frame, Message};
 pub use object_info::ObjectInfo;
 pub use prompt::Prompt;

@@ -67,7 +67,7 @@ impl Message {
     /// # Errors
     /// When it is no JSON object with a string `type`.
     pub fn from_text(text: &str) -> Result<Self, FrameError> {
-        let envelope: Envelope = serde_json::from_str(text).map_err(FrameError::NotAMessage)?;
+        let envelope: Envelope = crate::from_slice(text.as_bytes()).map_err(FrameError::NotAMessage)?;
         Ok(Self::of(envelope.kind, envelope.data))
     }
 

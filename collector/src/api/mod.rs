@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ::comfyui::Client;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,10 @@ impl App {
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
     let service = routes(app, stop.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = listener.tap_io(|connection| {
+        // A frame of progress must not wait for the acknowledgement of the one before it.
+        let _ = connection.set_nodelay(true);
+    });
     let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the server ended");

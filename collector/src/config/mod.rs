@@ -14,6 +14,7 @@ use url::Url;
 pub use self::file::FileError;
 pub use self::flags::{Command, Flags, LogFormat};
 pub use self::value::{BackendUrl, Wait};
+use crate::fleet::owner::without_password;
 use crate::id::BackendId;
 use crate::limits;
 
@@ -116,7 +117,7 @@ fn backends(given: Vec<BackendUrl>, file: Vec<file::Backend>) -> Result<Vec<Back
     for one in chosen {
         let backend = backend(one)?;
         if backends.iter().any(|known| known.url == backend.url) {
-            return Err(ConfigError::SameAddress(crate::fleet::owner::without_password(&backend.url)));
+            return Err(ConfigError::SameAddress(without_password(&backend.url)));
         }
         if backends.iter().any(|known| known.id == backend.id) {
             return Err(ConfigError::SameName(backend.id));
@@ -131,7 +132,7 @@ fn backend(given: file::Backend) -> Result<Backend, ConfigError> {
     let id = match given.name {
         Some(name) => name,
         None => value::name_of(&url)
-            .map_err(|e| ConfigError::Nameless { url: url.clone(), reason: e.to_string() })?,
+            .map_err(|e| ConfigError::Nameless { url: without_password(&url), reason: e.to_string() })?,
     };
     let agent = given.agent.map_or_else(|| value::agent_of(&url), |agent| agent.0);
     Ok(Backend { id, url, agent })

@@ -46,7 +46,7 @@ fn names_and_agents_are_made_from_addresses() {
     let backends = file(text).unwrap();
     let shown: Vec<(&str, &str)> = backends.iter().map(|b| (b.id.as_str(), b.agent.as_str())).collect();
     assert_eq!(shown[0], ("__1-8188-comfy_one", "http://[::1]:9188/"));
-    assert_eq!(shown[1], ("x", "http://u:p@h:1443/"));
+    assert_eq!(shown[1], ("x", "http://h:1443/"));
     assert_eq!(shown[2], ("h-65000", "http://h:1/"));
 }
 

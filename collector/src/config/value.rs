@@ -28,13 +28,21 @@ impl FromStr for BackendUrl {
     type Err = BadUrl;
 
     fn from_str(text: &str) -> Result<Self, BadUrl> {
-        let bad = |reason: String| BadUrl { text: text.to_owned(), reason };
+        let bad = |reason: String| BadUrl { text: without_credentials(text), reason };
         let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
         match url.scheme() {
             "http" | "https" if url.query().is_none() && url.fragment().is_none() => Ok(Self(url)),
             "http" | "https" => Err(bad("it has a query or a fragment".into())),
             scheme => Err(bad(format!("its scheme is {scheme}"))),
         }
+    }
+}
+
+/// An address that cannot be parsed may hold a password all the same.
+fn without_credentials(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("...@{host}"),
+        None => text.to_owned(),
     }
 }
 
@@ -105,5 +113,8 @@ pub(super) fn agent_of(url: &Url) -> Url {
     // Neither can fail for an http address with a host, which BackendUrl is.
     let _ = agent.set_scheme("http");
     let _ = agent.set_port(port);
+    // What ComfyUI's proxy asks for is nothing to tell another program, least of all in clear.
+    let _ = agent.set_username("");
+    let _ = agent.set_password(None);
     agent
 }

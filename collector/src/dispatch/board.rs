@@ -30,6 +30,8 @@ pub(super) struct Belief {
     /// When it last ended a job, or was first seen.
     pub idle_since: UnixMillis,
     pub rests_until: UnixMillis,
+    /// Times in a row that it could not be given a job.
+    pub refusals: u32,
     /// Asked to free its memory, and not yet answered.
     pub freeing: bool,
 }

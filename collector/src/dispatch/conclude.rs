@@ -11,6 +11,7 @@ use super::done::{Conclusion, Done};
 use super::results;
 use super::tools::Tools;
 use super::track::{Ending, Track};
+use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::id::BackendId;
 use crate::job::{Change, Job, Outcome, Results};
@@ -45,6 +46,11 @@ impl Closing {
         }
     }
 
+    /// An end that was told before the backend was lost: none is asked for its history.
+    pub(super) fn of_frames(track: &Track) -> Self {
+        Self { prompt_id: None, ..Self::of(track, None) }
+    }
+
     /// An end that no backend knows of: `prompt_id` is dropped so that none is asked.
     pub(super) fn without_backend(track: &Track, outcome: Outcome, last: Option<Message>) -> Self {
         let ending = Ending { outcome: Some(outcome), last };
@@ -56,17 +62,16 @@ pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
     if closing.entry.is_none() {
         closing.entry = read(&tools, &closing).await.map(Box::new);
     }
-    let (outcome, results) = settle(&mut closing);
+    let (outcome, results) = settle(&mut closing, tools.clock.now());
     let (job, attempt) = (closing.job.id, closing.attempt);
-    tools
-        .insist(|| {
-            let (at, results) = (tools.clock.now(), Box::new(results.clone()));
-            Change::End { job, attempt: Some(attempt), at, outcome, results }
-        })
-        .await;
+    let is_committed = tools.insist(|| {
+        let (at, results) = (tools.clock.now(), Box::new(results.clone()));
+        Change::End { job, attempt: Some(attempt), at, outcome, results }
+    });
+    let is_committed = is_committed.await;
     let last = closing.ending.last.take().or_else(|| last_message(outcome, &results, &job.to_string()));
     let reason = reason(last.as_ref());
-    let events = last_events(&closing, last, &results);
+    let events = if is_committed { last_events(&closing, last, &results) } else { Vec::new() };
     Done::Concluded(Box::new(Conclusion { job: closing.job, outcome, reason, events }))
 }
 
@@ -87,18 +92,22 @@ async fn read(tools: &Tools, closing: &Closing) -> Option<HistoryEntry> {
     None
 }
 
-/// The frames' word on how it ended goes before the history's, which in 2024 says less.
-fn settle(closing: &mut Closing) -> (Outcome, Results) {
-    match closing.entry.take() {
-        Some(entry) => {
-            let (by_history, results) = results::of_history(*entry, closing.job.id, &closing.backend);
-            (closing.ending.outcome.unwrap_or(by_history), results)
-        }
-        None => {
-            let outcome = closing.ending.outcome.unwrap_or(Outcome::Succeeded);
-            (outcome, results::of_frames(outcome, closing.outputs.clone(), closing.ending.last.as_ref()))
-        }
+/// The frames' word on how it ended goes before the history's, which in 2024 says less. Only a server of 2024, known by
+/// its own ids, ends a success without a word.
+fn settle(closing: &mut Closing, now: UnixMillis) -> (Outcome, Results) {
+    let job = closing.job.id;
+    if let Some(entry) = closing.entry.take() {
+        let (by_history, results) = results::of_history(*entry, job, &closing.backend);
+        return (closing.ending.outcome.unwrap_or(by_history), results);
     }
+    let is_own_id = closing.prompt_id.as_ref().is_some_and(|id| *id != job.to_string());
+    let outcome =
+        closing.ending.outcome.unwrap_or(if is_own_id { Outcome::Succeeded } else { Outcome::Failed });
+    if outcome == Outcome::Failed && closing.ending.last.is_none() {
+        let reason = "the backend ended the job, but neither told how nor keeps it in its history";
+        closing.ending.last = Some(results::error_message(job, "EndUnknown", reason, Value::Null, now));
+    }
+    (outcome, results::of_frames(outcome, closing.outputs.clone(), closing.ending.last.as_ref()))
 }
 
 /// Outputs whose `executed` was never heard (2024 sends none for cached nodes), how it ended, and that it is over.

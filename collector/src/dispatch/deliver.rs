@@ -1,23 +1,24 @@
 //! Brings uploaded files to the backend that will run a job that names them, under the names that the job uses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use comfyui::Client;
-use comfyui::client::Upload;
 
 use crate::files::Files;
 use crate::id::BackendId;
 use crate::job::InputFile;
 use crate::limits;
+use crate::queue::Upload;
 
-/// A name in ComfyUI's input folder, and the content it stands for.
-type Delivery = (InputFile, [u8; 32]);
+/// What each name in a backend's input folder stands for, by the SHA-256 of its content.
+type Delivery = HashMap<InputFile, [u8; 32]>;
 
 /// What lies on which backend, so that a file travels once. Forgotten when a backend goes down.
 #[derive(Default)]
 pub(super) struct Delivered {
-    by_backend: Mutex<HashMap<BackendId, HashSet<Delivery>>>,
+    by_backend: Mutex<HashMap<BackendId, Delivery>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +32,13 @@ pub(super) enum DeliveryError {
 }
 
 impl Delivered {
-    fn with<T>(&self, backend: &BackendId, act: impl FnOnce(&mut HashSet<Delivery>) -> T) -> T {
+    fn with<T>(&self, backend: &BackendId, act: impl FnOnce(&mut Delivery) -> T) -> T {
         let mut by_backend = self.by_backend.lock().unwrap_or_else(PoisonError::into_inner);
         act(by_backend.entry(backend.clone()).or_default())
     }
 
     pub(super) fn forget(&self, backend: &BackendId) {
-        self.with(backend, HashSet::clear);
+        self.with(backend, HashMap::clear);
     }
 
     /// Uploads what is not there yet.
@@ -50,37 +51,44 @@ impl Delivered {
     ) -> Result<(), DeliveryError> {
         for file in needed {
             let Some(upload) = files.find(file) else { continue };
-            let key = (file.clone(), upload.sha256);
-            if self.with(backend, |delivered| delivered.contains(&key)) {
+            if self.with(backend, |delivered| delivered.get(file) == Some(&upload.sha256)) {
                 continue;
             }
-            send(files, client, file, &upload).await?;
+            let (upload, content) = read(files, file).await?;
+            send(client, &upload, content).await?;
             self.with(backend, |delivered| {
                 if delivered.len() >= limits::DELIVERED_FILES {
                     delivered.clear();
                 }
-                delivered.insert(key)
+                delivered.insert(file.clone(), upload.sha256)
             });
         }
         Ok(())
     }
 }
 
-async fn send(
-    files: &Files,
-    client: &Client,
-    file: &InputFile,
-    upload: &crate::queue::Upload,
-) -> Result<(), DeliveryError> {
-    let content = files.content(&upload.sha256).await;
-    let content = content.map_err(|source| DeliveryError::Missing { file: file.clone(), source })?;
-    let upload = Upload {
+/// The file as it is named now. One that is replaced while it is read is found under its new content.
+async fn read(files: &Files, file: &InputFile) -> Result<(Upload, Bytes), DeliveryError> {
+    let mut missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+    for _ in 0..3 {
+        let Some(upload) = files.find(file) else { break };
+        match files.content(&upload.sha256).await {
+            Ok(content) => return Ok((upload, content)),
+            Err(error) => missing = error,
+        }
+    }
+    Err(DeliveryError::Missing { file: file.clone(), source: missing })
+}
+
+async fn send(client: &Client, upload: &Upload, content: Bytes) -> Result<(), DeliveryError> {
+    let file = &upload.file;
+    let request = comfyui::client::Upload {
         subfolder: file.subfolder.clone(),
         overwrite: true,
         length_bytes: Some(upload.size_bytes),
-        ..Upload::input(file.name.clone(), reqwest::Body::from(content))
+        ..comfyui::client::Upload::input(file.name.clone(), reqwest::Body::from(content))
     };
-    let stored = client.upload_image(upload).await?;
+    let stored = client.upload_image(request).await?;
     if stored.name == file.name {
         return Ok(());
     }

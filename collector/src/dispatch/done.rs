@@ -60,6 +60,14 @@ pub(super) enum Sent {
     Undeliverable {
         reason: String,
     },
+    /// The backend has not queued it: it, or what stands before it, answered with a status that says so.
+    Refused {
+        reason: String,
+    },
+    /// No backend can be given it.
+    Impossible {
+        reason: String,
+    },
     /// The backend will not run it, ever.
     Rejected(Box<PromptRejected>),
     /// It may or may not have it.

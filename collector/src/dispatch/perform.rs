@@ -14,27 +14,28 @@ use super::tools::Tools;
 use crate::id::{BackendId, JobId};
 use crate::job::{Change, Job};
 use crate::limits;
-use crate::queue::{ChangeError, Documents};
+use crate::queue::{ChangeError, Documents, StoreError};
 use crate::route::Assignment;
 
 pub(super) async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: Assignment) -> Done {
     let id = job.id;
     let sent = match intend(&tools, id, &assignment).await {
-        Ok(documents) => send(&tools, &job, attempt, &assignment.backend, documents).await,
-        Err(error) => Sent::NotCommitted(error),
+        (Ok(()), Ok(documents)) => send(&tools, &job, attempt, &assignment.backend, documents).await,
+        (Ok(()), Err(error)) => Sent::Undeliverable { reason: error.to_string() },
+        (Err(error), _) => Sent::NotCommitted(error),
     };
     Done::Sent { job: id, attempt, sent }
 }
 
-/// Commits the intent, then reads what is to be sent.
+/// Commits the intent, and reads what is to be sent meanwhile: documents never change.
 async fn intend(
     tools: &Tools,
     job: JobId,
     assignment: &Assignment,
-) -> Result<Option<Documents>, ChangeError> {
+) -> (Result<(), ChangeError>, Result<Option<Documents>, StoreError>) {
     let (backend, at, why) = (assignment.backend.clone(), tools.clock.now(), assignment.why.to_string());
-    tools.queue.change(Change::Dispatch { job, backend, at, why }).await?;
-    tools.queue.store().documents(job).await.map_err(|error| ChangeError::Store(Arc::new(error)))
+    let intent = tools.queue.change(Change::Dispatch { job, backend, at, why });
+    tokio::join!(intent, tools.queue.store().documents(job))
 }
 
 async fn send(
@@ -44,8 +45,11 @@ async fn send(
     backend: &BackendId,
     documents: Option<Documents>,
 ) -> Sent {
-    let (Some(client), Some(documents)) = (tools.clients.get(backend), documents) else {
-        return Sent::Undeliverable { reason: "its prompt or its backend is not known any more".into() };
+    let Some(client) = tools.clients.get(backend) else {
+        return Sent::Undeliverable { reason: format!("{backend} is no longer configured") };
+    };
+    let Some(documents) = documents else {
+        return Sent::Impossible { reason: "its prompt is no longer in the database".into() };
     };
     if let Err(error) = tools.delivered.deliver(&tools.files, backend, client, &job.needs.files).await {
         return undelivered(&error);
@@ -60,7 +64,8 @@ fn undelivered(error: &DeliveryError) -> Sent {
     let reason = error.to_string();
     match error {
         DeliveryError::Backend(error) if error.never_sent() => Sent::Never { reason },
-        _ => Sent::Undeliverable { reason },
+        DeliveryError::Backend(_) | DeliveryError::Renamed { .. } => Sent::Undeliverable { reason },
+        DeliveryError::Missing { .. } => Sent::Impossible { reason },
     }
 }
 
@@ -95,6 +100,7 @@ fn refusal(error: Error) -> Sent {
     match error.cause {
         Cause::Rejected(rejected) => Sent::Rejected(rejected),
         _ if never_sent => Sent::Never { reason },
+        Cause::Status { status: 400..500, .. } => Sent::Refused { reason },
         _ => Sent::Doubtful { reason },
     }
 }
@@ -139,8 +145,7 @@ pub(super) async fn requeue(
     Done::Requeued { job, attempt }
 }
 
-/// A prompt that waits on the backend is taken out of its queue, one that runs is interrupted. Servers of 2024 interrupt
-/// whatever runs, so the caller knows that this one does.
+/// A prompt that waits on the backend is taken out of its queue, one that runs is interrupted.
 pub(super) async fn stop(
     tools: Arc<Tools>,
     backend: BackendId,
@@ -151,10 +156,21 @@ pub(super) async fn stop(
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) if pending => client.delete_from_queue(&[&prompt_id]).await,
-        Some(client) => client.interrupt(Some(&prompt_id)).await,
+        Some(client) => interrupt(client, job, &prompt_id).await,
         None => Ok(()),
     };
     Done::Stopped { job, attempt, pending, result }
+}
+
+/// A server that gives its own ids is of 2024 and interrupts whatever runs, so it is asked first what that is.
+async fn interrupt(client: &Client, job: JobId, prompt_id: &str) -> Result<(), Error> {
+    if prompt_id != job.to_string() {
+        let running = client.queue().await?.queue_running;
+        if !running.iter().any(|item| item.prompt_id == prompt_id) {
+            return Ok(());
+        }
+    }
+    client.interrupt(Some(prompt_id)).await
 }
 
 pub(super) async fn free(

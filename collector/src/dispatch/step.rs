@@ -43,6 +43,7 @@ pub(super) enum Lost {
     NotFound,
     NeverSent,
     Undeliverable,
+    Refused,
 }
 
 impl Lost {
@@ -54,7 +55,13 @@ impl Lost {
             Self::NotFound => "not_found",
             Self::NeverSent => "never_sent",
             Self::Undeliverable => "undeliverable",
+            Self::Refused => "refused",
         }
+    }
+
+    /// Whether the backend had it, as far as is known: only such attempts are bounded.
+    pub(super) fn is_spent(self) -> bool {
+        !matches!(self, Self::NeverSent | Self::Undeliverable)
     }
 
     pub(super) fn sentence(self) -> &'static str {
@@ -65,6 +72,7 @@ impl Lost {
             Self::NotFound => "the backend has it neither in its queue nor in its history",
             Self::NeverSent => "the backend could not be reached",
             Self::Undeliverable => "the backend could not be given what the job needs",
+            Self::Refused => "the backend refused it",
         }
     }
 }
@@ -104,6 +112,10 @@ fn care(track: &Track, backend: Option<&Backend>, settings: &Settings, now: Unix
     if let Some(reason) = lost(backend, settings, now).filter(|_| open) {
         return Some(Command::GiveUp { job, reason });
     }
+    if open && track.stop != Stop::No && backend.is_some_and(|backend| backend.health.is_down()) {
+        // Nobody wants it any more, so it need not be known what becomes of it there.
+        return Some(Command::GiveUp { job, reason: Lost::Unreachable });
+    }
     let is_up = backend.is_some_and(|backend| backend.health.is_up());
     match track.phase {
         Phase::Doubtful { not_before } if is_up && not_before <= now => Some(Command::LookUp(job)),
@@ -115,7 +127,7 @@ fn care(track: &Track, backend: Option<&Backend>, settings: &Settings, now: Unix
 
 fn lost(backend: Option<&Backend>, settings: &Settings, now: UnixMillis) -> Option<Lost> {
     let Some(backend) = backend else { return Some(Lost::Removed) };
-    if backend.refused_for(now).is_some_and(|refused| refused >= limits::GONE_AFTER) {
+    if backend.refused_for().is_some_and(|refused| refused >= limits::GONE_AFTER) {
         return Some(Lost::ProcessGone);
     }
     match (backend.health.status, settings.rerun_after_unreachable) {
@@ -124,18 +136,20 @@ fn lost(backend: Option<&Backend>, settings: &Settings, now: UnixMillis) -> Opti
     }
 }
 
-/// Its end must have been missed: the backend says that it has nothing to do, or went on to the next job long ago.
+/// Its end may have been missed: the backend says that it has nothing to do, or went on to the next job long ago, or
+/// nothing at all was heard for a long time.
 fn is_silent(track: &Track, backend: Option<&Backend>, now: UnixMillis) -> bool {
     let long_ago = |at: UnixMillis| now - at >= limits::SILENT_AFTER;
     let empty = backend.and_then(|backend| backend.backlog.as_ref());
     let empty = empty
         .is_some_and(|read| read.value.total == 0 && read.at > track.heard_at && long_ago(track.heard_at));
-    empty || track.released_at.is_some_and(long_ago)
+    empty || track.released_at.is_some_and(long_ago) || now - track.heard_at >= limits::ANY_SILENCE
 }
 
 fn stop_is_due(track: &Track, now: UnixMillis) -> bool {
     match track.stop {
         Stop::No => false,
+        _ if track.stop_only_pending && track.runs() => false,
         Stop::Asked => true,
         // What was pending when it was told may have begun since, or the telling have failed.
         Stop::Told { at } => !track.is_released() && now - at >= limits::SILENT_AFTER,

@@ -24,11 +24,13 @@ fn backend(name: &str) -> Backend {
     backend
 }
 
+/// For so long, and seen to be so until now.
 fn down(name: &str, refused: bool, seconds: u64) -> Backend {
     let mut backend = backend(name);
-    for _ in 0..limits::FAILURES_UNTIL_DOWN {
+    let first = std::iter::repeat_n(before(seconds), limits::FAILURES_UNTIL_DOWN as usize);
+    for at in first.chain([NOW]) {
         let failure = Failure { refused, reason: "x".into() };
-        backend.health = backend.health.after_failure(&failure, before(seconds));
+        backend.health = backend.health.after_failure(&failure, at);
     }
     (backend.backlog, backend.socket_since) = (None, None);
     backend
@@ -114,6 +116,15 @@ fn an_attempt_is_given_up_only_when_it_can_no_longer_run() {
 }
 
 #[test]
+fn an_attempt_that_nobody_wants_any_more_is_given_up_as_soon_as_its_backend_is_down() {
+    let stopped = following(|track| track.stop = Stop::Asked);
+    let job = stopped.job.id;
+    let wanted = Command::GiveUp { job, reason: Lost::Unreachable };
+    assert_eq!(due(stopped, Some(down("a", false, 1)), &SETTINGS), Some(wanted));
+    assert_eq!(due(following(|_| ()), Some(down("a", false, 1)), &SETTINGS), None);
+}
+
+#[test]
 fn what_is_being_done_to_an_attempt_is_done_to_its_end_although_its_backend_is_gone() {
     for phase in [Phase::Sending, Phase::LookingUp, Phase::Concluding] {
         assert_eq!(due(track(phase), Some(down("a", true, 60)), &SETTINGS), None, "{phase:?}");
@@ -130,13 +141,14 @@ fn an_attempt_of_which_nothing_is_heard_although_its_backend_has_nothing_to_do_i
     assert!(!is_looked_up(heard(4), backend("a")), "it may be on its way");
     let mut works = backend("a");
     works.backlog = Some(Read { at: NOW, value: Backlog { total: 1, foreign: Some(0) } });
-    assert!(!is_looked_up(heard(600), works), "a long step");
+    assert!(!is_looked_up(heard(59), works.clone()), "a long step");
+    assert!(is_looked_up(heard(60), works), "too long to be believed");
     let mut old = backend("a");
-    old.backlog = Some(Read { at: before(600), value: Backlog { total: 0, foreign: Some(0) } });
-    assert!(!is_looked_up(heard(600), old), "that was read before it was heard of");
+    old.backlog = Some(Read { at: before(59), value: Backlog { total: 0, foreign: Some(0) } });
+    assert!(!is_looked_up(heard(59), old), "that was read before it was heard of");
     let mut unknown = backend("a");
     unknown.backlog = None;
-    assert!(!is_looked_up(heard(600), unknown));
+    assert!(!is_looked_up(heard(59), unknown));
     let ended = following(|track| track.released_at = Some(before(5)));
     assert!(is_looked_up(ended, backend("a")), "its last frame was lost");
 }

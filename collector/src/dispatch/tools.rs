@@ -27,16 +27,17 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Tries until the store takes it. A change that is no longer legal has been overtaken, which is as good.
-    pub(super) async fn insist(&self, change: impl Fn() -> Change) {
+    /// Tries until the store takes it. False: it was overtaken and is no longer legal, or the program is stopping.
+    pub(super) async fn insist(&self, change: impl Fn() -> Change) -> bool {
         while let Err(error) = self.queue.change(change()).await {
             match error {
                 ChangeError::Store(_) => tokio::time::sleep(WRITE_AGAIN).await,
                 ChangeError::Illegal(_) | ChangeError::Stopping => {
                     tracing::debug!(%error, "a change came too late");
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 }

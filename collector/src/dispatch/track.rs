@@ -39,8 +39,14 @@ pub(super) struct Track {
     pub phase: Phase,
     /// Lookups in a row that did not find it.
     pub misses: u32,
+    /// Something was missed while it could not be looked up: it has to be, as soon as it can.
+    pub shaken: bool,
+    /// What went wrong when it was sent, for whoever is told that it was lost.
+    pub trouble: Option<String>,
     /// A client wants it stopped.
     pub stop: Stop,
+    /// It is not to be stopped once it runs.
+    pub stop_only_pending: bool,
     pub dispatched_at: UnixMillis,
     pub started_at: Option<UnixMillis>,
     first_step_at: Option<UnixMillis>,
@@ -102,7 +108,10 @@ impl Track {
             prompt_id: None,
             phase: Phase::Sending,
             misses: 0,
+            shaken: false,
+            trouble: None,
             stop: Stop::No,
+            stop_only_pending: false,
             dispatched_at: now,
             started_at: None,
             first_step_at: None,
@@ -134,9 +143,12 @@ impl Track {
         self.started_at.is_some() && !self.is_released()
     }
 
+    /// Something may have been missed: it is looked up as soon as nothing else is under way for it.
     pub(super) fn doubt(&mut self, not_before: UnixMillis) {
-        if matches!(self.phase, Phase::Following) {
-            self.phase = Phase::Doubtful { not_before };
+        match self.phase {
+            Phase::Following => self.phase = Phase::Doubtful { not_before },
+            Phase::Sending | Phase::LookingUp => self.shaken = true,
+            Phase::Doubtful { .. } | Phase::Concluding => {}
         }
     }
 
@@ -149,7 +161,14 @@ impl Track {
         let early = std::mem::take(&mut self.early);
         let mine = |frame: &Frame| frame.prompt_id().is_none_or(|id| Some(id) == self.prompt_id.as_deref());
         let mine: Vec<Frame> = early.into_iter().filter(mine).collect();
-        mine.into_iter().flat_map(|frame| self.hear(frame, now)).collect()
+        let effects = mine.into_iter().flat_map(|frame| self.hear(frame, now)).collect();
+        if std::mem::take(&mut self.shaken) {
+            self.doubt(now);
+        } else if self.is_released() {
+            // It is over but for the last word; should that be lost, it is looked up before long.
+            self.doubt(now.after(limits::LOOKUP_AGAIN_AFTER));
+        }
+        effects
     }
 
     /// Whether a frame from its backend is about it: by its id, or, for one that names no prompt, because it runs.
@@ -169,8 +188,9 @@ impl Track {
 
     pub(super) fn hear(&mut self, mut frame: Frame, now: UnixMillis) -> Vec<Effect> {
         if self.phase == Phase::Sending {
-            if self.early.len() < limits::EARLY_FRAMES {
-                self.early.push_back(frame);
+            match self.early.len() < limits::EARLY_FRAMES {
+                true => self.early.push_back(frame),
+                false => self.shaken = true,
             }
             return Vec::new();
         }

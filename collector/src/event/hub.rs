@@ -2,6 +2,7 @@
 //! the first one's place. Remembers where each client's running jobs stand, for a client that comes back.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
@@ -23,6 +24,8 @@ struct State {
     sockets: HashMap<ClientId, Arc<Socket>>,
     /// The last `executing` of each running job.
     executing: HashMap<JobId, (ClientId, Utf8Bytes)>,
+    /// Those that were replaced and are still open, too.
+    connections: usize,
 }
 
 /// The sending half of one client's connection.
@@ -31,7 +34,7 @@ struct Socket {
     outbox: Mutex<Outbox>,
     /// Something is to be sent, or the socket is to be closed.
     stirred: Notify,
-    closed: std::sync::atomic::AtomicBool,
+    closed: AtomicBool,
 }
 
 /// The receiving half; when it is dropped the client is gone.
@@ -56,7 +59,7 @@ impl Hub {
         let socket = Arc::new(Socket::default());
         socket.push(first);
         let mut state = lock(&self.state);
-        if state.sockets.len() >= limits::CLIENT_SOCKETS && !state.sockets.contains_key(client) {
+        if state.connections >= limits::CLIENT_SOCKETS {
             return None;
         }
         for (_, text) in state.executing.values().filter(|(owner, _)| owner == client) {
@@ -64,7 +67,8 @@ impl Hub {
         }
         // The one before it stays open and hears nothing more, as in ComfyUI.
         state.sockets.insert(client.clone(), Arc::clone(&socket));
-        self.metrics.client_sockets.set(state.sockets.len() as i64);
+        state.connections += 1;
+        self.metrics.client_sockets.set(state.connections as i64);
         drop(state);
         Some(Subscription { hub: Arc::clone(self), client: client.clone(), socket })
     }
@@ -102,10 +106,14 @@ impl Hub {
 }
 
 impl Socket {
+    /// Says `Full` once; what comes after that is not kept.
     fn push(&self, event: Event) -> Overflow {
+        if self.closed.load(Ordering::Relaxed) {
+            return Overflow::None;
+        }
         let overflow = lock(&self.outbox).push(event);
         if overflow == Overflow::Full {
-            self.closed.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.closed.store(true, Ordering::Relaxed);
         }
         self.stirred.notify_one();
         overflow
@@ -116,7 +124,7 @@ impl Subscription {
     /// The next event in order; `None` once the client is too slow to be served. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            if self.socket.closed.load(std::sync::atomic::Ordering::Relaxed) {
+            if self.socket.closed.load(Ordering::Relaxed) {
                 return None;
             }
             if let Some(event) = lock(&self.socket.outbox).pop() {
@@ -134,7 +142,8 @@ impl Drop for Subscription {
         if is_mine {
             state.sockets.remove(&self.client);
         }
-        self.hub.metrics.client_sockets.set(state.sockets.len() as i64);
+        state.connections = state.connections.saturating_sub(1);
+        self.hub.metrics.client_sockets.set(state.connections as i64);
     }
 }
 

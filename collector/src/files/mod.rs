@@ -3,7 +3,7 @@
 
 mod name;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,8 +28,8 @@ pub struct Files {
 pub enum FilesError {
     #[error(transparent)]
     Name(#[from] BadName),
-    #[error("the collector keeps {count} uploaded files of {bytes} bytes, and no more fit; remove some from {directory}",
-        count = limits::UPLOADED_FILES, bytes = limits::UPLOADED_BYTES)]
+    #[error("the collector keeps at most {count} uploaded files of {bytes} bytes in all; stop it, remove some from {directory}, \
+             and start it again", count = limits::UPLOADED_FILES, bytes = limits::UPLOADED_BYTES)]
     Full { directory: PathBuf },
     #[error("cannot {operation} {path}: {source}")]
     Disk { operation: &'static str, path: PathBuf, source: std::io::Error },
@@ -43,8 +43,30 @@ impl Files {
         let directory = state_directory.join("uploads");
         let made = tokio::fs::create_dir_all(&directory).await;
         made.map_err(|source| FilesError::Disk { operation: "create", path: directory.clone(), source })?;
-        let index = store.uploads().await?.into_iter().map(|upload| (upload.file.clone(), upload)).collect();
-        Ok(Self { directory, store, index: RwLock::new(index), naming: Mutex::default() })
+        let uploads = store.uploads().await?;
+        let files = Self { directory, store, index: RwLock::default(), naming: Mutex::default() };
+        let kept = uploads.into_iter().filter(|upload| files.path_of(&upload.sha256).exists());
+        let kept = kept.map(|upload| (upload.file.clone(), upload)).collect();
+        *files.index.write().unwrap_or_else(PoisonError::into_inner) = kept;
+        files.remove_unnamed().await;
+        Ok(files)
+    }
+
+    /// Content that no name stands for, and what an interrupted write left.
+    async fn remove_unnamed(&self) {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let named: HashSet<PathBuf> = index.values().map(|upload| self.path_of(&upload.sha256)).collect();
+        let Ok(mut entries) = tokio::fs::read_dir(&self.directory).await else { return };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            if !named.contains(&entry.path()) {
+                remove(&entry.path()).await;
+            }
+        }
+    }
+
+    /// By the name that a client asks for, in whatever form it writes the subfolder.
+    pub fn find_named(&self, file: &InputFile) -> Option<Upload> {
+        name::checked(file).ok().and_then(|file| self.find(&file))
     }
 
     pub fn find(&self, file: &InputFile) -> Option<Upload> {
@@ -84,8 +106,23 @@ impl Files {
         self.write(&sha256, content).await?;
         let upload = Upload { file: file.clone(), sha256, size_bytes };
         self.store.keep_upload(&upload).await?;
-        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(file.clone(), upload);
+        let replaced =
+            self.index.write().unwrap_or_else(PoisonError::into_inner).insert(file.clone(), upload);
+        if let Some(replaced) = replaced {
+            self.remove_if_unnamed(&replaced.sha256).await;
+        }
         Ok(file)
+    }
+
+    async fn remove_if_unnamed(&self, sha256: &[u8; 32]) {
+        if !self.is_named(sha256) {
+            remove(&self.path_of(sha256)).await;
+        }
+    }
+
+    fn is_named(&self, sha256: &[u8; 32]) -> bool {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.values().any(|upload| upload.sha256 == *sha256)
     }
 
     fn check_room(&self, size_bytes: u64) -> Result<(), FilesError> {
@@ -109,6 +146,13 @@ impl Files {
         let written = tokio::task::spawn_blocking(move || write_whole(&directory, &target, &content)).await;
         let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
         written.map_err(|source| FilesError::Disk { operation: "write", path, source })
+    }
+}
+
+/// A file that stays only takes room; the next start removes it.
+async fn remove(path: &Path) {
+    if let Err(error) = tokio::fs::remove_file(path).await {
+        tracing::warn!(path = %path.display(), %error, "a file that is no longer needed cannot be removed");
     }
 }
 

@@ -8,9 +8,17 @@ use super::{Backend, Catalog, Fleet, Observation, Read, Seen, Union};
 #[derive(Debug, PartialEq)]
 pub enum Change {
     Up,
-    Down { reason: String },
+    Down {
+        reason: String,
+    },
+    /// It answers, but not what it offers, so it gets no job.
+    CatalogUnreadable {
+        reason: String,
+    },
     AgentUp,
-    AgentDown { reason: String },
+    AgentDown {
+        reason: String,
+    },
 }
 
 /// The fleet after `observation`, and the change of state in it, if it is one. An observation of a backend that is
@@ -46,7 +54,8 @@ fn see(before: &Backend, observation: Observation) -> Backend {
             backend.backlog = Some(Read { at, value });
         }
         Seen::Stats(stats) => backend.stats = Some(Read { at, value: Arc::from(stats) }),
-        Seen::Catalog(catalog) => backend.catalog = Some(catalog),
+        Seen::Catalog(catalog) => (backend.catalog, backend.catalog_problem) = (Some(catalog), None),
+        Seen::CatalogUnreadable(reason) => backend.catalog_problem = Some(reason),
         Seen::SocketOpened => backend.socket_since = Some(at),
         Seen::SocketClosed => backend.socket_since = None,
         Seen::Failed(failure) => {
@@ -76,6 +85,8 @@ fn change_between(before: &Backend, after: &Backend) -> Option<Change> {
         Some(Change::Up)
     } else if !before.health.is_down() && after.health.is_down() {
         Some(Change::Down { reason: reason(&after.health) })
+    } else if let (None, Some(reason)) = (&before.catalog_problem, &after.catalog_problem) {
+        Some(Change::CatalogUnreadable { reason: reason.clone() })
     } else if !before.agent_health.is_up() && after.agent_health.is_up() {
         Some(Change::AgentUp)
     } else if !before.agent_health.is_down() && after.agent_health.is_down() {

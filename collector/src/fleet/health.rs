@@ -4,6 +4,7 @@
 //! reset, a 5xx) may be a hiccup of a busy server, so it takes [`limits::FAILURES_UNTIL_DOWN`] in a row.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::limits;
@@ -12,6 +13,7 @@ use crate::limits;
 pub struct Health {
     pub status: Status,
     failures: u32,
+    failed_at: UnixMillis,
     /// What went wrong last; kept while it is not up.
     pub reason: Option<String>,
 }
@@ -59,12 +61,20 @@ impl Health {
         matches!(self.status, Status::Down { .. })
     }
 
+    /// From the first refused connection to the last, without an answer in between: one refusal alone proves nothing.
+    pub fn refused_for(&self) -> Option<Duration> {
+        match self.status {
+            Status::Down { since, refused: true } => Some(self.failed_at - since),
+            _ => None,
+        }
+    }
+
     pub fn after_answer(&self, now: UnixMillis) -> Self {
         let status = match self.status {
             Status::Up { .. } => self.status,
             Status::Unknown | Status::Down { .. } => Status::Up { since: now },
         };
-        Self { status, failures: 0, reason: None }
+        Self { status, failures: 0, failed_at: self.failed_at, reason: None }
     }
 
     pub fn after_failure(&self, failure: &Failure, now: UnixMillis) -> Self {
@@ -75,7 +85,7 @@ impl Health {
             Status::Unknown | Status::Up { .. } if failures < limits::FAILURES_UNTIL_DOWN => self.status,
             _ => Status::Down { since: now, refused: false },
         };
-        Self { status, failures, reason: Some(failure.reason.clone()) }
+        Self { status, failures, failed_at: now, reason: Some(failure.reason.clone()) }
     }
 }
 
@@ -93,6 +103,8 @@ mod tests {
         let down =
             up.after_failure(&failure(true), UnixMillis(2)).after_failure(&failure(true), UnixMillis(9));
         assert_eq!(down.status, Status::Down { since: UnixMillis(2), refused: true });
+        assert_eq!(down.refused_for(), Some(Duration::from_millis(7)));
+        assert_eq!(up.after_failure(&failure(true), UnixMillis(2)).refused_for(), Some(Duration::ZERO));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Backend {
     pub backlog: Option<Read<Backlog>>,
     pub stats: Option<Read<Arc<SystemStats>>>,
     pub catalog: Option<Arc<Catalog>>,
+    /// Why what it offers cannot be read, while that is so.
+    pub catalog_problem: Option<String>,
     pub agent: Option<Read<NodeMetrics>>,
     pub agent_health: Health,
 }
@@ -72,6 +74,7 @@ pub enum Seen {
     Backlog(Backlog),
     Stats(Box<SystemStats>),
     Catalog(Arc<Catalog>),
+    CatalogUnreadable(String),
     Failed(Failure),
     SocketOpened,
     SocketClosed,
@@ -90,6 +93,7 @@ impl Backend {
             backlog: None,
             stats: None,
             catalog: None,
+            catalog_problem: None,
             agent: None,
             agent_health: Health::default(),
         }
@@ -101,11 +105,8 @@ impl Backend {
     }
 
     /// For how long nothing has listened at its address: a process that is gone runs nothing.
-    pub fn refused_for(&self, now: UnixMillis) -> Option<Duration> {
-        match self.health.status {
-            Status::Down { since, refused: true } => Some(now - since),
-            _ => None,
-        }
+    pub fn refused_for(&self) -> Option<Duration> {
+        self.health.refused_for()
     }
 
     pub fn foreign_backlog(&self) -> u64 {

@@ -4,16 +4,20 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{Change, Fleet, Observation, apply};
 use crate::id::BackendId;
-use crate::limits;
+use crate::{lifecycle, limits};
 
 /// Where observations go, and where the fleet can be seen.
-pub fn start(fleet: Fleet) -> (mpsc::Sender<Observation>, watch::Receiver<Arc<Fleet>>) {
+pub fn start(
+    fleet: Fleet,
+    stop: CancellationToken,
+) -> (mpsc::Sender<Observation>, watch::Receiver<Arc<Fleet>>) {
     let (observations, incoming) = mpsc::channel(limits::OBSERVATIONS);
     let (publish, snapshots) = watch::channel(Arc::new(fleet));
-    tokio::spawn(own(incoming, publish));
+    lifecycle::vital("fleet", stop, own(incoming, publish));
     (observations, snapshots)
 }
 
@@ -35,6 +39,9 @@ fn log(fleet: &Fleet, id: &BackendId, change: Change) {
         Change::Up => tracing::info!(backend = %id, %url, "backend is up"),
         Change::Down { reason } => {
             tracing::warn!(backend = %id, %url, reason, "backend is down; its jobs wait or go elsewhere, and it is asked again");
+        }
+        Change::CatalogUnreadable { reason } => {
+            tracing::warn!(backend = %id, %url, reason, "backend answers, but what it offers cannot be read; it gets no job");
         }
         Change::AgentUp => tracing::info!(backend = %id, %agent, "agent is up"),
         Change::AgentDown { reason } => {

@@ -35,16 +35,32 @@ pub(super) async fn poll(poller: Poller) {
         let seen = match answer {
             Ok(seen) => {
                 schedule.answered(ask, now, &poller.intervals);
-                seen
+                Some(seen)
             }
             Err(error) => {
-                schedule.failed(now, &poller.intervals);
-                last = Last { catalog: last.catalog, ..Last::default() };
-                Seen::Failed(Failure::from(error))
+                schedule.failed(ask, now, &poller.intervals);
+                failure(&poller, &mut last, ask, error)
             }
         };
-        if !poller.observe(seen).await {
+        if let Some(seen) = seen
+            && !poller.observe(seen).await
+        {
             return;
+        }
+    }
+}
+
+/// Only the count tells whether a backend is up: node classes of many megabytes may well take too long for once.
+fn failure(poller: &Poller, last: &mut Last, ask: Ask, error: Error) -> Option<Seen> {
+    match ask {
+        Ask::Count => {
+            *last = Last { catalog: last.catalog.take(), ..Last::default() };
+            Some(Seen::Failed(Failure::from(error)))
+        }
+        Ask::ObjectInfo => Some(Seen::CatalogUnreadable(error.to_string())),
+        Ask::Stats => {
+            tracing::debug!(backend = %poller.backend, %error, "its figures cannot be read");
+            None
         }
     }
 }
@@ -90,7 +106,7 @@ async fn catalog(poller: &Poller, last: &mut Last) -> Result<Arc<Catalog>, Error
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         match known.filter(|catalog| catalog.sha256 == sha256) {
             Some(catalog) => Ok(catalog),
-            None => serde_json::from_slice::<ObjectInfo>(&bytes)
+            None => comfyui::from_slice::<ObjectInfo>(&bytes)
                 .map(|document| Arc::new(Catalog::new(document, sha256))),
         }
     });

@@ -39,37 +39,51 @@ pub(super) enum Ask {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Schedule {
+    count: Question,
+    stats: Question,
+    object_info: Question,
+}
+
+/// When it is asked next (at once if it never was), and how often in a row it failed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Question {
+    at: UnixMillis,
     failures: u32,
-    count_at: Option<UnixMillis>,
-    stats_at: Option<UnixMillis>,
-    object_info_at: Option<UnixMillis>,
 }
 
 impl Schedule {
-    /// The next question and its time; what was never asked is due at once, the count first.
+    /// The next question and its time; the count first.
     pub(super) fn next(&self) -> (Ask, UnixMillis) {
-        let due = |at: Option<UnixMillis>| at.unwrap_or_default();
-        let count = (Ask::Count, due(self.count_at));
-        if self.failures > 0 || self.count_at.is_none() {
+        let count = (Ask::Count, self.count.at);
+        if self.count.failures > 0 || self.count.at == UnixMillis::default() {
             return count;
         }
-        let rest = [count, (Ask::ObjectInfo, due(self.object_info_at)), (Ask::Stats, due(self.stats_at))];
+        let rest = [count, (Ask::ObjectInfo, self.object_info.at), (Ask::Stats, self.stats.at)];
         rest.into_iter().min_by_key(|(_, at)| *at).unwrap_or(count)
     }
 
     pub(super) fn answered(&mut self, ask: Ask, now: UnixMillis, intervals: &Intervals) {
-        self.failures = 0;
-        match ask {
-            Ask::Count => self.count_at = Some(now.after(intervals.count)),
-            Ask::Stats => self.stats_at = Some(now.after(intervals.stats)),
-            Ask::ObjectInfo => self.object_info_at = Some(now.after(intervals.object_info)),
-        }
+        let (question, interval) = match ask {
+            Ask::Count => (&mut self.count, intervals.count),
+            Ask::Stats => (&mut self.stats, intervals.stats),
+            Ask::ObjectInfo => (&mut self.object_info, intervals.object_info),
+        };
+        *question = Question { at: now.after(interval), failures: 0 };
     }
 
-    /// Everything is asked anew once the backend is back: it may be another process with other models.
-    pub(super) fn failed(&mut self, now: UnixMillis, intervals: &Intervals) {
-        let failures = self.failures.saturating_add(1);
-        *self = Self { failures, count_at: Some(now.after(intervals.pause(failures))), ..Self::default() };
+    /// A failed count means that the backend is down: once it is back everything is asked anew, for it may be another
+    /// process with other models. Any other failure concerns its own question only.
+    pub(super) fn failed(&mut self, ask: Ask, now: UnixMillis, intervals: &Intervals) {
+        let question = match ask {
+            Ask::Count => {
+                *self = Self { count: self.count, ..Self::default() };
+                &mut self.count
+            }
+            Ask::Stats => &mut self.stats,
+            Ask::ObjectInfo => &mut self.object_info,
+        };
+        question.failures = question.failures.saturating_add(1);
+        question.at = now.after(intervals.pause(question.failures));
     }
 }
 
@@ -107,7 +121,7 @@ mod tests {
         let mut now = UnixMillis(1000);
         let mut pauses = vec![];
         for _ in 0..5 {
-            schedule.failed(now, &SECOND);
+            schedule.failed(Ask::Count, now, &SECOND);
             let (ask, at) = schedule.next();
             assert_eq!(ask, Ask::Count);
             pauses.push((at - now).as_secs());
@@ -116,5 +130,25 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 5, 5]);
         schedule.answered(Ask::Count, now, &SECOND);
         assert_eq!(schedule.next().0, Ask::ObjectInfo);
+    }
+
+    #[test]
+    fn node_classes_that_cannot_be_read_are_asked_for_with_pauses_and_the_count_goes_on() {
+        let mut schedule = Schedule::default();
+        schedule.answered(Ask::Count, UnixMillis(1), &SECOND);
+        schedule.answered(Ask::Stats, UnixMillis(1), &SECOND);
+        let (mut now, mut asked) = (UnixMillis(1), vec![]);
+        while now.0 < 9_000 {
+            let (ask, at) = schedule.next();
+            now = now.max(at);
+            match ask {
+                Ask::ObjectInfo => {
+                    schedule.failed(ask, now, &SECOND);
+                    asked.push(now.0 / 1000);
+                }
+                _ => schedule.answered(ask, now, &SECOND),
+            }
+        }
+        assert_eq!(asked, [0, 1, 3, 7]);
     }
 }

@@ -10,6 +10,7 @@ mod writer;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use self::ledger::Ledger;
 pub use self::sqlite::Sqlite;
@@ -17,8 +18,8 @@ pub use self::store::{AttemptRecord, Documents, EndedJob, Error as StoreError, P
 use self::writer::{Command, Writer};
 use crate::id::JobId;
 use crate::job::{Change, Illegal, Place, Submission};
-use crate::limits;
 use crate::metrics::Metrics;
+use crate::{lifecycle, limits};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {
@@ -51,13 +52,17 @@ pub struct Queue {
 
 impl Queue {
     /// Loads what waits and runs, and starts the writer. It ends once every handle is dropped.
-    pub async fn open(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+    pub async fn open(
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Result<Self, StoreError> {
         let (jobs, last_arrival) = store.live().await?;
         let loaded = Ledger::of(jobs);
         let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
         let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
         let writer = Writer::new(Arc::clone(&store), loaded, last_arrival, publish, metrics);
-        tokio::spawn(writer.run(waiting));
+        lifecycle::vital("queue", stop, writer.run(waiting));
         Ok(Self { commands, ledger, store })
     }
 

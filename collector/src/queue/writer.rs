@@ -118,6 +118,8 @@ impl Writer {
         self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         match committed {
             Ok(()) => {
+                let submitted = batch.writes.iter().filter(|write| matches!(write, Write::Submit { .. }));
+                self.metrics.submissions.inc_by(submitted.count() as u64);
                 self.ledger = batch.ledger.clone();
                 self.last_arrival = batch.last_arrival;
                 self.publish.send_replace(Arc::new(batch.ledger));

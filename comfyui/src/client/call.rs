@@ -62,7 +62,7 @@ impl Client {
         operation: &'static str,
         body: &[u8],
     ) -> Result<T, Error> {
-        serde_json::from_slice(body).map_err(|why| self.error(operation, Cause::Document(why.to_string())))
+        crate::from_slice(body).map_err(|why| self.error(operation, Cause::Document(why.to_string())))
     }
 
     /// The body of a successful answer.

@@ -16,7 +16,7 @@ use super::history::History;
 use super::models::Models;
 use super::queue::{Item, Queue};
 use super::sockets::Sockets;
-use super::state::Board;
+use super::state::{Board, Step};
 use crate::faults::Faults;
 use crate::gate::Gate;
 use crate::generation::Generation;

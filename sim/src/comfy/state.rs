@@ -66,7 +66,7 @@ pub enum Step {
     Accepted,
     /// Its execution began.
     Began,
-    /// Its last node ended, well or not; the frames that end it are sent at this moment.
+    /// Its last node ended, well or not: within microseconds of the frames that tell its end.
     Ended,
 }
 

@@ -49,7 +49,6 @@ pub(super) async fn submit(
     let submission = submission(&app, body, needs, outputs_to_execute, address)?;
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
-    app.metrics.submissions.inc();
     Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": {} })))
 }
 

@@ -49,31 +49,35 @@ async fn serve(
     max_body_bytes: usize,
 ) {
     let mut with_metadata = false;
-    loop {
-        let sent = tokio::select! {
+    let mut open = true;
+    while open {
+        open = tokio::select! {
             () = stop.cancelled() => break,
             event = events.next() => match event {
-                Some(event) => socket.send(frame(event, with_metadata)).await,
+                Some(event) => send(&mut socket, frame(event, with_metadata)).await,
                 None => break,
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => match feature_flags(&text) {
                     Some(flags) => {
                         with_metadata = flags;
-                        socket.send(our_features(max_body_bytes)).await
+                        send(&mut socket, our_features(max_body_bytes)).await
                     }
-                    None => Ok(()),
+                    None => true,
                 },
-                Some(Ok(_)) => Ok(()),
-                Some(Err(_)) | None => return,
+                Some(Ok(_)) => true,
+                Some(Err(_)) | None => false,
             },
         };
-        if sent.is_err() {
-            return;
-        }
     }
     // The other side may be gone already.
-    let _ = socket.send(Message::Close(None)).await;
+    send(&mut socket, Message::Close(None)).await;
+}
+
+/// False when the client is gone, or reads so slowly that it may as well be.
+async fn send(socket: &mut WebSocket, message: Message) -> bool {
+    let sent = tokio::time::timeout(limits::CLIENT_SEND, socket.send(message)).await;
+    matches!(sent, Ok(Ok(())))
 }
 
 fn frame(event: Event, with_metadata: bool) -> Message {

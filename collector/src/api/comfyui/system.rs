@@ -15,8 +15,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<Value> {
     let documents: Vec<(&Backend, Value)> =
         fleet.backends.iter().filter_map(|b| Some((b.as_ref(), json!(b.stats.as_ref()?.value)))).collect();
     let first = documents.first().and_then(|(_, document)| document.get("system")?.as_object().cloned());
-    let mut system: Map<String, Value> =
-        first.unwrap_or_else(|| [("os".to_owned(), json!("linux"))].into_iter().collect());
+    let mut system: Map<String, Value> = first.unwrap_or_default();
     system.insert("orchestrator_version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     let devices: Vec<Value> =
         documents.iter().flat_map(|(backend, document)| devices(backend, document)).collect();

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use comfyui::api::FileRef;
 use comfyui::{Cause, Client};
+use mime_guess::mime::{self, Mime};
 use serde::Deserialize;
 
 use super::{App, Refusal};
@@ -88,7 +89,11 @@ async fn stream(
     let asked = asked.map(|(name, value)| (name.clone(), value.clone())).collect();
     let download = client.view(file, preview, channel, asked).await.map_err(refusal)?;
     let told = download.headers.iter().filter(|(name, _)| FORWARD_FROM.contains(name));
-    let told: HeaderMap = told.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut told: HeaderMap = told.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(kind) = told.get_mut(header::CONTENT_TYPE) {
+        *kind = harmless(kind.to_str().ok().and_then(|kind| kind.parse().ok()));
+    }
+    told.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok((download.status, told, Body::from_stream(download.into_stream())).into_response())
 }
 
@@ -105,28 +110,28 @@ fn refusal(error: comfyui::Error) -> Refusal {
 
 async fn uploaded(app: &App, file: InputFile) -> Result<Response, Refusal> {
     let missing = || Refusal::not_found(format!("no file {file} was uploaded"));
-    let upload = app.files.find(&file).ok_or_else(missing)?;
+    let upload = app.files.find_named(&file).ok_or_else(missing)?;
     let content = app.files.content(&upload.sha256).await;
     let content = content.map_err(|e| {
         tracing::error!(%file, error = %e, "an uploaded file cannot be read");
         missing()
     })?;
     let headers = [
-        (header::CONTENT_TYPE, content_type(&file.name)),
+        (header::CONTENT_TYPE, harmless(mime_guess::from_path(&file.name).first())),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CONTENT_DISPOSITION, disposition(&file.name)),
     ];
     Ok((headers, content).into_response())
 }
 
-/// What could run as a script in a browser is sent as bytes, as ComfyUI does.
-fn content_type(name: &str) -> HeaderValue {
-    let guess = mime_guess::from_path(name).first();
-    let harmless = guess.filter(|mime| {
-        matches!(mime.type_().as_str(), "image" | "video" | "audio")
-            && mime.subtype() != mime_guess::mime::SVG
+/// Only what no browser runs as a script keeps its type; all else is sent as bytes, as ComfyUI does.
+fn harmless(kind: Option<Mime>) -> HeaderValue {
+    let harmless = kind.filter(|kind| match kind.type_() {
+        mime::IMAGE => kind.subtype() != mime::SVG,
+        mime::VIDEO | mime::AUDIO => true,
+        _ => matches!(kind.essence_str(), "text/plain" | "application/json" | "model/gltf-binary"),
     });
-    let text = harmless.map_or_else(|| "application/octet-stream".to_owned(), |mime| mime.to_string());
+    let text = harmless.map_or_else(|| "application/octet-stream".to_owned(), |kind| kind.to_string());
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 

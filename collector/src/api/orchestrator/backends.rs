@@ -54,7 +54,7 @@ fn shown(backend: &Backend, models: Vec<String>) -> Shown {
         agent_url: without_password(&backend.agent_url).into(),
         state,
         since,
-        reason: backend.health.reason.clone(),
+        reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),
         agent_state: self::state(&backend.agent_health).0,
         takes_jobs: backend.takes_jobs(),
         backlog: backend.backlog.as_ref().map(|read| read.value.total),

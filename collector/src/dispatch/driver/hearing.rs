@@ -17,13 +17,15 @@ impl Driver {
     pub(super) fn hear(&mut self, event: SocketEvent) -> bool {
         let now = self.tools.clock.now();
         match event.heard {
-            Heard::Closed => false,
+            Heard::Closed => {
+                self.doubt_all(&event.backend);
+                true
+            }
             Heard::Opened => {
                 // It may be another process than before. Nothing is replayed, so whatever was followed there may have
                 // gone on or ended unheard.
                 self.forget_what_it_has(&event.backend);
-                let tracks = self.board.tracks.values_mut().filter(|track| track.backend == event.backend);
-                tracks.for_each(|track| track.doubt(now));
+                self.doubt_all(&event.backend);
                 true
             }
             Heard::Frame(frame) => {
@@ -33,6 +35,12 @@ impl Driver {
                 self.take_effect(job, effects)
             }
         }
+    }
+
+    fn doubt_all(&mut self, backend: &BackendId) {
+        let now = self.tools.clock.now();
+        let tracks = self.board.tracks.values_mut().filter(|track| track.backend == *backend);
+        tracks.for_each(|track| track.doubt(now));
     }
 
     fn owner_of(&self, backend: &BackendId, frame: &Frame) -> Option<JobId> {

@@ -24,16 +24,17 @@ use crate::event::Hub;
 use crate::fleet::Fleet;
 use crate::id::{BackendId, JobId};
 use crate::job::{Job, Outcome};
-use crate::limits;
 use crate::metrics::Metrics;
 use crate::poll::SocketEvent;
 use crate::queue::Ledger;
 use crate::route::Assignment;
+use crate::{lifecycle, limits};
 
 /// The longest time without a look: what becomes due by time alone is late by no more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Rest of a backend that could not be given a job.
+/// Rest of a backend that could not be given a job; it doubles with each time in a row.
 const REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// What a client asks of dispatch. The answer says only that it has been taken up.
 pub enum Request {
@@ -63,6 +64,7 @@ struct Driver {
     under_way: JoinSet<Done>,
     publish: watch::Sender<Arc<View>>,
     reconciled: bool,
+    stop: CancellationToken,
 }
 
 /// What [`start`] is given; `run.rs` has it all.
@@ -88,19 +90,26 @@ pub fn start(parts: Parts) -> Dispatch {
     let board = Board::of(&ledger.borrow(), clock.now());
     let tools = Arc::new(Tools { queue, files, clients, delivered: Default::default(), client_id, clock });
     let under_way = JoinSet::new();
-    let driver =
-        Driver { tools, settings, fleet, ledger, hub, metrics, board, under_way, publish, reconciled: false };
-    tokio::spawn(driver.run(heard, incoming, stop));
+    let driver = Driver {
+        tools,
+        settings,
+        fleet,
+        ledger,
+        hub,
+        metrics,
+        board,
+        under_way,
+        publish,
+        reconciled: false,
+        stop,
+    };
+    lifecycle::vital("dispatch", driver.stop.clone(), driver.run(heard, incoming));
     Dispatch { requests, view }
 }
 
 impl Driver {
-    async fn run(
-        mut self,
-        mut heard: mpsc::Receiver<SocketEvent>,
-        mut requests: mpsc::Receiver<Request>,
-        stop: CancellationToken,
-    ) {
+    async fn run(mut self, mut heard: mpsc::Receiver<SocketEvent>, mut requests: mpsc::Receiver<Request>) {
+        let stop = self.stop.clone();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -108,7 +117,13 @@ impl Driver {
                 () = stop.cancelled() => return,
                 Some(event) = heard.recv() => self.hear(event),
                 Some(done) = self.under_way.join_next() => self.apply(done),
-                Some(request) = requests.recv() => self.take_up(request),
+                Some(request) = requests.recv() => {
+                    let due = self.take_up(request);
+                    while let Ok(another) = requests.try_recv() {
+                        self.take_up(another);
+                    }
+                    due
+                }
                 Ok(()) = self.ledger.changed() => true,
                 Ok(()) = self.fleet.changed() => true,
                 _ = look.tick() => true,
@@ -187,8 +202,6 @@ impl Driver {
         let attempt = job.attempts + 1;
         let track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
         self.board.tracks.insert(job.id, track);
-        self.metrics.dispatched(&assignment.backend, loaded);
-        self.metrics.job_wait_seconds.observe((now - job.submitted_at).as_secs_f64());
         tracing::debug!(job = %job.id, backend = %assignment.backend, attempt, why = %assignment.why, "job dispatched");
         self.under_way.spawn(perform::dispatch(self.tools(), job, attempt, assignment));
     }
@@ -204,22 +217,32 @@ impl Driver {
     fn give_up(&mut self, job: JobId, lost: Lost, reason: String) {
         let Some(track) = self.board.tracks.get_mut(&job) else { return };
         let (backend, attempt) = (track.backend.clone(), track.attempt);
+        if track.ending.outcome.is_some() {
+            // It had told how it ended before it was lost.
+            track.phase = Phase::Concluding;
+            let closing = Closing::of_frames(track);
+            self.under_way.spawn(conclude::conclude(self.tools(), closing));
+            return;
+        }
         if track.stop != Stop::No {
             let outcome = if track.started_at.is_some() { Outcome::Interrupted } else { Outcome::Cancelled };
             return self.fail(job, outcome, None);
         }
-        let spent = lost != Lost::NeverSent;
-        let spent_attempts = track.job.spent_attempts + u32::from(spent);
+        let reason = track.trouble.take().map_or(reason.clone(), |trouble| format!("{reason} ({trouble})"));
+        let spent_attempts = track.job.spent_attempts + u32::from(lost.is_spent());
         if spent_attempts >= limits::ATTEMPTS {
             let reason = format!("{spent_attempts} attempts were lost; the last on {backend}: {reason}");
-            let now = self.tools.clock.now();
-            let message = results::error_message(job, "AttemptsLost", &reason, serde_json::Value::Null, now);
-            return self.fail(job, Outcome::Failed, Some(message));
+            return self.fail_with(job, "AttemptsLost", &reason, serde_json::Value::Null);
         }
         track.phase = Phase::Concluding;
         tracing::warn!(%job, %backend, attempt, reason, "job waits again");
         self.metrics.requeued(lost.label());
-        self.under_way.spawn(perform::requeue(self.tools(), job, attempt, spent, reason));
+        self.under_way.spawn(perform::requeue(self.tools(), job, attempt, lost.is_spent(), reason));
+    }
+
+    fn fail_with(&mut self, job: JobId, kind: &str, reason: &str, extra: serde_json::Value) {
+        let message = results::error_message(job, kind, reason, extra, self.tools.clock.now());
+        self.fail(job, Outcome::Failed, Some(message));
     }
 
     fn fail(&mut self, job: JobId, outcome: Outcome, last: Option<comfyui::Message>) {
@@ -257,16 +280,22 @@ impl Driver {
     }
 
     fn interrupt(&mut self, job: JobId, only_pending: bool, reply: oneshot::Sender<()>) {
-        match self.board.tracks.get_mut(&job) {
-            Some(track) => {
-                let spared = only_pending && (track.runs() || track.is_released());
-                if !spared && track.stop == Stop::No {
-                    track.stop = Stop::Asked;
-                }
-                // Whoever asked may be gone.
-                let _ = reply.send(());
-            }
-            None => drop(self.under_way.spawn(perform::cancel(self.tools(), job, reply))),
+        if !self.board.tracks.contains_key(&job) {
+            self.under_way.spawn(perform::cancel(self.tools(), job, reply));
+            return;
         }
+        self.ask_to_stop(job, only_pending);
+        // Whoever asked may be gone.
+        let _ = reply.send(());
+    }
+
+    /// A job that a backend has: what is to be done about it is seen at the next step.
+    fn ask_to_stop(&mut self, job: JobId, only_pending: bool) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        let spared = only_pending && (track.runs() || track.is_released());
+        if spared || (track.stop != Stop::No && !track.stop_only_pending) {
+            return;
+        }
+        (track.stop, track.stop_only_pending) = (Stop::Asked, only_pending);
     }
 }

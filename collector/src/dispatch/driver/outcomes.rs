@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use super::{Driver, REST};
+use super::{Driver, LONGEST_REST, REST};
 use crate::dispatch::done::{Conclusion, Done, Sent};
 use crate::dispatch::perform;
 use crate::dispatch::recover::Found;
@@ -31,8 +31,11 @@ impl Driver {
             }
             Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
             Ok(Done::Cancelled { job, result }) => self.cancelled(job, result),
-            // A command never panics by its own doing; should one, its attempt stays in its phase and is seen there.
-            Err(error) => tracing::error!(%error, "a command was lost"),
+            // Its attempt would be looked at by nobody any more; the next start looks at all of them.
+            Err(error) => {
+                tracing::error!(%error, "a command was lost; stopping, so that the next start finds its job again");
+                self.stop.cancel();
+            }
         }
         true
     }
@@ -58,46 +61,67 @@ impl Driver {
         let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
             return;
         };
+        let backend = track.backend.clone();
         match sent {
             Sent::Accepted { prompt_id } => {
                 let effects = track.accepted(prompt_id, now);
-                self.observe_gap(job);
+                self.observe_acceptance(job);
                 self.take_effect(job, effects);
             }
             Sent::NotCommitted(error) => {
                 tracing::debug!(%job, %error, "the job was not dispatched");
-                let backend = track.backend.clone();
                 self.let_go(job);
                 if matches!(error, ChangeError::Store(_)) {
-                    self.board.belief(&backend, now).rests_until = now.after(REST);
+                    self.rest(&backend);
                 }
             }
             Sent::Never { reason } => {
-                let backend = track.backend.clone();
-                self.board.belief(&backend, now).rests_until = now.after(REST);
+                self.rest(&backend);
                 self.give_up(job, Lost::NeverSent, reason);
             }
-            Sent::Undeliverable { reason } => self.give_up(job, Lost::Undeliverable, reason),
+            Sent::Undeliverable { reason } => {
+                self.rest(&backend);
+                self.give_up(job, Lost::Undeliverable, reason);
+            }
+            Sent::Refused { reason } => {
+                self.rest(&backend);
+                self.give_up(job, Lost::Refused, reason);
+            }
+            Sent::Impossible { reason } => {
+                self.fail_with(job, "Impossible", &reason, serde_json::Value::Null)
+            }
             Sent::Rejected(rejected) => {
                 let (reason, document) = results::rejection(&rejected);
-                let message = results::error_message(job, "PromptRejected", &reason, document, now);
-                self.fail(job, Outcome::Failed, Some(message));
+                self.fail_with(job, "PromptRejected", &reason, document);
             }
             Sent::Doubtful { reason } => {
-                tracing::warn!(%job, backend = %track.backend, reason, "it is looked up whether the backend has the job");
+                tracing::warn!(%job, %backend, reason, "it is looked up whether the backend has the job");
+                track.trouble = Some(reason);
                 track.phase = Phase::Doubtful { not_before: now };
             }
         }
     }
 
-    /// From the end of the backend's last job to its acceptance of this one, if this one was waiting by then.
-    fn observe_gap(&mut self, job: JobId) {
+    /// Another backend shall be tried first, and this one not without a pause.
+    fn rest(&mut self, backend: &BackendId) {
+        let now = self.tools.clock.now();
+        let belief = self.board.belief(backend, now);
+        let pause = REST.saturating_mul(1 << belief.refusals.min(8)).min(LONGEST_REST);
+        belief.refusals += 1;
+        belief.rests_until = now.after(pause);
+    }
+
+    /// The gap is from the end of the backend's last job to its acceptance of this one, if this one was waiting by then.
+    fn observe_acceptance(&mut self, job: JobId) {
         let now = self.tools.clock.now();
         let Some(track) = self.board.tracks.get(&job) else { return };
         let (backend, submitted_at) = (track.backend.clone(), track.job.submitted_at);
-        let idle_since = self.board.belief(&backend, now).idle_since;
-        if submitted_at < idle_since {
-            self.metrics.dispatch_gap_seconds.observe((now - idle_since).as_secs_f64());
+        self.metrics.dispatched(&backend, track.models_loaded);
+        self.metrics.job_wait_seconds.observe((track.dispatched_at - submitted_at).as_secs_f64());
+        let belief = self.board.belief(&backend, now);
+        belief.refusals = 0;
+        if submitted_at < belief.idle_since {
+            self.metrics.dispatch_gap_seconds.observe((now - belief.idle_since).as_secs_f64());
         }
     }
 
@@ -116,7 +140,7 @@ impl Driver {
                 track.started_at.get_or_insert(now);
                 if track.stop != Stop::No {
                     // It was told while it was pending, and began.
-                    track.stop = Stop::Asked;
+                    track.stop = if track.stop_only_pending { Stop::No } else { Stop::Asked };
                 }
                 let effects = track.accepted(prompt_id, now);
                 self.take_effect(job, effects);
@@ -169,10 +193,14 @@ impl Driver {
         }
     }
 
+    /// A job that was dispatched in the same moment is stopped where it is.
     fn cancelled(&mut self, job: JobId, result: Result<(), ChangeError>) {
         match result {
             Ok(()) => self.metrics.ended(Outcome::Cancelled),
-            Err(error) => tracing::debug!(%job, %error, "the job was no longer waiting"),
+            Err(error) => {
+                tracing::debug!(%job, %error, "the job was no longer waiting");
+                self.ask_to_stop(job, false);
+            }
         }
     }
 

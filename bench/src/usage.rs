@@ -1,0 +1,77 @@
+//! What a process uses, as Linux tells in /proc.
+
+use std::fs::{read_dir, read_to_string};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Memory of a process.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Memory {
+    /// All pages that are resident.
+    pub(crate) rss_bytes: u64,
+    /// Those that are its own and in no file: heap, stacks.
+    pub(crate) anonymous_bytes: u64,
+    /// Resident pages, each divided by how many processes share it.
+    pub(crate) proportional_bytes: u64,
+}
+
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let status = read(pid, "status")?;
+    let shares = read(pid, "smaps_rollup")?;
+    let find = |text: &str, name: &str| kib(text, name).with_context(|| format!("{name} of process {pid}"));
+    Ok(Memory {
+        rss_bytes: find(&status, "VmRSS:")?,
+        anonymous_bytes: find(&status, "RssAnon:")?,
+        proportional_bytes: find(&shares, "Pss:")?,
+    })
+}
+
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Time that the threads of a process have been on a CPU so far, to the nanosecond. Of threads that have ended
+/// nothing is known: right for processes that keep theirs.
+pub(crate) fn cpu(pid: u32) -> Result<Duration> {
+    let tasks = read_dir(format!("/proc/{pid}/task")).with_context(|| format!("threads of process {pid}"))?;
+    let times = tasks.flatten().filter_map(|task| {
+        // A thread may end while this is read.
+        let text = read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    times
+        .reduce(u64::saturating_add)
+        .map(Duration::from_nanos)
+        .with_context(|| format!("the kernel does not tell the CPU time of process {pid}"))
+}
+
+fn read(pid: u32, file: &str) -> Result<String> {
+    read_to_string(format!("/proc/{pid}/{file}")).with_context(|| format!("read {file} of process {pid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_has_used_cpu_and_memory() {
+        let pid = std::process::id();
+        let before = cpu(pid).unwrap();
+        let mut sum = 0_u64;
+        while cpu(pid).unwrap() <= before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        let memory = memory(pid).unwrap();
+        assert!(memory.anonymous_bytes > 0 && memory.anonymous_bytes <= memory.rss_bytes, "{memory:?}");
+        assert!(memory.proportional_bytes > 0, "{memory:?}");
+    }
+
+    #[test]
+    fn a_process_that_does_not_exist_is_an_error() {
+        assert!(memory(u32::MAX).is_err());
+        assert!(cpu(u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The collector over HTTP, as ordinary ComfyUI clients see it, on a fleet of simulated servers that fail on command.
+//! One file a subject; `stage`, `program`, `client`, `socket`, `prompts` and `wait` are what they stand on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its own functions too"
+)]
+
+mod client;
+mod program;
+mod prompts;
+mod socket;
+mod stage;
+mod wait;
+
+mod control;
+mod failures;
+mod files;
+mod follow;
+mod refusals;
+mod restart;
+mod start;
+mod submit;
