@@ -2,6 +2,8 @@
 //! legal, commits what has gathered as one transaction, and only then shows it in the ledger and answers.
 //! It knows nothing of backends' state and speaks to none.
 
+#[cfg(test)]
+mod conformance;
 mod ledger;
 mod sqlite;
 mod store;

@@ -1,4 +1,4 @@
-//! What a durable store must do. One conformance suite (`collector/tests/store.rs`) holds every implementation to it.
+//! What a durable store must do. One suite (`conformance.rs`) holds every implementation to it.
 
 use std::path::PathBuf;
 

@@ -144,3 +144,25 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::conformance::{Place as Somewhere, conforms};
+    use super::*;
+
+    struct Directory(tempfile::TempDir);
+
+    #[async_trait]
+    impl Somewhere for Directory {
+        async fn open(&self) -> Arc<dyn Store> {
+            Arc::new(Sqlite::open(self.0.path()).await.unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn sqlite_does_what_a_store_must() {
+        conforms(Directory(tempfile::tempdir().unwrap())).await;
+    }
+}
