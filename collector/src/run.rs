@@ -145,6 +145,7 @@ fn watch_fleet(
             heard: tell.clone(),
             clock,
             metrics: Arc::clone(metrics),
+            stop: stop.clone(),
         };
         poller.start();
     }

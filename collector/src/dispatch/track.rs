@@ -50,6 +50,8 @@ pub(super) struct Track {
     pub dispatched_at: UnixMillis,
     pub started_at: Option<UnixMillis>,
     first_step_at: Option<UnixMillis>,
+    /// It was found running, so its start is not known.
+    pub start_unheard: bool,
     /// The backend can run another job.
     pub released_at: Option<UnixMillis>,
     pub heard_at: UnixMillis,
@@ -115,6 +117,7 @@ impl Track {
             dispatched_at: now,
             started_at: None,
             first_step_at: None,
+            start_unheard: false,
             released_at: None,
             heard_at: now,
             models_loaded,
@@ -256,7 +259,7 @@ impl Track {
 
     /// What the attempt teaches about load and run times, once it has ended.
     pub(super) fn timing(&self) -> Option<Timing> {
-        let (started, ended) = (self.started_at?, self.released_at?);
+        let (started, ended) = (self.started_at.filter(|_| !self.start_unheard)?, self.released_at?);
         let first_step = self.first_step_at.filter(|_| !self.models_loaded);
         let load = first_step.map(|first_step| (first_step - started).as_secs_f64());
         let run_seconds = (ended - started).as_secs_f64() - load.unwrap_or(0.0);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ::comfyui::Client;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 pub use self::schedule::Intervals;
 pub use self::socket::{Heard, SocketEvent};
@@ -32,13 +33,15 @@ pub struct Poller {
     pub heard: mpsc::Sender<SocketEvent>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    pub stop: CancellationToken,
 }
 
 impl Poller {
     pub fn start(self) {
-        tokio::spawn(comfyui::poll(self.clone()));
-        tokio::spawn(agent::poll(self.clone()));
-        tokio::spawn(socket::listen(self));
+        let stop = self.stop.clone();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(comfyui::poll(self.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(agent::poll(self.clone())));
+        tokio::spawn(stop.run_until_cancelled_owned(socket::listen(self)));
     }
 
     /// False once nobody listens any more: the program is stopping.

@@ -69,9 +69,9 @@ async fn a_job_that_loads_an_uploaded_picture_runs_on_a_backend_that_never_got_i
 }
 
 #[tokio::test]
-async fn a_file_that_was_overwritten_is_brought_anew() {
+async fn a_file_that_was_overwritten_is_brought_anew_also_when_it_is_an_old_one_again() {
     let stage = Stage::of(Generation::V0_8, 1).await;
-    for seed in [3, 4] {
+    for seed in [3, 4, 3] {
         stage.client.upload("in.png", png(seed), &[("overwrite", "true")]).await;
         let id = stage.client.submit(&copy_of("in.png")).await;
         let history = stage.client.succeeded(&id).await;

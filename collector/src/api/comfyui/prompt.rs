@@ -9,7 +9,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
 use comfyui::Prompt;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -25,11 +26,23 @@ struct Body {
     prompt: Option<Box<RawValue>>,
     client_id: Option<String>,
     prompt_id: Option<String>,
+    #[serde(default, deserialize_with = "number")]
     number: Option<f64>,
     #[serde(default)]
     front: bool,
     extra_data: Option<Map<String, Value>>,
     partial_execution_targets: Option<Vec<String>>,
+}
+
+/// ComfyUI takes whatever Python's `float` does: a number, or a text that holds one.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let given = Option::<Value>::deserialize(deserializer)?;
+    let unreadable = || D::Error::custom("`number` is a number");
+    match given {
+        None => Ok(None),
+        Some(Value::String(text)) => text.trim().parse().map(Some).map_err(|_| unreadable()),
+        Some(other) => other.as_f64().map(Some).ok_or_else(unreadable),
+    }
 }
 
 pub(super) async fn submit(

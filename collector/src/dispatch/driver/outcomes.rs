@@ -137,6 +137,7 @@ impl Driver {
                 self.take_effect(job, effects);
             }
             Ok(Found::Running { prompt_id }) => {
+                track.start_unheard |= track.started_at.is_none();
                 track.started_at.get_or_insert(now);
                 if track.stop != Stop::No {
                     // It was told while it was pending, and began.
