@@ -42,6 +42,7 @@ pub(super) enum Done {
     /// A job that never left the queue was taken out of it.
     Cancelled {
         job: JobId,
+        only_pending: bool,
         result: Result<(), ChangeError>,
     },
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
-use serde_json::json;
 
 use super::deliver::DeliveryError;
 use super::done::{Done, Sent};
@@ -186,17 +185,17 @@ pub(super) async fn free(
     Done::Freed { backend, reason, result }
 }
 
-/// Takes a job out of the queue that no backend has.
-pub(super) async fn cancel(tools: Arc<Tools>, job: JobId, reply: tokio::sync::oneshot::Sender<()>) -> Done {
+/// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.
+pub(super) async fn cancel(
+    tools: Arc<Tools>,
+    job: JobId,
+    only_pending: bool,
+    reply: tokio::sync::oneshot::Sender<()>,
+) -> Done {
     let (outcome, results) = (crate::job::Outcome::Cancelled, Box::default());
     let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results };
     let result = tools.queue.change(change).await;
     // Whoever asked may be gone.
     let _ = reply.send(());
-    Done::Cancelled { job, result }
-}
-
-/// What both kinds of free ask for: unloading, and dropping the cache of results too.
-pub(super) fn free_everything() -> FreeRequest {
-    serde_json::from_value(json!({ "unload_models": true, "free_memory": true })).unwrap_or_default()
+    Done::Cancelled { job, only_pending, result }
 }

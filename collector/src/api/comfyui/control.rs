@@ -65,7 +65,10 @@ pub(super) async fn free(
 ) -> Result<StatusCode, Refusal> {
     let asked: Free = read_json(&read_body(body)?)?;
     let backend = asked.backend.map(|name| known(&app, &name)).transpose()?;
-    ask(&app, Request::Free { backend, request: asked.request }).await?;
+    let FreeRequest { unload_models, free_memory } = asked.request;
+    if unload_models || free_memory {
+        ask(&app, Request::Free { backend, request: asked.request }).await?;
+    }
     Ok(StatusCode::OK)
 }
 

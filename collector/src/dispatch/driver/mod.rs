@@ -32,6 +32,8 @@ use crate::{lifecycle, limits};
 
 /// The longest time without a look: what becomes due by time alone is late by no more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What an idle backend is asked for: to unload its models, and to drop its cache of results too.
+const EVERYTHING: FreeRequest = FreeRequest { unload_models: true, free_memory: true };
 /// Rest of a backend that could not be given a job; it doubles with each time in a row.
 const REST: Duration = Duration::from_secs(2);
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -182,7 +184,7 @@ impl Driver {
             Command::Stop(job) => self.stop(job),
             Command::FreeIdle(backend) => {
                 self.board.belief(&backend, self.tools.clock.now()).freeing = true;
-                let freeing = perform::free(self.tools(), backend, "idle", perform::free_everything());
+                let freeing = perform::free(self.tools(), backend, "idle", EVERYTHING);
                 self.under_way.spawn(freeing);
             }
         }
@@ -281,7 +283,7 @@ impl Driver {
 
     fn interrupt(&mut self, job: JobId, only_pending: bool, reply: oneshot::Sender<()>) {
         if !self.board.tracks.contains_key(&job) {
-            self.under_way.spawn(perform::cancel(self.tools(), job, reply));
+            self.under_way.spawn(perform::cancel(self.tools(), job, only_pending, reply));
             return;
         }
         self.ask_to_stop(job, only_pending);

@@ -30,7 +30,7 @@ impl Driver {
                 self.stopped(job, attempt, pending, result)
             }
             Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
-            Ok(Done::Cancelled { job, result }) => self.cancelled(job, result),
+            Ok(Done::Cancelled { job, only_pending, result }) => self.cancelled(job, only_pending, result),
             // Its attempt would be looked at by nobody any more; the next start looks at all of them.
             Err(error) => {
                 tracing::error!(%error, "a command was lost; stopping, so that the next start finds its job again");
@@ -43,11 +43,11 @@ impl Driver {
     /// The job waits as before. Who asked meanwhile that it be stopped meant the job, not the attempt.
     fn let_go(&mut self, job: JobId) {
         self.hub.forget(job);
-        let stop = self.board.tracks.remove(&job).map_or(Stop::No, |track| track.stop);
-        if stop != Stop::No {
+        let Some(track) = self.board.tracks.remove(&job) else { return };
+        if track.stop != Stop::No {
             // Whoever asked was answered when it was taken up.
             let (reply, _) = oneshot::channel();
-            self.under_way.spawn(perform::cancel(self.tools(), job, reply));
+            self.under_way.spawn(perform::cancel(self.tools(), job, track.stop_only_pending, reply));
         }
     }
 
@@ -98,6 +98,7 @@ impl Driver {
                 tracing::warn!(%job, %backend, reason, "it is looked up whether the backend has the job");
                 track.trouble = Some(reason);
                 track.phase = Phase::Doubtful { not_before: now };
+                self.rest(&backend);
             }
         }
     }
@@ -195,13 +196,14 @@ impl Driver {
     }
 
     /// A job that was dispatched in the same moment is stopped where it is.
-    fn cancelled(&mut self, job: JobId, result: Result<(), ChangeError>) {
+    fn cancelled(&mut self, job: JobId, only_pending: bool, result: Result<(), ChangeError>) {
         match result {
             Ok(()) => self.metrics.ended(Outcome::Cancelled),
-            Err(error) => {
-                tracing::debug!(%job, %error, "the job was no longer waiting");
-                self.ask_to_stop(job, false);
+            Err(ChangeError::Illegal(illegal)) => {
+                tracing::debug!(%job, %illegal, "the job was no longer waiting");
+                self.ask_to_stop(job, only_pending);
             }
+            Err(error) => tracing::warn!(%job, %error, "the job could not be taken out of the queue"),
         }
     }
 
