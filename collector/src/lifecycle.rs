@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
 
@@ -20,6 +21,12 @@ pub enum LogError {
 
 /// One line an event, to standard error: plain text for people, JSON for machines.
 pub fn log_to_stderr(log: &Log) -> Result<(), LogError> {
+    let refuse = |reason: String| LogError::Filter { filter: log.filter.clone(), reason };
+    // A word alone would be taken for a module's name, and silence everything else.
+    let is_level = |part: &&str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    if let Some(word) = log.filter.split(',').find(|part| !is_level(part)) {
+        return Err(refuse(format!("{word:?} is none of off, error, warn, info, debug, trace")));
+    }
     let filter = EnvFilter::try_new(&log.filter);
     let filter =
         filter.map_err(|e| LogError::Filter { filter: log.filter.clone(), reason: e.to_string() })?;
@@ -63,5 +70,17 @@ async fn wait(told: io::Result<Signal>) {
             tracing::error!(%error, "a signal cannot be waited for");
             std::future::pending().await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused_instead_of_silencing_everything() {
+        let log = Log { filter: "info,verbose".to_owned(), format: LogFormat::Text };
+        let error = log_to_stderr(&log).unwrap_err().to_string();
+        assert!(error.contains("\"verbose\" is none of"), "{error}");
     }
 }

@@ -14,6 +14,10 @@ pub const QUEUE_PAGE: usize = 10_000;
 pub const HISTORY_PAGE: u64 = 10_000;
 /// Body of a request, by default; ComfyUI's own `--max-upload-size` is as large.
 pub const BODY_BYTES: usize = 100 * 1024 * 1024;
+/// Body of any request but an upload: a document that is parsed takes many times its length in memory.
+pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+/// Answers of `/history` and `/queue` that are made at once: each may hold thousands of whole prompts.
+pub const LARGE_ANSWERS: usize = 2;
 /// Nodes of a prompt.
 pub const PROMPT_NODES: usize = 10_000;
 /// Length of a client's name.
@@ -21,6 +25,8 @@ pub const CLIENT_ID_BYTES: usize = 256;
 /// Files that clients have uploaded, and their bytes in all.
 pub const UPLOADED_FILES: usize = 100_000;
 pub const UPLOADED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// One part of an uploaded file's path: what Linux allows.
+pub const FILE_NAME_BYTES: usize = 255;
 /// Path of an uploaded file below the input folder.
 pub const UPLOAD_PATH_BYTES: usize = 512;
 
@@ -28,7 +34,7 @@ pub const UPLOAD_PATH_BYTES: usize = 512;
 pub const CHANGES_WAITING: usize = 4096;
 pub const CHANGES_A_COMMIT: usize = 256;
 
-/// Attempts of one job in which a backend had it. Attempts that reached no backend do not count.
+/// Attempts of one job. Those that reached no backend do not count.
 pub const ATTEMPTS: u32 = 3;
 /// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
 pub const ROUTE_LOOKAHEAD: usize = 1000;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use comfyui::Client;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -78,8 +78,19 @@ impl Collector {
             heard,
             stop: stop.clone(),
         });
-        let max_body_bytes = config.max_body_bytes;
-        let app = App { queue, files, fleet, dispatch, hub, metrics, clients, clock, max_body_bytes };
+        let (max_body_bytes, large_answers) = (config.max_body_bytes, Semaphore::new(limits::LARGE_ANSWERS));
+        let app = App {
+            queue,
+            files,
+            fleet,
+            dispatch,
+            hub,
+            metrics,
+            clients,
+            clock,
+            max_body_bytes,
+            large_answers,
+        };
         let server = tokio::spawn(api::serve(listener, Arc::new(app), stop.clone()));
         tracing::info!(
             backends = config.backends.len(),

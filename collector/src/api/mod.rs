@@ -14,10 +14,9 @@ use std::sync::Arc;
 
 use ::comfyui::Client;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::Refusal;
@@ -42,6 +41,8 @@ pub struct App {
     pub clients: HashMap<BackendId, Client>,
     pub clock: Clock,
     pub max_body_bytes: usize,
+    /// Passes for answers that may be very large.
+    pub large_answers: Semaphore,
 }
 
 impl App {
@@ -66,7 +67,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`.
 fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
-    let comfyui = comfyui::routes(stop);
+    let comfyui = comfyui::routes(stop, app.max_body_bytes);
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui)
@@ -75,6 +76,5 @@ fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(axum::middleware::from_fn(origin::refuse_foreign))
-        .layer(DefaultBodyLimit::max(app.max_body_bytes))
         .with_state(app)
 }

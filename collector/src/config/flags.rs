@@ -47,7 +47,7 @@ pub struct Flags {
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_RERUN_AFTER_UNREACHABLE")]
     pub rerun_after_unreachable: Option<Wait>,
 
-    /// Largest body of a request, uploads included [default: 104857600]
+    /// Largest upload; any other body is bounded by 16 MiB besides [default: 104857600]
     #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,
 

@@ -59,9 +59,9 @@ impl Lost {
         }
     }
 
-    /// Whether the backend had it, as far as is known: only such attempts are bounded.
+    /// Whether the attempt is bounded: the backend had it, or could be reached and did not take it.
     pub(super) fn is_spent(self) -> bool {
-        !matches!(self, Self::NeverSent | Self::Undeliverable)
+        self != Self::NeverSent
     }
 
     pub(super) fn sentence(self) -> &'static str {

@@ -21,7 +21,9 @@ pub(super) fn checked(file: &InputFile) -> Result<InputFile, BadName> {
     let checked = InputFile { subfolder: subfolder.join("/"), name: name.to_owned() };
     let is_control = |text: &str| text.chars().any(char::is_control);
     let nameless = matches!(name, "" | "." | "..");
-    let long = checked.to_string().len() > limits::UPLOAD_PATH_BYTES;
+    let path = checked.to_string();
+    let part_is_long = path.split('/').any(|part| part.len() > limits::FILE_NAME_BYTES);
+    let long = path.len() > limits::UPLOAD_PATH_BYTES || part_is_long;
     let good = !(nameless || escapes || long || is_control(name) || is_control(&checked.subfolder));
     good.then_some(checked).ok_or_else(bad)
 }
@@ -54,6 +56,8 @@ mod tests {
         {
             assert!(checked(&file(subfolder, name)).is_err(), "{subfolder:?} {name:?}");
         }
+        assert!(checked(&file("", &"y".repeat(255))).is_ok());
+        assert!(checked(&file("", &"y".repeat(256))).is_err());
     }
 
     #[test]

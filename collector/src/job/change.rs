@@ -37,7 +37,7 @@ pub enum Change {
     /// The backend has taken it.
     Accept { job: JobId, attempt: u32, prompt_id: String },
     /// It is proved that this attempt did not run, or will never tell: it waits again, at its old place. `spent`: the
-    /// backend had it, so the attempt counts towards the bound.
+    /// attempt counts towards the bound.
     Requeue { job: JobId, attempt: u32, spent: bool, at: UnixMillis, reason: String },
     /// `attempt` is `None` for a job that never left the queue.
     End { job: JobId, attempt: Option<u32>, at: UnixMillis, outcome: Outcome, results: Box<Results> },

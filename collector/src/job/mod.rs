@@ -25,7 +25,7 @@ pub struct Job {
     pub needs: Arc<Needs>,
     pub submitted_at: UnixMillis,
     pub attempts: u32,
-    /// Those in which a backend had it: what [`crate::limits::ATTEMPTS`] bounds.
+    /// Those that reached a backend: what [`crate::limits::ATTEMPTS`] bounds.
     pub spent_attempts: u32,
     pub state: State,
 }

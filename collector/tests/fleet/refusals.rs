@@ -184,3 +184,28 @@ async fn a_client_name_that_is_too_long_is_refused() {
     nothing_came_of_it(&stage).await;
     assert_eq!(stage.client.upload(&"x".repeat(600), png(1), &[]).await.0, 400);
 }
+
+#[tokio::test]
+async fn an_array_is_not_taken_for_an_object_and_clears_nothing() {
+    let stage = Stage::of(Generation::V0_8, 1).await;
+    let id = stage.client.submit(&picture(1)).await;
+    stage.client.succeeded(&id).await;
+    for route in ["/history", "/queue", "/interrupt", "/free", "/prompt"] {
+        let (status, refusal) = stage.client.post_text(route, "[true]").await;
+        assert_eq!(status, 400, "{route}: {refusal}");
+    }
+    assert!(stage.client.history_of(&id).await.is_some());
+}
+
+#[tokio::test]
+async fn a_job_whose_files_a_backend_never_takes_fails_and_lets_the_others_pass() {
+    let stage = Stage::of(Generation::V0_8, 1).await;
+    stage.comfys[0].fail(sim::Fault::always("/upload/image", sim::FaultKind::Status(500)));
+    stage.client.upload("in.png", png(3), &[]).await;
+    let poisoned = stage.client.submit(&super::prompts::copy_of("in.png")).await;
+    let good = stage.client.submit(&picture(1)).await;
+    stage.client.succeeded(&good).await;
+    let status = stage.client.ended(&poisoned).await["status"].clone();
+    assert_eq!(status["status_str"], "error", "{status}");
+    assert!(status["messages"].to_string().contains("500"), "{status}");
+}

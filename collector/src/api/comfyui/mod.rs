@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -23,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::queue::announce as announce_queue;
 use super::{App, Refusal};
+use crate::limits;
 
-pub(super) fn routes(stop: CancellationToken) -> Router<Arc<App>> {
+/// Only uploads may be as long as the configuration allows: all else is parsed, which takes many times its length.
+pub(super) fn routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
     Router::new()
         .route("/prompt", get(queue::remaining).post(prompt::submit))
         .route("/queue", get(queue::list).post(queue::change))
@@ -32,10 +35,11 @@ pub(super) fn routes(stop: CancellationToken) -> Router<Arc<App>> {
         .route("/history/{id}", get(history::one))
         .route("/interrupt", post(control::interrupt))
         .route("/free", post(control::free))
+        .layer(DefaultBodyLimit::max(max_body_bytes.min(limits::DOCUMENT_BYTES)))
+        .route("/upload/image", post(upload::image).layer(DefaultBodyLimit::max(max_body_bytes)))
         .route("/object_info", get(node_classes::all))
         .route("/object_info/{class}", get(node_classes::one))
         .route("/system_stats", get(system::stats))
-        .route("/upload/image", post(upload::image))
         .route("/view", get(view::file))
         .route("/ws", get(socket::open))
         .layer(axum::Extension(stop))
@@ -53,6 +57,10 @@ pub(super) fn read_body(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Re
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // An array would be read as an object's fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::bad_request("invalid_json", "A JSON object is expected"));
+    }
     serde_json::from_slice(body).map_err(|e| {
         Refusal::bad_request("invalid_json", "The body is not the JSON that this route takes")
             .details(e.to_string())

@@ -1,6 +1,7 @@
 //! Opens the database: only one that is ours, by one process at a time, at this program's version of the schema.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ const MIGRATIONS: [(i64, &str, &str); 1] =
 impl Sqlite {
     /// Opens or creates `collector.sqlite` in `directory`.
     pub async fn open(directory: &Path) -> Outcomes<Self> {
-        let create = std::fs::create_dir_all(directory);
+        // Prompts and the keys that clients send with them are nobody else's business.
+        let create = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         create.map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
         let lock = lock(directory)?;
         let path = directory.join("collector.sqlite");
@@ -36,7 +38,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_FOR);
+            .busy_timeout(BUSY_FOR)
+            .disable_statement_logging();
         check_owner(&path).await?;
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|e| open_error(&path, &e))?;
