@@ -14,7 +14,7 @@ use url::Url;
 pub use self::file::FileError;
 pub use self::flags::{Command, Flags, LogFormat};
 pub use self::value::{BackendUrl, Wait};
-use crate::fleet::owner::without_password;
+use crate::address::without_password;
 use crate::id::BackendId;
 use crate::limits;
 

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Change, Fleet, Observation, apply};
+use crate::address::without_password;
 use crate::id::BackendId;
 use crate::{lifecycle, limits};
 
@@ -48,13 +49,4 @@ fn log(fleet: &Fleet, id: &BackendId, change: Change) {
             tracing::warn!(backend = %id, %agent, reason, "agent is down; its host's figures are unknown");
         }
     }
-}
-
-/// A URL as it may stand in a log or an answer.
-pub fn without_password(url: &url::Url) -> url::Url {
-    let mut shown = url.clone();
-    // Neither can fail: a URL that could carry no credentials was refused by the configuration.
-    let _ = shown.set_username("");
-    let _ = shown.set_password(None);
-    shown
 }

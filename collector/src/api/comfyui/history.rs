@@ -29,7 +29,7 @@ pub(super) async fn list(
     // A negative number asks for nothing in particular, as in ComfyUI.
     let number = |asked: Option<i64>| asked.and_then(|asked| u64::try_from(asked).ok());
     let page = Page { max_items: number(asked.max_items), offset: number(asked.offset) };
-    // Closed it never is; without a pass the answer would only be made at once with others.
+    // A semaphore that is never closed always gives its pass in the end.
     let _pass = app.large_answers.acquire().await;
     let jobs = app.queue.store().history(page).await?;
     Ok(Json(Value::Object(jobs.into_iter().map(entry).collect())))

@@ -29,7 +29,7 @@ pub(super) fn exec_info(remaining: usize) -> Value {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Refusal> {
-    // Closed it never is; without a pass the answer would only be made at once with others.
+    // A semaphore that is never closed always gives its pass in the end.
     let _pass = app.large_answers.acquire().await;
     let ledger = app.queue.snapshot();
     let running = items(&app, ledger.dispatched()).await?;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::{App, Refusal};
+use crate::address::without_password;
 use crate::clock::UnixMillis;
-use crate::fleet::owner::without_password;
 use crate::fleet::{Backend, Health, Status};
 use crate::id::BackendId;
 
