@@ -5,12 +5,16 @@
 
 mod files;
 mod history;
+mod interface;
+mod jobs;
 mod queue;
 mod submit;
 mod system;
 
-pub use files::{FileRef, UploadAnswer};
+pub use files::{FileRef, UploadAnswer, files_of};
 pub use history::{History, HistoryEntry, HistoryStatus};
+pub use interface::{Features, GlobalSubgraph, ModelFolder, UserFile, Users};
+pub use jobs::{Cancelled, Job, JobWorkflow, Jobs, JobsQuery, Pagination, PreviewOutput};
 pub use queue::{ExecInfo, QueueItem, QueueRemaining, QueueState};
 pub use submit::{PromptAccepted, PromptRejected, PromptRequest};
 pub use system::{Device, FreeRequest, System, SystemStats};

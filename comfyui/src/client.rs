@@ -17,13 +17,17 @@ mod jobs;
 mod queue;
 mod submit;
 mod system;
+mod userdata;
 
 pub use bounds::{Bound, Bounds};
 pub use download::Download;
 pub use files::Upload;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use url::Url;
 
 use crate::{Cause, Error};
@@ -53,9 +57,11 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// What a WebSocket trusts: the same as `http`.
+    tls: Arc<ClientConfig>,
     address: Address,
     bounds: Bounds,
 }
@@ -69,7 +75,27 @@ impl Client {
         Self::with(http()?, base)
     }
 
-    /// A client that shares the connections of `http`.
+    /// A client with connections of its own that trusts these certificates (PEM) besides the system's: for servers whose
+    /// certificates a company's own authority has signed. For a whole program, the variable `SSL_CERT_FILE` names a file
+    /// with the certificates to trust instead of the system's.
+    ///
+    /// ```no_run
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let authority = std::fs::read("authority.pem")?;
+    /// let client = comfyui::Client::trusting(&"https://gpu-1.internal".parse()?, &authority)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Client::with`]; when there is no certificate in the text, or one that cannot be read.
+    pub fn trusting(base: &Url, certificates_pem: &[u8]) -> Result<Self, Error> {
+        let tls = crate::tls::trusting(certificates_pem).map_err(|why| unusable(&why))?;
+        Self::of(http_with(&tls)?, tls, base)
+    }
+
+    /// A client that shares the connections of `http`, which [`http`] has made: its WebSockets trust the system's
+    /// certificates.
     ///
     /// The base is `http` or `https`, may have a path (a server behind a proxy) and a user with a password, which go
     /// along as basic authentication and into no message.
@@ -77,8 +103,12 @@ impl Client {
     /// # Errors
     /// When the base is not such an address.
     pub fn with(http: reqwest::Client, base: &Url) -> Result<Self, Error> {
+        Self::of(http, crate::tls::config().map_err(|why| unusable(&why))?, base)
+    }
+
+    fn of(http: reqwest::Client, tls: Arc<ClientConfig>, base: &Url) -> Result<Self, Error> {
         let address = Address::of(&http, base)?;
-        Ok(Self { http, address, bounds: Bounds::default() })
+        Ok(Self { http, tls, address, bounds: Bounds::default() })
     }
 
     /// The same client with other bounds.
@@ -103,6 +133,18 @@ impl Client {
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
+
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        self.tls.clone()
+    }
+}
+
+/// Without its connections and all that TLS can be set to.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Client");
+        shown.field("address", &self.address).field("bounds", &self.bounds).finish_non_exhaustive()
+    }
 }
 
 /// The HTTP client that [`Client`]s share: TLS by rustls with the system's certificates, kept connections, no Nagle
@@ -111,14 +153,13 @@ impl Client {
 /// # Errors
 /// When TLS cannot be set up.
 pub fn http() -> Result<reqwest::Client, Error> {
-    let failed = |why: &dyn std::error::Error| Error {
-        operation: "set up HTTP",
-        backend: "any server".to_owned(),
-        cause: Cause::Unsendable(why.to_string()),
-    };
-    let tls = crate::tls::config().map_err(|error| failed(&error))?;
+    let tls = crate::tls::config().map_err(|why| unusable(&why))?;
+    http_with(&tls)
+}
+
+fn http_with(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
+        .tls_backend_preconfigured(tls.clone())
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -128,5 +169,13 @@ pub fn http() -> Result<reqwest::Client, Error> {
         .pool_idle_timeout(IDLE_CONNECTION)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
         .build()
-        .map_err(|error| failed(&error))
+        .map_err(|error| unusable(&error))
+}
+
+fn unusable(why: &dyn std::fmt::Display) -> Error {
+    Error {
+        operation: "set up HTTP",
+        backend: "any server".to_owned(),
+        cause: Cause::Unsendable(why.to_string()),
+    }
 }

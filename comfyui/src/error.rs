@@ -34,7 +34,7 @@ pub enum Cause {
     Status {
         /// The HTTP status.
         status: u16,
-        /// The beginning of the answer's body, 500 characters at most.
+        /// The beginning of the answer's body, 500 characters at most; for a redirect, where it sends to.
         body: String,
     },
     /// The server's answer is not the document that was asked for.
@@ -82,16 +82,35 @@ impl fmt::Display for Cause {
             Self::Unsendable(why) => write!(f, "the request makes no sense: {why}"),
             Self::Timeout => f.write_str("no answer in time; it may still act on the request"),
             Self::Broken(why) => write!(f, "the connection broke ({why}); it may still act on the request"),
-            Self::Rejected(why) => write!(f, "it refused the prompt: {}", one_line(why.message())),
+            Self::Rejected(why) => write!(f, "it refused the prompt: {}", refusal(why)),
             Self::Status { status, body } if body.trim().is_empty() => {
                 write!(f, "it answered with status {status}")
             }
             Self::Status { status, body } => {
-                write!(f, "it answered with status {status}: {}", one_line(body))
+                write!(f, "it answered with status {status}: {}", gist(body))
             }
             Self::Document(why) => write!(f, "its answer cannot be read ({why}); is this address a ComfyUI?"),
             Self::TooLarge { limit_bytes } => write!(f, "its answer is longer than {limit_bytes} bytes"),
         }
+    }
+}
+
+/// A list of choices may be long: this is for a line of a log, and the document has it all.
+const REFUSAL_CHARS: usize = 300;
+
+/// What is wrong, and with which node first.
+fn refusal(rejected: &PromptRejected) -> String {
+    let first = rejected.node_reasons().next().map(|reason| format!("; {reason}")).unwrap_or_default();
+    let told = one_line(&format!("{}{first}", rejected.message()));
+    told.chars().take(REFUSAL_CHARS).collect()
+}
+
+/// What a page of HTML (a proxy's, a framework's) says in its title; everything that other bodies say.
+fn gist(body: &str) -> String {
+    let title = |page: &str| Some(page.split_once("<title>")?.1.split_once("</title>")?.0.to_owned());
+    match body.trim_start().starts_with('<') {
+        true => one_line(&title(body).unwrap_or_else(|| "a page of HTML".to_owned())),
+        false => one_line(body),
     }
 }
 

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::QueueItem;
+use super::{FileRef, QueueItem, files_of};
 
 /// Prompt id → what became of it, oldest first.
 pub type History = IndexMap<String, HistoryEntry>;
@@ -26,6 +26,13 @@ pub struct HistoryEntry {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl HistoryEntry {
+    /// The files that it put out, previews (`temp`) included: (node id, file).
+    pub fn files(&self) -> impl Iterator<Item = (&str, FileRef)> {
+        self.outputs.iter().flat_map(|(node, output)| files_of(output).map(move |file| (node.as_str(), file)))
+    }
 }
 
 /// How a prompt ended.

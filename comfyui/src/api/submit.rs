@@ -103,6 +103,22 @@ impl PromptRejected {
     pub fn message(&self) -> &str {
         self.error.as_str().or_else(|| self.error.get("message")?.as_str()).unwrap_or("no reason given")
     }
+
+    /// What is wrong with each node, in the server's words: `node 4 (LoadImage): Invalid image file: image: a.png`.
+    pub fn node_reasons(&self) -> impl Iterator<Item = String> {
+        let nodes = self.node_errors.as_object().into_iter().flatten();
+        nodes.flat_map(|(id, node)| {
+            let class = text(node, "class_type");
+            let errors = node.get("errors").and_then(Value::as_array).into_iter().flatten();
+            errors.map(move |error| {
+                format!("node {id} ({class}): {}: {}", text(error, "message"), text(error, "details"))
+            })
+        })
+    }
+}
+
+fn text<'a>(document: &'a Value, key: &str) -> &'a str {
+    document.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -116,6 +132,17 @@ mod tests {
         assert_eq!(request.prompt.get(), r#"{"1": 1.50,  "0": []}"#);
         assert_eq!(request.extra.get("api_key"), Some(&Value::from("k")));
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_wrong_with_each_node_is_told() {
+        let rejected: PromptRejected = serde_json::from_str(
+            r#"{"error": {}, "node_errors": {"4": {"class_type": "X", "errors": [
+                {"message": "Too small", "details": "steps"}, {"message": "Missing", "details": "model"}]}}}"#,
+        )
+        .unwrap();
+        let told: Vec<String> = rejected.node_reasons().collect();
+        assert_eq!(told, ["node 4 (X): Too small: steps", "node 4 (X): Missing: model"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -103,6 +103,9 @@ impl Client {
 
     /// What an answer other than success says, its body still to come.
     pub(super) async fn refused(&self, mut response: Response) -> Cause {
+        if let Some(body) = elsewhere(&response) {
+            return refusal(response.status(), &body);
+        }
         let body = timeout(self.bounds.stream_silence, read(&mut response, ERROR_BODY_BYTES)).await;
         refusal(response.status(), &body.unwrap_or(Ok(Bytes::new())).unwrap_or_default())
     }
@@ -112,10 +115,19 @@ impl Client {
 async fn receive(request: RequestBuilder, limit_bytes: u64) -> Result<Answer, Cause> {
     let mut response = request.send().await.map_err(cause)?;
     let status = response.status();
+    if let Some(body) = elsewhere(&response) {
+        return Ok(Answer { status, body });
+    }
     match read(&mut response, limit_bytes).await {
         Err(_) if !status.is_success() => Ok(Answer { status, body: Bytes::new() }),
         body => Ok(Answer { status, body: body? }),
     }
+}
+
+/// What stands for the body of a redirect, which is not followed: where to.
+fn elsewhere(response: &Response) -> Option<Bytes> {
+    let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    Some(format!("it redirects to {}; use that address", String::from_utf8_lossy(location.as_bytes())).into())
 }
 
 pub(super) async fn read(response: &mut Response, limit_bytes: u64) -> Result<Bytes, Cause> {
@@ -147,7 +159,7 @@ pub(super) fn cause(error: reqwest::Error) -> Cause {
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => Cause::Unreachable("no connection in time".to_owned()),
         (true, false) if is_refused(&error) => Cause::Refused,
-        (true, false) => Cause::Unreachable(innermost(&error)),
+        (true, false) => Cause::Unreachable(tls_fault(&error).unwrap_or_else(|| innermost(&error))),
         (false, true) => Cause::Timeout,
         (false, false) => Cause::Broken(innermost(&error)),
     }
@@ -157,6 +169,10 @@ fn is_refused(error: &reqwest::Error) -> bool {
     chain(error).any(|source| {
         source.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
     })
+}
+
+fn tls_fault(error: &reqwest::Error) -> Option<String> {
+    chain(error).filter_map(|source| source.downcast_ref::<io::Error>()).find_map(crate::tls::fault)
 }
 
 /// The innermost error is the one that a person can act on; those around it only say which layer passed it on.

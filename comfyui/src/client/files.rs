@@ -1,9 +1,9 @@
 //! Files to and from a server: `/view`, `/upload/image`, `/upload/mask`.
 
 use bytes::Bytes;
-use reqwest::Body;
 use reqwest::header::HeaderMap;
 use reqwest::multipart::{Form, Part};
+use reqwest::{Body, RequestBuilder, StatusCode};
 
 use super::{Client, Download};
 use crate::api::{FileRef, UploadAnswer};
@@ -67,8 +67,26 @@ impl Upload {
 }
 
 impl Client {
-    /// A file's content (`GET /view`). `preview` asks for a smaller encoding (`webp;90`), `channel` for a part of it
-    /// (`rgb`, `a`, `rgba`); `headers` go along (`Range`, `If-None-Match`).
+    /// A file's content (`GET /view`), to be read piece by piece.
+    ///
+    /// ```no_run
+    /// # async fn run(client: comfyui::Client, file: comfyui::api::FileRef) -> Result<(), comfyui::Error> {
+    /// let mut download = client.open_file(&file).await?;
+    /// while let Some(piece) = download.chunk().await? {
+    ///     println!("{} bytes", piece.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    pub async fn open_file(&self, file: &FileRef) -> Result<Download, Error> {
+        self.view(file, None, None, HeaderMap::new()).await
+    }
+
+    /// A file's content as its caller wants it (`GET /view`): `preview` asks for a smaller encoding (`webp;90`),
+    /// `channel` for a part of it (`rgb`, `a`, `rgba`); `headers` go along (`Range`, `If-None-Match`).
     ///
     /// # Errors
     /// [`Cause::Status`] 404 for an unknown file, 400 for a bad name or type, 403 outside its folder.
@@ -82,11 +100,20 @@ impl Client {
         let named = [("filename", &*file.filename), ("subfolder", &*file.subfolder), ("type", &*file.kind)];
         let asked = [("preview", preview), ("channel", channel)];
         let request = self.get(&["view"]).query(&named).query(&asked).headers(headers);
-        let response = self.head("open a file", request).await?;
-        if response.status().is_success() || response.status() == reqwest::StatusCode::NOT_MODIFIED {
+        self.open("open a file", request).await
+    }
+
+    /// The answer with its body still to come, if it is one of success or says that the caller's copy is good.
+    pub(super) async fn open(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Download, Error> {
+        let response = self.head(operation, request).await?;
+        if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
             return Ok(Download::of(response, self.backend().to_owned(), self.bounds.stream_silence));
         }
-        Err(self.error("open a file", self.refused(response).await))
+        Err(self.error(operation, self.refused(response).await))
     }
 
     /// Uploads a file (`POST /upload/image`).
@@ -120,11 +147,11 @@ impl Client {
         self.document(operation, self.bounds.upload, request).await
     }
 
-    /// A file's whole content, if it is not longer than that: see [`view`](Self::view).
+    /// A file's whole content, if it is not longer than that.
     ///
     /// # Errors
     /// As [`view`](Self::view), and [`Cause::TooLarge`].
     pub async fn download(&self, file: &FileRef, limit_bytes: u64) -> Result<Bytes, Error> {
-        self.view(file, None, None, HeaderMap::new()).await?.bytes(limit_bytes).await
+        self.open_file(file).await?.bytes(limit_bytes).await
     }
 }

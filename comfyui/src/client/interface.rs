@@ -1,10 +1,12 @@
 //! What the web interface needs besides, and passing any request on.
 
+use indexmap::IndexMap;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Body, Method, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Client;
+use crate::api::{GlobalSubgraph, ModelFolder, Users};
 use crate::{Cause, Error};
 
 const PASS_ON: &str = "pass a request on";
@@ -18,43 +20,35 @@ impl Client {
         self.document("list extensions", self.bounds.small, self.get(&["extensions"])).await
     }
 
-    /// The web interface's settings (`GET /settings`).
-    ///
-    /// # Errors
-    /// When there is no such answer.
-    pub async fn settings(&self) -> Result<Value, Error> {
-        self.document("read the settings", self.bounds.small, self.get(&["settings"])).await
-    }
-
     /// Who uses the server (`GET /users`).
     ///
     /// # Errors
     /// When there is no such answer.
-    pub async fn users(&self) -> Result<Value, Error> {
+    pub async fn users(&self) -> Result<Users, Error> {
         self.document("read the users", self.bounds.small, self.get(&["users"])).await
     }
 
-    /// Translations that custom nodes bring (`GET /i18n`).
+    /// Language → translations that custom nodes bring (`GET /i18n`).
     ///
     /// # Errors
     /// When there is no such answer; status 404 in 2024.
-    pub async fn i18n(&self) -> Result<Value, Error> {
+    pub async fn i18n(&self) -> Result<Map<String, Value>, Error> {
         self.document("read translations", self.bounds.small, self.get(&["i18n"])).await
     }
 
-    /// Subgraphs that custom nodes bring (`GET /global_subgraphs`).
+    /// Id → subgraph that custom nodes bring (`GET /global_subgraphs`).
     ///
     /// # Errors
     /// When there is no such answer; status 404 in 2024.
-    pub async fn global_subgraphs(&self) -> Result<Value, Error> {
+    pub async fn global_subgraphs(&self) -> Result<IndexMap<String, GlobalSubgraph>, Error> {
         self.document("list subgraphs", self.bounds.small, self.get(&["global_subgraphs"])).await
     }
 
-    /// Workflows that custom nodes bring (`GET /workflow_templates`).
+    /// Custom nodes' module → names of workflows that it brings (`GET /workflow_templates`).
     ///
     /// # Errors
     /// When there is no such answer; status 404 in 2024.
-    pub async fn workflow_templates(&self) -> Result<Value, Error> {
+    pub async fn workflow_templates(&self) -> Result<IndexMap<String, Vec<String>>, Error> {
         self.document("list workflow templates", self.bounds.small, self.get(&["workflow_templates"])).await
     }
 
@@ -62,15 +56,15 @@ impl Client {
     ///
     /// # Errors
     /// When there is no such answer; status 404 in 2024.
-    pub async fn experiment_models(&self) -> Result<Value, Error> {
+    pub async fn experiment_models(&self) -> Result<Vec<ModelFolder>, Error> {
         self.document("list model folders", self.bounds.small, self.get(&["experiment", "models"])).await
     }
 
-    /// Where the model folders are on the server's disk (`GET /internal/folder_paths`).
+    /// Folder → its paths on the server's disk (`GET /internal/folder_paths`).
     ///
     /// # Errors
     /// When there is no such answer; status 404 in 2024.
-    pub async fn folder_paths(&self) -> Result<Value, Error> {
+    pub async fn folder_paths(&self) -> Result<IndexMap<String, Vec<String>>, Error> {
         self.document("read folder paths", self.bounds.small, self.get(&["internal", "folder_paths"])).await
     }
 

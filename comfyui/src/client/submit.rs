@@ -28,8 +28,7 @@ impl Client {
 }
 
 fn rejection(answer: &call::Answer) -> Cause {
-    let document =
-        (answer.status == StatusCode::BAD_REQUEST).then(|| serde_json::from_slice(&answer.body).ok());
+    let document = (answer.status == StatusCode::BAD_REQUEST).then(|| crate::from_slice(&answer.body).ok());
     match document.flatten() {
         Some(rejected) => Cause::Rejected(Box::new(rejected)),
         None => call::refusal(answer.status, &answer.body),

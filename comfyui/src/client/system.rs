@@ -1,11 +1,10 @@
 //! What a server is and has: `/system_stats`, `/object_info`, `/models`, `/embeddings`, `/features`, `/free`.
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::Client;
 use crate::Error;
-use crate::api::{FreeRequest, SystemStats};
+use crate::api::{Features, FreeRequest, SystemStats};
 use crate::object_info::{NodeClass, ObjectInfo};
 
 const OBJECT_INFO: &str = "read the node classes";
@@ -92,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no such answer; status 404 in 2024.
-    pub async fn features(&self) -> Result<Value, Error> {
+    pub async fn features(&self) -> Result<Features, Error> {
         self.document("read the features", self.bounds.small, self.get(&["features"])).await
     }
 }

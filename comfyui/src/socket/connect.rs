@@ -30,12 +30,11 @@ pub(super) fn failed(client: &Client, cause: Cause) -> Error {
 
 async fn open(client: &Client, url: &Url) -> Result<Stream, Cause> {
     let request = request(client, url)?;
-    let tls = crate::tls::config().map_err(|error| Cause::Unsendable(error.to_string()))?;
     let tcp = reach(url).await?;
     let limit_bytes = Some(client.bounds().socket_message_bytes);
     let config = WebSocketConfig::default().max_message_size(limit_bytes).max_frame_size(limit_bytes);
     let connected =
-        client_async_tls_with_config(request, tcp, Some(config), Some(Connector::Rustls(tls))).await;
+        client_async_tls_with_config(request, tcp, Some(config), Some(Connector::Rustls(client.tls()))).await;
     connected.map(|(stream, _)| stream).map_err(cause)
 }
 
@@ -78,14 +77,13 @@ pub(super) fn cause(error: WireError) -> Cause {
             Cause::Status { status: answer.status().as_u16(), body: text.chars().take(500).collect() }
         }
         WireError::Tls(error) => Cause::Unreachable(error.to_string()),
-        WireError::Io(error) if is_tls(&error) => Cause::Unreachable(error.to_string()),
+        WireError::Io(error) => match crate::tls::fault(&error) {
+            Some(why) => Cause::Unreachable(why),
+            None => Cause::Broken(error.to_string()),
+        },
         WireError::Capacity(error) => capacity(&error),
         error => Cause::Broken(error.to_string()),
     }
-}
-
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn capacity(error: &tokio_tungstenite::tungstenite::error::CapacityError) -> Cause {

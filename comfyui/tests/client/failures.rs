@@ -63,6 +63,91 @@ async fn a_server_that_stops_within_its_answer_times_out() {
 }
 
 #[tokio::test]
+async fn a_head_without_an_end_is_given_up() {
+    let endless = Scripted::says("HTTP/1.1 200 OK\r\n", Then::Repeat("X-More: and more\r\n")).await;
+    let error = endless.client().queue_remaining().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Broken(_)), "{error:?}");
+
+    let slow = Scripted::says("HTTP/1.1 200 OK\r\n", Then::Drip("X: y\r\n")).await;
+    let error = slow.client().bounded(impatient()).queue_remaining().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Timeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_not_waited_for_beyond_the_whole_calls_bound() {
+    let slow = Scripted::says("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", Then::Drip(" ")).await;
+    let error = slow.client().bounded(impatient()).queue_remaining().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Timeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_costs_no_more_than_its_bound() {
+    let endless = Scripted::says("HTTP/1.1 200 OK\r\n\r\n", Then::Repeat(" ")).await;
+    let error = endless.client().bounded(tight(1 << 16)).queue_remaining().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::TooLarge { limit_bytes: 65_536 }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_body_longer_than_announced_is_read_as_far_as_announced() {
+    let says = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}{}";
+    let server = Scripted::says(says, Then::Close).await;
+    assert_eq!(server.client().history(None, None).await.unwrap().len(), 0);
+}
+
+/// The head of a gzip file: a bound on what arrives is one on what is held only where nothing is unpacked.
+const PACKED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03";
+
+#[tokio::test]
+async fn a_packed_answer_is_not_asked_for_and_not_unpacked() {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\n";
+    let says = format!("{head}Content-Length: 10\r\n\r\n");
+    let mut server = Scripted::says_bytes([says.as_bytes(), PACKED].concat(), Then::Close).await;
+    let error = server.client().queue_remaining().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Document(_)), "{error:?}");
+    assert!(!server.request().await.to_lowercase().contains("accept-encoding"));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_was_never_sent_to() {
+    // Longer than a label may be: no resolver asks anybody for it.
+    let url = format!("http://{}.invalid", "x".repeat(64)).parse().unwrap();
+    let error = Client::new(&url).unwrap().queue_remaining().await.unwrap_err();
+    assert!(matches!(&error.cause, Cause::Unreachable(why) if why.contains("lookup")), "{error:?}");
+    assert!(error.never_sent());
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_says_where_to() {
+    let says = "HTTP/1.1 301 Moved\r\nLocation: https://elsewhere/\r\nContent-Length: 0\r\n\r\n";
+    let file = FileRef { filename: "a.png".into(), subfolder: String::new(), kind: "output".into() };
+    let mut server = Scripted::says(says, Then::Close).await;
+    let client = server.client();
+    for error in [client.queue_remaining().await.unwrap_err(), client.open_file(&file).await.unwrap_err()] {
+        let told = "it answered with status 301: it redirects to https://elsewhere/; use that address";
+        assert!(error.to_string().ends_with(told), "{error}");
+    }
+    assert_eq!(server.unseen(), 2);
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_told_by_its_title() {
+    let page = "<html>\r\n<head><title>502 Bad\n Gateway</title></head><body><hr>nginx</body></html>";
+    for (page, told) in [(page, "502 Bad Gateway"), ("<!DOCTYPE html><p>no</p>", "a page of HTML")] {
+        let server = Scripted::answers(502, page).await;
+        let error = server.client().queue_remaining().await.unwrap_err();
+        assert!(error.to_string().ends_with(&format!("it answered with status 502: {told}")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_instead_of_a_document_is_told_in_a_line() {
+    let page = format!("<!DOCTYPE html><title>Router</title>{}", "<p>Welcome</p>\n".repeat(1000));
+    let error = Scripted::answers(200, &page).await.client().queue_remaining().await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.ends_with("is this address a ComfyUI?") && told.len() < 200, "{told}");
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_before_or_within_the_answer_is_tried_once() {
     for half in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"prompt_id\""] {
         let mut server = Scripted::says(half, Then::Close).await;
@@ -98,6 +183,11 @@ async fn a_refused_prompt_comes_with_the_servers_document() {
             "No prompt provided",
         ),
         (r#"{"error": "no prompt", "node_errors": []}"#, "no prompt"),
+        (
+            r#"{"error": {"message": "Failed"}, "node_errors": {"4": {"errors":
+                [{"message": "Too small", "details": "steps\n1"}], "class_type": "X"}}}"#,
+            "Failed; node 4 (X): Too small: steps 1",
+        ),
     ] {
         let server = Scripted::answers(400, body).await;
         let error = server.client().queue_prompt(&PromptRequest::of("{}").unwrap()).await.unwrap_err();
@@ -154,7 +244,7 @@ async fn a_file_that_stops_coming_times_out_and_one_that_breaks_is_broken() {
         let cause = download.chunk().await.unwrap_err().cause;
         match then {
             Then::Hold => assert!(matches!(cause, Cause::Timeout), "{cause:?}"),
-            Then::Close => assert!(matches!(cause, Cause::Broken(_)), "{cause:?}"),
+            _ => assert!(matches!(cause, Cause::Broken(_)), "{cause:?}"),
         }
     }
 }

@@ -8,8 +8,11 @@
     reason = "tests: whatever goes wrong in the functions beside them fails the test"
 )]
 
+mod documents;
+mod example;
 mod failures;
 mod requests;
 mod scripted;
 mod simulated;
 mod socket;
+mod tls;

@@ -1,12 +1,13 @@
 //! What each method asks of a server: method, path, query, headers and body.
 
 use bytes::Bytes;
-use comfyui::api::{FileRef, FreeRequest, PromptRequest};
+use comfyui::api::{FileRef, FreeRequest, JobsQuery, PromptRequest};
 use comfyui::client::Upload;
 use comfyui::{Client, Error};
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, IF_NONE_MATCH, RANGE};
+use serde_json::{Map, json};
 
 use crate::scripted::{Scripted, Then, answer};
 
@@ -50,25 +51,53 @@ asks! {
     model_folders: async |c| c.models(None).await => "GET /models", "";
     model_files: async |c| c.models(Some("loras")).await => "GET /models/loras", "";
     features: async |c| c.features().await => "GET /features", "";
-    jobs_are_under_api_only: async |c| c.jobs(&[("status", "pending,failed"), ("limit", "5")]).await
-        => "GET /api/jobs?status=pending%2Cfailed&limit=5", "";
+    jobs_are_under_api_only: async |c| c.jobs(&JobsQuery::default()).await => "GET /api/jobs", "";
+    jobs_are_filtered_and_sorted: async |c| {
+        c.jobs(&JobsQuery {
+            status: Some("pending,failed".into()), workflow_id: Some("w".into()), sort_by: Some("created_at".into()),
+            sort_order: Some("asc".into()), limit: Some(5), offset: Some(10),
+        }).await
+    } => "GET /api/jobs?status=pending%2Cfailed&workflow_id=w&sort_by=created_at&sort_order=asc&limit=5&offset=10", "";
     one_job: async |c| c.job("a").await => "GET /api/jobs/a", "";
     cancelling_one_job: async |c| c.cancel_job("a").await => "POST /api/jobs/a/cancel", "";
     cancelling_jobs: async |c| c.cancel_jobs(&["a", "b"]).await => "POST /api/jobs/cancel", r#"{"job_ids":["a","b"]}"#;
     extensions: async |c| c.extensions().await => "GET /extensions", "";
     settings: async |c| c.settings().await => "GET /settings", "";
+    one_setting: async |c| c.setting("Comfy.ColorPalette").await => "GET /settings/Comfy.ColorPalette", "";
+    changing_settings_says_which: async |c| c.set_settings(&Map::from_iter([("a".into(), json!(1))])).await
+        => "POST /settings", r#"{"a":1}"#;
+    changing_a_setting_gives_its_value: async |c| c.set_setting("a", &json!("dark")).await => "POST /settings/a", r#""dark""#;
+    the_users_files: async |c| c.user_files("work flows", true).await
+        => "GET /userdata?dir=work+flows&recurse=true&split=false&full_info=true", "";
+    a_users_file: async |c| c.user_file("workflows/a b.json", HeaderMap::new()).await => "GET /userdata/workflows%2Fa%20b.json", "";
+    writing_a_users_file: async |c| c.write_user_file("workflows/a.json", "{}", true).await
+        => "POST /userdata/workflows%2Fa.json?overwrite=true&full_info=true", "{}";
+    deleting_a_users_file: async |c| c.delete_user_file("workflows/a.json").await => "DELETE /userdata/workflows%2Fa.json", "";
+    moving_a_users_file: async |c| c.move_user_file("workflows/a.json", "old/a.json", false).await
+        => "POST /userdata/workflows%2Fa.json/move/old%2Fa.json?overwrite=false&full_info=true", "";
     users: async |c| c.users().await => "GET /users", "";
     translations: async |c| c.i18n().await => "GET /i18n", "";
     subgraphs: async |c| c.global_subgraphs().await => "GET /global_subgraphs", "";
     workflow_templates: async |c| c.workflow_templates().await => "GET /workflow_templates", "";
     experiment_models: async |c| c.experiment_models().await => "GET /experiment/models", "";
     folder_paths: async |c| c.folder_paths().await => "GET /internal/folder_paths", "";
+    a_prompt_goes_with_all_that_is_said_of_it: async |c| {
+        let mut request = PromptRequest::of("{}").unwrap();
+        request.client_id = Some("c".into());
+        request.prompt_id = Some("p".into());
+        request.number = serde_json::Number::from_f64(-7.0);
+        request.front = Some(true);
+        request.extra_data = Some(Map::from_iter([("extra_pnginfo".into(), json!({}))]));
+        request.partial_execution_targets = Some(vec!["9".into()]);
+        request.extra.insert("new".into(), json!(null));
+        c.queue_prompt(&request).await
+    } => "POST /prompt", r#"{"prompt":{},"client_id":"c","prompt_id":"p","number":-7.0,"front":true,"extra_data":{"extra_pnginfo":{}},"partial_execution_targets":["9"],"new":null}"#;
     a_prompt_is_sent_as_it_was_written: async |c| {
         let mut request = PromptRequest::of(r#"{"1": {"class_type":"X",  "inputs":{"a":1.0}}}"#).unwrap();
         request.prompt_id = Some("id".into());
         c.queue_prompt(&request).await
     } => "POST /prompt", r#"{"prompt":{"1": {"class_type":"X",  "inputs":{"a":1.0}}},"prompt_id":"id"}"#;
-    viewing_names_the_file: async |c| c.view(&picture("sub dir"), None, None, HeaderMap::new()).await
+    opening_a_file_names_it: async |c| c.open_file(&picture("sub dir")).await
         => "GET /view?filename=a%26b.png&subfolder=sub+dir&type=output", "";
     viewing_asks_for_an_encoding: async |c| c.view(&picture(""), Some("webp;90"), Some("rgb"), HeaderMap::new()).await
         => "GET /view?filename=a%26b.png&subfolder=&type=output&preview=webp%3B90&channel=rgb", "";

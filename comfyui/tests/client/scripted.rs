@@ -1,6 +1,7 @@
 //! A server that says what a test tells it to, whatever it is asked, and shows what it was asked.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use comfyui::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,10 @@ use tokio::sync::mpsc;
 pub(crate) enum Then {
     Close,
     Hold,
+    /// Say this again and again, as fast as it is taken.
+    Repeat(&'static str),
+    /// Say this again and again, a while apart.
+    Drip(&'static str),
 }
 
 pub(crate) struct Scripted {
@@ -22,10 +27,14 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Gives every request the same answer.
     pub(crate) async fn says(answer: &str, then: Then) -> Self {
+        Self::says_bytes(answer.into(), then).await
+    }
+
+    pub(crate) async fn says_bytes(answer: Vec<u8>, then: Then) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, requests) = mpsc::unbounded_channel();
-        tokio::spawn(serve(listener, answer.to_owned(), then, seen));
+        tokio::spawn(serve(listener, answer, then, seen));
         Self { address, requests }
     }
 
@@ -61,15 +70,28 @@ pub(crate) fn refusing() -> (TcpSocket, Client) {
     (socket, client)
 }
 
-async fn serve(listener: TcpListener, answer: String, then: Then, seen: mpsc::UnboundedSender<String>) {
+async fn serve(listener: TcpListener, answer: Vec<u8>, then: Then, seen: mpsc::UnboundedSender<String>) {
     let mut held = Vec::new();
     while let Ok((mut connection, _)) = listener.accept().await {
         let _ = seen.send(read_request(&mut connection).await);
-        let _ = connection.write_all(answer.as_bytes()).await;
+        let _ = connection.write_all(&answer).await;
         match then {
             Then::Close => drop(connection),
             Then::Hold => held.push(connection),
+            Then::Repeat(piece) => repeat(connection, &piece.repeat(1000)).await,
+            Then::Drip(piece) => drip(connection, piece).await,
         }
+    }
+}
+
+/// Until the other side has had enough.
+async fn repeat(mut connection: TcpStream, piece: &str) {
+    while connection.write_all(piece.as_bytes()).await.is_ok() {}
+}
+
+async fn drip(mut connection: TcpStream, piece: &str) {
+    while connection.write_all(piece.as_bytes()).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

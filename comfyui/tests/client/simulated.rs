@@ -1,7 +1,7 @@
 //! The client and the socket against simulated servers of both generations.
 
 use bytes::Bytes;
-use comfyui::api::{FileRef, FreeRequest, PromptRequest};
+use comfyui::api::{FileRef, FreeRequest, JobsQuery, PromptRequest, files_of};
 use comfyui::client::Upload;
 use comfyui::{Cause, Client, Error, Frame, Message, Socket};
 use reqwest::header::HeaderMap;
@@ -54,7 +54,7 @@ fn messages(frames: &[Frame]) -> impl Iterator<Item = &Message> {
 fn picture_of(frames: &[Frame]) -> FileRef {
     let executed = messages(frames)
         .find_map(|message| if let Message::Executed(data) = message { Some(data) } else { None });
-    serde_json::from_value(executed.unwrap().output["images"][0].clone()).unwrap()
+    files_of(&executed.unwrap().output).next().unwrap()
 }
 
 #[tokio::test]
@@ -93,7 +93,8 @@ async fn a_prompt_is_followed_to_its_picture() {
         let status = entry.status.unwrap();
         assert_eq!((status.status_str.as_str(), status.completed), ("success", true));
         assert!(status.message("execution_start").is_some());
-        assert_eq!(client.history(Some(1), None).await.unwrap().len(), 1);
+        let history = client.history(Some(1), None).await.unwrap();
+        assert_eq!(history[&accepted.prompt_id].files().collect::<Vec<_>>(), [("9", file)]);
     }
 }
 
@@ -246,9 +247,47 @@ async fn what_a_server_is_and_has_can_be_asked() {
         assert_eq!(is_missing(&client.models(Some("checkpoints")).await), !current);
         assert!(is_missing(&client.models(Some("nope")).await));
         assert_eq!(is_missing(&client.features().await), !current);
-        assert_eq!(is_missing(&client.jobs(&[]).await), !current);
+        assert_eq!(is_missing(&client.jobs(&JobsQuery::default()).await), !current);
         assert!(is_missing(&client.job("nope").await));
     }
+}
+
+#[tokio::test]
+async fn what_the_web_interface_asks_for_is_there_or_missing_as_in_each_generation() {
+    for generation in GENERATIONS {
+        let (_comfy, client) = server(generation).await;
+        client.users().await.unwrap();
+        client.settings().await.unwrap();
+        client.extensions().await.unwrap();
+        assert!(is_missing(&client.user_files("workflows", true).await));
+        assert!(is_missing(&client.user_file("user.css", HeaderMap::new()).await));
+        let older = !generation.is_current();
+        assert_eq!(is_missing(&client.i18n().await), older);
+        assert_eq!(is_missing(&client.global_subgraphs().await), older);
+        assert_eq!(is_missing(&client.workflow_templates().await), older);
+        assert_eq!(is_missing(&client.experiment_models().await), older);
+        assert_eq!(is_missing(&client.folder_paths().await), older);
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_listed_and_read() {
+    let (_comfy, client) = server(Generation::V0_8).await;
+    let mut socket = Socket::connect(&client, "me", None).await.unwrap();
+    let id = client.queue_prompt(&request("me", 1)).await.unwrap().prompt_id;
+    until_its_end(&mut socket).await;
+
+    let completed = JobsQuery { status: Some("completed".into()), limit: Some(1), ..JobsQuery::default() };
+    let jobs = client.jobs(&completed).await.unwrap();
+    assert_eq!((jobs.jobs[0].id.as_str(), jobs.pagination.total), (id.as_str(), 1));
+    let cancelled = JobsQuery { status: Some("cancelled".into()), ..JobsQuery::default() };
+    assert_eq!(client.jobs(&cancelled).await.unwrap_err().status(), Some(400));
+
+    let job = client.job(&id).await.unwrap();
+    let file = job.preview_output.unwrap().file().unwrap();
+    assert_eq!(files_of(&job.outputs.unwrap()["9"]).collect::<Vec<_>>(), [file]);
+    assert_eq!(job.workflow.unwrap().prompt, graph("sd15.safetensors", 1));
+    assert!(job.execution_status.unwrap().completed);
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! The WebSocket against a server of the test's own.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use comfyui::client::Bounds;
 use comfyui::{Cause, Client, Error, Frame, Socket};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message as Wire;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -169,6 +169,38 @@ async fn connecting_fails_for_the_same_reasons_as_calls_do() {
     let hasty = Bounds { socket_connect: Duration::from_millis(50), ..Bounds::default() };
     let error = Socket::connect(&server.client().bounded(hasty), "me", None).await.unwrap_err();
     assert!(matches!(error.cause, Cause::Timeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_without_an_end_is_given_up() {
+    let hasty = Bounds { socket_connect: Duration::from_millis(250), ..Bounds::default() };
+    let head = "HTTP/1.1 101 Switching Protocols\r\n";
+    for then in [Then::Repeat("X-More: and more\r\n"), Then::Drip("X: y\r\n")] {
+        let server = Scripted::says(head, then).await;
+        let error = Socket::connect(&server.client().bounded(hasty), "me", None).await.unwrap_err();
+        assert!(matches!(error.cause, Cause::Broken(_) | Cause::Timeout), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_its_ipv6_address() {
+    // Some containers have no IPv6 at all: there is nothing to reach then.
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await else { return };
+    let base = format!("http://{}/comfy", listener.local_addr().unwrap()).parse().unwrap();
+    let client = Client::new(&base).unwrap();
+    let serves = async {
+        let mut called = listener.accept().await.unwrap().0;
+        assert!(called.read(&mut [0; 4096]).await.unwrap() > 0);
+        called.write_all(answer(200, r#"{"exec_info": {"queue_remaining": 3}}"#).as_bytes()).await.unwrap();
+        (called, accept_async(listener.accept().await.unwrap().0).await.unwrap())
+    };
+    let asks = async {
+        let remaining = client.queue_remaining().await.unwrap().exec_info.queue_remaining;
+        (remaining, Socket::connect(&client, "me", None).await.is_ok())
+    };
+    let (asked, _both_connections) = tokio::join!(asks, serves);
+    assert_eq!(asked, (3, true));
+    assert_eq!(client.backend(), format!("http://{}/comfy", listener.local_addr().unwrap()));
 }
 
 #[tokio::test]
