@@ -25,7 +25,7 @@ pub fn from_slice<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T>
 const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
 
 /// The document with such words outside of strings replaced; borrowed where there is none.
-fn without_python(document: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn without_python(document: &[u8]) -> Cow<'_, [u8]> {
     let (mut mended, mut rest, mut in_string) = (Vec::new(), document, false);
     let mut found = false;
     while let Some(&byte) = rest.first() {

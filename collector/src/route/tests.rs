@@ -38,7 +38,7 @@ fn busy(name: &str, resident: &[&str], seconds: f64) -> Candidate {
 fn job(arrival: u64, model: &str) -> Arc<Job> {
     let asset = |name: String| Asset { node: "1".into(), class: "C".into(), input: "model".into(), name };
     let assets = (!model.is_empty()).then(|| asset(format!("{model}.ckpt"))).into_iter().collect();
-    let needs = Needs { classes: ["C".to_owned()].into(), assets, files: Vec::new() };
+    let needs = Needs { classes: ["C".to_owned()].into(), assets, ..Needs::default() };
     Arc::new(Job {
         id: JobId::random(),
         place: Place::new(None, false, arrival),

@@ -57,7 +57,8 @@ pub(super) async fn submit(
     let fleet = app.fleet();
     let prompt = read_graph(raw, &fleet.union)?;
     let outputs_to_execute = outputs(&prompt, &fleet.union, body.partial_execution_targets.as_deref())?;
-    let needs = Needs::of(&prompt, |file| app.files.contains(file));
+    let info = (!fleet.union.is_empty()).then(|| fleet.union.document());
+    let needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(file));
     check_placeable(&fleet, &needs)?;
     let submission = submission(&app, body, needs, outputs_to_execute, address)?;
     let id = submission.id;

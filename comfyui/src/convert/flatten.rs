@@ -1,0 +1,169 @@
+//! The graphs unfolded into the nodes that run, each with what its widgets hold and where its links come from.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use super::model::{Graph, Model, Node, Role};
+use super::resolve::{self, Place, Source};
+use super::text::Texts;
+use super::widget::{Kind, Sent, Widget};
+use super::{ConvertError, Interface, MAX_NODES, Options, UnknownClass};
+use crate::prompt::{self, Prompt};
+use crate::workflow::Mode;
+
+pub(super) fn prompt(model: &Model<'_>, options: &Options) -> Result<Prompt, ConvertError> {
+    let places = active(model)?;
+    let unknown = unknown_classes(&places);
+    if !unknown.is_empty() {
+        return Err(ConvertError::UnknownClasses(unknown));
+    }
+    let mut texts = Texts::new(model, options);
+    let mut nodes = IndexMap::with_capacity(places.len());
+    for place in places {
+        let id = place.id();
+        let node = node(model, place, &id, &mut texts)?;
+        nodes.insert(id, node);
+    }
+    drop_links_to_nothing(&mut nodes);
+    Ok(Prompt(nodes))
+}
+
+/// All nodes that run, outer ones before those inside of subgraphs that follow them.
+fn active<'m>(model: &'m Model<'m>) -> Result<Vec<Place<'m>>, ConvertError> {
+    let (mut found, mut seen) = (Vec::new(), 0);
+    let mut waiting: Vec<(Vec<(&Graph<'_>, &Node<'_>)>, &Graph<'_>)> = Vec::new();
+    waiting.extend(model.graphs.first().map(|root| (Vec::new(), root)));
+    while let Some((path, graph)) = waiting.pop() {
+        seen += graph.nodes.len();
+        if seen > MAX_NODES {
+            return Err(ConvertError::TooLarge { what: "nodes", limit: MAX_NODES });
+        }
+        for node in graph.nodes.values() {
+            if let Role::Instance { place: inside, .. } = node.role {
+                if let Some(graph_inside) = model.graphs.get(inside).filter(|_| opens(model, node, &path)) {
+                    let deeper = path.iter().copied().chain([(graph, node)]).collect();
+                    waiting.push((deeper, graph_inside));
+                }
+            } else if node.mode() == Mode::Active && !node.role.is_virtual() {
+                found.push(Place { path: path.clone(), graph, node });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the nodes inside of an instance run although it may be muted or bypassed itself. Up to 1.35 they do: muting an
+/// instance by hand mutes what is inside as well. Since then an outermost one takes them along.
+fn opens(model: &Model<'_>, instance: &Node<'_>, path: &[(&Graph<'_>, &Node<'_>)]) -> bool {
+    model.interface == Interface::V1_35 || instance.mode() == Mode::Active || !path.is_empty()
+}
+
+fn unknown_classes(places: &[Place<'_>]) -> Vec<UnknownClass> {
+    let mut classes: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for place in places.iter().filter(|place| matches!(place.node.role, Role::Unknown)) {
+        classes.entry(place.node.class).or_default().push(place.id());
+    }
+    classes.into_iter().map(|(class, nodes)| UnknownClass { class: class.to_owned(), nodes }).collect()
+}
+
+fn node<'m>(
+    model: &'m Model<'m>,
+    place: Place<'m>,
+    id: &str,
+    texts: &mut Texts<'m>,
+) -> Result<prompt::Node, ConvertError> {
+    let node = place.node;
+    let mut inputs = IndexMap::with_capacity(node.inputs.len());
+    for widget in node.widgets.iter().filter(|widget| !widget.name.is_empty() && widget.sent != Sent::Never) {
+        if widget.sent == Sent::ByBrowser {
+            return Err(ConvertError::NeedsBrowser { node: id.to_owned(), class: node.class.to_owned() });
+        }
+        let value = match given(&place, &widget.name) {
+            Some(Value::Null) => Some(widget.instead_of_nothing.clone().unwrap_or_default()),
+            Some(given) => Some(given.clone()),
+            None => model.values.get(widget.cell).cloned().flatten(),
+        };
+        if widget.sent == Sent::Index {
+            inputs.insert(widget.name.clone(), json!(chosen_option(model, node)));
+        } else if let Some(value) = value {
+            inputs.insert(widget.name.clone(), sent(widget, value, texts));
+        }
+    }
+    for (at, slot) in node.inputs.iter().enumerate().filter(|(_, slot)| slot.link.is_some()) {
+        let source = resolve::input(model, place.clone(), at)?;
+        match source {
+            Some(Source::Output { node, slot: output }) => {
+                inputs.insert(slot.name.clone(), json!([node, output]));
+            }
+            Some(Source::Value(Some(value))) => {
+                inputs.insert(slot.name.clone(), wrapped(value));
+            }
+            Some(Source::Value(None)) => {
+                inputs.shift_remove(&slot.name);
+            }
+            None => {}
+        }
+    }
+    let meta = Some(meta(node, model.interface));
+    Ok(prompt::Node { class_type: node.class.to_owned(), inputs, meta, extra: Map::new() })
+}
+
+/// What an instance gives to a widget of the node; where instances lie in each other, the outermost counts.
+fn given<'p>(place: &'p Place<'_>, widget: &str) -> Option<&'p Value> {
+    let mut id = &place.node.saved.id;
+    let mut found = None;
+    for (_, instance) in place.path.iter().rev() {
+        let value =
+            (!instance.given.is_empty()).then(|| instance.given.get(&(id.clone(), widget.to_owned())));
+        found = Some(value.flatten()?).or(found);
+        id = &instance.saved.id;
+    }
+    found
+}
+
+/// The place of the user's choice among the options of a node; -1 where it is none of them.
+fn chosen_option(model: &Model<'_>, node: &Node<'_>) -> i64 {
+    let held = |widget: &Widget<'_>| model.values.get(widget.cell).cloned().flatten();
+    let choice = node.widgets.first().and_then(held);
+    let mut options = node.widgets.iter().filter(|widget| matches!(widget.kind, Kind::Option));
+    options.position(|option| held(option) == choice).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+}
+
+fn sent<'m>(widget: &Widget<'m>, value: Value, texts: &mut Texts<'m>) -> Value {
+    match (widget.sent, value) {
+        (Sent::Chosen, Value::String(text)) => Value::String(texts.choose(&text)),
+        (Sent::FileName, Value::String(text)) => Value::String(texts.fill_in(&text)),
+        (Sent::Curve, value) if !value.is_null() => json!({"__type__": "CURVE", "__value__": value}),
+        (_, value) => wrapped(value),
+    }
+}
+
+/// An array would be read as a link.
+fn wrapped(value: Value) -> Value {
+    if value.is_array() { json!({"__value__": value}) } else { value }
+}
+
+fn meta(node: &Node<'_>, interface: Interface) -> Value {
+    let mut meta = Map::new();
+    meta.insert("title".to_owned(), Value::String(node.title.clone()));
+    if interface == Interface::V1_58 {
+        meta.extend(super::pack::noted(&node.saved.properties));
+    }
+    Value::Object(meta)
+}
+
+/// Links to nodes that do not run leave nothing behind, not even the value of a widget.
+fn drop_links_to_nothing(nodes: &mut IndexMap<String, prompt::Node>) {
+    let lost: Vec<(usize, String)> = nodes
+        .values()
+        .enumerate()
+        .flat_map(|(at, node)| node.links().map(move |(input, link)| (at, input, link)))
+        .filter(|(_, _, link)| !nodes.contains_key(&link.node))
+        .map(|(at, input, _)| (at, input.to_owned()))
+        .collect();
+    for (at, input) in lost {
+        if let Some((_, node)) = nodes.get_index_mut(at) {
+            node.inputs.shift_remove(&input);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! An instance of a subgraph: its slots are the subgraph's inputs and outputs, its widgets those inside that its user
+//! brought to the outside.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Interface;
+use super::model::{Graph, Model, Node, Role, own_title};
+use super::shape::{Shape, Slot, Values};
+use super::widget::{Kind, Widget};
+use crate::workflow::{self, Boundary, WidgetValues};
+
+/// `is_early`: 1.35 comes to some instances before the subgraph has its nodes, and then leaves their saved values alone.
+pub(super) fn build<'w>(
+    saved: &'w workflow::Node,
+    place: usize,
+    is_early: bool,
+    model: &mut Model<'w>,
+) -> Node<'w> {
+    let Model { graphs, values, interface } = model;
+    let empty = Graph::default();
+    let inside = graphs.get(place).unwrap_or(&empty);
+    let shape = shape(saved, inside, values, *interface);
+    let mut node = Node {
+        saved,
+        class: &saved.class,
+        role: Role::Instance { place, is_group: inside.is_group },
+        title: own_title(saved, &saved.class),
+        inputs: shape.inputs,
+        widgets: shape.widgets,
+        outputs: inside.outputs.iter().map(|output| output.kind.clone()).collect(),
+        given: HashMap::new(),
+    };
+    let listed = match &saved.widgets_values {
+        WidgetValues::Listed(listed) if !is_early => listed.as_slice(),
+        _ => &[],
+    };
+    set_in_order(&node, listed, values);
+    set_promoted(&mut node, inside, listed, values, *interface);
+    node
+}
+
+fn shape<'w>(
+    saved: &'w workflow::Node,
+    inside: &Graph<'w>,
+    values: &mut Values,
+    interface: Interface,
+) -> Shape<'w> {
+    let slot =
+        |input: &Boundary| Slot { name: input.name.clone(), kind: input.kind.clone(), ..Slot::default() };
+    let inputs = inside.inputs.iter().map(slot).collect();
+    let mut shape = Shape { inputs, widgets: Vec::new(), interface };
+    shape.restore_slots(&saved.inputs);
+    if interface == Interface::V1_58 {
+        shape.inputs.truncate(inside.inputs.len());
+    }
+    for slot in &mut shape.inputs {
+        let Some(input) = inside.inputs.iter().find(|input| input.name == slot.name) else { continue };
+        let shown = input.links.iter().find_map(|id| widget_behind(inside, *id));
+        if let Some(widget) = shown {
+            slot.widget = Some(input.name.clone());
+            shape.widgets.push(copy(widget, &input.name, values, interface));
+        }
+    }
+    shape
+}
+
+/// The widget that a link from the outside ends at.
+fn widget_behind<'g, 'w>(inside: &'g Graph<'w>, link: i64) -> Option<&'g Widget<'w>> {
+    let (node, slot) = inside.target(inside.links.get(&link)?)?;
+    node.widget_of(slot)
+}
+
+/// The widget as the instance shows it. In 1.35, a field of several lines is the same field wherever it is shown.
+fn copy<'w>(widget: &Widget<'w>, name: &str, values: &mut Values, interface: Interface) -> Widget<'w> {
+    let is_shared = interface == Interface::V1_35 && matches!(widget.kind, Kind::Text);
+    let cell = if is_shared {
+        widget.cell
+    } else {
+        values.push(values.get(widget.cell).cloned().flatten());
+        values.len() - 1
+    };
+    Widget { name: name.to_owned(), cell, ..widget.clone() }
+}
+
+/// The values of the widgets in the order of the inputs.
+fn set_in_order(node: &Node<'_>, listed: &[Value], values: &mut Values) {
+    let saved = node.widgets.iter().filter(|widget| widget.is_saved);
+    for (widget, value) in saved.zip(listed) {
+        set(widget, value, values);
+    }
+}
+
+/// The values in the order of `proxyWidgets`, the list of what the user brought outside: (node inside, widget), where
+/// node -1 is the instance itself.
+fn set_promoted(
+    node: &mut Node<'_>,
+    inside: &Graph<'_>,
+    listed: &[Value],
+    values: &mut Values,
+    interface: Interface,
+) {
+    let promoted = promoted(node.saved);
+    let keeps_null = interface == Interface::V1_58;
+    for (entry, value) in promoted.iter().zip(listed) {
+        let Some((inner, name)) = entry_of(entry).filter(|_| keeps_null || !value.is_null()) else {
+            continue;
+        };
+        if inner == "-1" {
+            if let Some(widget) = node.widget(name) {
+                set(widget, value, values);
+            }
+        } else if interface == Interface::V1_58 {
+            give(node, inside, (inner, name), value, values);
+        }
+    }
+}
+
+/// The list of what was brought outside; some documents have it as text.
+fn promoted(saved: &workflow::Node) -> Cow<'_, [Value]> {
+    match saved.properties.get("proxyWidgets") {
+        Some(Value::Array(entries)) => Cow::Borrowed(entries),
+        Some(Value::String(text)) => serde_json::from_str(text).map_or(Cow::Borrowed(&[]), Cow::Owned),
+        _ => Cow::Borrowed(&[]),
+    }
+}
+
+/// The node inside and its widget, without the ids of inner nodes that older documents have before the widget's name.
+fn entry_of(entry: &Value) -> Option<(&str, &str)> {
+    let mut name = entry.get(1)?.as_str()?;
+    while let Some((prefix, rest)) = name.split_once(':') {
+        if prefix.trim().parse::<u64>().is_err() {
+            break;
+        }
+        name = rest.trim_start();
+    }
+    Some((entry.get(0)?.as_str()?, name))
+}
+
+/// Gives a value to a widget inside, for this instance alone.
+fn give(node: &mut Node<'_>, inside: &Graph<'_>, of: (&str, &str), value: &Value, values: &mut Values) {
+    let leads_there = |input: &&Boundary| {
+        input.links.iter().any(|link| {
+            let end = inside.links.get(link).and_then(|link| inside.target(link));
+            end.is_some_and(|(target, slot)| target.saved.id == of.0 && slot.widget.as_deref() == Some(of.1))
+        })
+    };
+    let linked = inside.inputs.iter().find(leads_there).and_then(|input| node.widget(&input.name));
+    match linked {
+        Some(widget) => set(widget, value, values),
+        None => {
+            node.given.insert((of.0.to_owned(), of.1.to_owned()), value.clone());
+        }
+    }
+}
+
+fn set(widget: &Widget<'_>, value: &Value, values: &mut Values) {
+    if let Some(cell) = values.get_mut(widget.cell) {
+        *cell = widget.hold(Some(value.clone()));
+    }
+}
+
+/// The values of instances' widgets into the widgets inside that they stand for, as 1.35 does before it reads the prompt
+/// off. It shows where an input of an instance is linked to something that has no output, such as a primitive.
+pub(super) fn write_through(model: &mut Model<'_>) {
+    for at in 0..model.graphs.len() {
+        let writes: Vec<(usize, Option<Value>)> = {
+            let nodes = model.graphs.get(at).into_iter().flat_map(|graph| graph.nodes.values());
+            nodes.flat_map(|node| writes(model, node)).collect()
+        };
+        for (cell, value) in writes {
+            if let Some(held) = model.values.get_mut(cell) {
+                *held = value;
+            }
+        }
+    }
+}
+
+fn writes(model: &Model<'_>, node: &Node<'_>) -> Vec<(usize, Option<Value>)> {
+    let Role::Instance { place, .. } = node.role else { return Vec::new() };
+    let Some(inside) = model.graphs.get(place) else { return Vec::new() };
+    let mut writes = Vec::new();
+    for widget in &node.widgets {
+        let value = model.values.get(widget.cell).cloned().flatten();
+        let inputs = inside.inputs.iter().filter(|input| input.name == widget.name);
+        let behind = inputs.flat_map(|input| &input.links).filter_map(|link| widget_behind(inside, *link));
+        writes.extend(behind.map(|inner| (inner.cell, inner.hold(value.clone()))));
+    }
+    writes
+}

@@ -1,0 +1,145 @@
+//! A saved node put over what its class gives: which links end at which of its slots, and what its widgets hold.
+
+use serde_json::{Map, Value};
+
+use super::shape::{Shape, Slot, Specs, Values};
+use super::widget::{Kind, Spec, Widget, truthy};
+use crate::workflow::{self, WidgetValues};
+
+impl<'w> Shape<'w> {
+    /// Puts a saved node over a new one of its class.
+    pub(super) fn restore(&mut self, saved: &workflow::Node, specs: &Specs<'w>, values: &mut Values) {
+        self.restore_slots(&saved.inputs);
+        match &saved.widgets_values {
+            WidgetValues::Listed(listed) => {
+                let listed = without_forced(listed, specs, &self.widgets);
+                self.restore_listed(&listed, values);
+            }
+            WidgetValues::Named(named) => self.restore_named(named, values),
+        }
+        self.drop_slots_without_widget();
+    }
+
+    /// The class says which slots there are, the saved node which links end there. Slots that only the saved node has
+    /// were made by an extension of the interface and stay.
+    pub(super) fn restore_slots(&mut self, saved: &[workflow::Input]) {
+        let defined = self.inputs.len();
+        for input in saved {
+            let position = self.inputs.iter().take(defined).position(|slot| slot.name == input.name);
+            match position.and_then(|position| self.inputs.get_mut(position)) {
+                Some(slot) => {
+                    slot.link = input.link;
+                    slot.widget =
+                        slot.widget.take().or_else(|| input.widget.as_ref().map(|w| w.name.clone()));
+                }
+                None => self.inputs.push(Slot::saved(input)),
+            }
+        }
+    }
+
+    /// Values in the order of the widgets. A value may bring further widgets along, which take the next ones.
+    fn restore_listed(&mut self, listed: &[&Value], values: &mut Values) {
+        let (mut at, mut listed) = (0, listed.iter());
+        while let Some(widget) = self.widgets.get(at) {
+            if widget.is_saved {
+                let Some(value) = listed.next() else { break };
+                self.set(at, Some((*value).clone()), values);
+            }
+            at += 1;
+        }
+    }
+
+    fn restore_named(&mut self, named: &Map<String, Value>, values: &mut Values) {
+        let mut at = 0;
+        while let Some(widget) = self.widgets.get(at) {
+            if let Some(value) = named.get(&widget.name).filter(|_| widget.is_saved) {
+                self.set(at, Some(value.clone()), values);
+            }
+            at += 1;
+        }
+    }
+
+    /// Sets the widget at a place, with what follows from it for the others behind it.
+    fn set(&mut self, at: usize, value: Option<Value>, values: &mut Values) {
+        let Some(widget) = self.widgets.get(at) else { return };
+        let (kind, held) = (widget.kind.clone(), widget.hold(value));
+        if let Some(cell) = values.get_mut(widget.cell) {
+            cell.clone_from(&held);
+        }
+        let is_filled = held.as_ref().is_some_and(truthy);
+        match kind {
+            Kind::Dynamic(options) => self.choose(at, options, held.as_ref(), values),
+            Kind::Option if is_filled && at + 1 == self.widgets.len() => self.add_option(values),
+            _ => {}
+        }
+    }
+
+    /// Takes away what the last choice brought along and adds what the new one does; links stay where names do.
+    fn choose(&mut self, at: usize, options: &'w [Value], chosen: Option<&Value>, values: &mut Values) {
+        let Some(choice) = self.widgets.get(at).map(|widget| widget.name.clone()) else { return };
+        let is_brought = |name: &str| name.strip_prefix(&choice).is_some_and(|rest| rest.starts_with('.'));
+        self.widgets.retain(|widget| !is_brought(&widget.name));
+        let (removed, kept) =
+            std::mem::take(&mut self.inputs).into_iter().partition(|slot: &Slot| is_brought(&slot.name));
+        self.inputs = kept;
+
+        let mut brought = Shape::new(self.interface);
+        if let Some(chosen) = chosen.filter(|chosen| truthy(chosen)) {
+            brought.add_chosen(&choice, options, chosen, values);
+        }
+        for slot in &mut brought.inputs {
+            let before: Option<&Slot> = removed.iter().find(|before: &&Slot| before.name == slot.name);
+            slot.link = before.and_then(|before| before.link);
+        }
+        insert_behind(&mut self.widgets, at, brought.widgets);
+        let own_slot = self.inputs.iter().position(|slot| slot.name == choice);
+        insert_behind(&mut self.inputs, own_slot.unwrap_or(usize::MAX), brought.inputs);
+    }
+
+    /// A slot whose widget does not exist is taken away with its link; the interface looks no further than one behind.
+    fn drop_slots_without_widget(&mut self) {
+        let mut at = 0;
+        while let Some(slot) = self.inputs.get(at) {
+            let is_lost =
+                slot.widget.as_ref().is_some_and(|name| !self.widgets.iter().any(|w| w.name == *name));
+            if is_lost {
+                self.inputs.remove(at);
+            }
+            at += 1;
+        }
+    }
+}
+
+fn insert_behind<T>(list: &mut Vec<T>, at: usize, items: Vec<T>) {
+    let place = at.saturating_add(1).min(list.len());
+    list.splice(place..place, items);
+}
+
+impl Slot {
+    pub(super) fn saved(input: &workflow::Input) -> Self {
+        Self {
+            name: input.name.clone(),
+            kind: input.kind.clone(),
+            link: input.link,
+            widget: input.widget.as_ref().map(|widget| widget.name.clone()),
+        }
+    }
+}
+
+/// Values without those of inputs that had a widget once and only take links today. That they are among the values shows
+/// in the number of values alone.
+fn without_forced<'v>(listed: &'v [Value], specs: &Specs<'_>, widgets: &[Widget<'_>]) -> Vec<&'v Value> {
+    let is_forced = |spec: &Spec<'_>| spec.is_set("forceInput");
+    let has_widget = |spec: &Spec<'_>| widgets.iter().any(|widget| widget.name == spec.name);
+    let original: Vec<&Spec<'_>> =
+        specs.values().filter(|spec| has_widget(spec) || is_forced(spec)).collect();
+    let places = |spec: &&Spec<'_>| {
+        let is_seed = matches!(spec.name.as_str(), "seed" | "noise_seed");
+        if is_seed || spec.is_set("control_after_generate") { 2 } else { 1 }
+    };
+    if original.iter().map(places).sum::<usize>() != listed.len() {
+        return listed.iter().collect();
+    }
+    let is_kept = |(at, _): &(usize, &Value)| !original.get(*at).is_some_and(|spec| is_forced(spec));
+    listed.iter().enumerate().filter(is_kept).map(|(_, value)| value).collect()
+}
