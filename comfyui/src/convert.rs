@@ -86,9 +86,10 @@ pub enum Interface {
     /// 1.35, of December 2025.
     #[default]
     V1_35,
-    /// 1.58, of November 2026: notes in `_meta` also which pack a node came from (`cnr_id`, `aux_id`, `ver`); an instance
-    /// of a subgraph that is muted or bypassed takes its nodes with it; a muted node that feeds a widget leaves the widget
-    /// its value.
+    /// 1.58, of November 2026. It notes in `_meta` also which pack a node came from (`cnr_id`, `aux_id`, `ver`); gives nodes of
+    /// subgraphs new ids where another graph has the same; takes the nodes of a muted or bypassed instance along; leaves a
+    /// widget its value where a muted node is linked to it; keeps the values of widgets an instance; believes the list of
+    /// links more than the nodes; and turns group nodes into subgraphs.
     V1_58,
 }
 
