@@ -63,7 +63,8 @@ mod widget;
 /// When nodes that would run are of classes that the server does not know; when the workflow contradicts itself (a link
 /// from a node that does not exist, a subgraph inside itself); when only a browser can make a value (a webcam's picture).
 pub fn convert(workflow: &Workflow, info: &ObjectInfo, options: &Options) -> Result<Prompt, ConvertError> {
-    let workflow = renumber::unique_ids(group::expand(workflow, info, options.interface), options.interface);
+    let workflow = group::expand(workflow, info, options.interface)?;
+    let workflow = renumber::unique_ids(workflow, options.interface);
     let mut model = model::Model::build(&workflow, info, options.interface)?;
     primitive::apply(&mut model, options);
     flatten::prompt(&model, options)
@@ -165,4 +166,10 @@ fn list(classes: &[UnknownClass]) -> String {
 }
 
 /// Nodes of a workflow with its subgraphs unfolded: two subgraphs that hold each other twice would double without end.
-const MAX_NODES: usize = 100_000;
+const MAX_NODES: usize = 50_000;
+/// Slots and widgets of all nodes.
+const MAX_PARTS: usize = 1_000_000;
+/// Slots of one node.
+const MAX_SLOTS: usize = 1_000;
+/// Subgraphs inside of each other.
+const MAX_DEPTH: usize = 100;

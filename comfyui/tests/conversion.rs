@@ -210,7 +210,7 @@ fn broken_workflows_are_refused_with_the_place_of_the_fault() {
                 {"id": 1, "type": "Reroute", "inputs": [{"name": "", "type": "*", "link": 1}]},
                 {"id": 2, "type": "SaveImage", "inputs": [{"name": "images", "type": "IMAGE", "link": 2}]}],
                 "links": [[1, 1, 0, 1, 0, "*"], [2, 1, 0, 2, 0, "*"]]}),
-            "node 2, input 0: its links run in a circle",
+            "node 2, input 0: its links run in a circle, or through more than 20000 nodes",
         ),
     ] {
         let error = converted(&workflow, Interface::V1_35).unwrap_err();
@@ -227,7 +227,23 @@ fn subgraphs_that_double_without_end_are_refused() {
     let subgraphs: Vec<Value> = (0..40).map(level).collect();
     let workflow = json!({"nodes": [{"id": 1, "type": "s39"}], "definitions": {"subgraphs": subgraphs}});
     let error = converted(&workflow, Interface::V1_35).unwrap_err();
-    assert_eq!(error.to_string(), "the workflow is too large: more than 100000 nodes");
+    assert_eq!(error.to_string(), "the workflow is too large: more than 50000 nodes");
+}
+
+#[test]
+fn subgraphs_inside_each_other_have_a_limit() {
+    let level = |at: usize| {
+        let inner = if at == 0 { "EmptyImage".to_owned() } else { format!("s{}", at - 1) };
+        json!({"id": format!("s{at}"), "nodes": [{"id": 1, "type": inner}]})
+    };
+    let workflow = |depth: usize| {
+        let subgraphs: Vec<Value> = (0..depth).map(level).collect();
+        json!({"nodes": [{"id": 1, "type": format!("s{}", depth - 1)}], "definitions": {"subgraphs": subgraphs}})
+    };
+    let deepest = converted(&workflow(100), Interface::V1_35).unwrap();
+    assert_eq!(deepest.0.keys().next().unwrap().split(':').count(), 101);
+    let error = converted(&workflow(101), Interface::V1_35).unwrap_err();
+    assert_eq!(error.to_string(), "the workflow is too large: more than 100 subgraphs inside each other");
 }
 
 #[test]

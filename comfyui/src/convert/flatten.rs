@@ -3,11 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::model::{Graph, Model, Node, Role};
+use super::model::{Graph, Model, Node, Role, within};
 use super::resolve::{self, Place, Source};
 use super::text::Texts;
 use super::widget::{Kind, Sent, Widget};
-use super::{ConvertError, Interface, MAX_NODES, Options, UnknownClass};
+use super::{ConvertError, Interface, MAX_DEPTH, MAX_NODES, Options, UnknownClass};
 use crate::prompt::{self, Prompt};
 use crate::workflow::Mode;
 
@@ -35,12 +35,11 @@ fn active<'m>(model: &'m Model<'m>) -> Result<Vec<Place<'m>>, ConvertError> {
     waiting.extend(model.graphs.first().map(|root| (Vec::new(), root)));
     while let Some((path, graph)) = waiting.pop() {
         seen += graph.nodes.len();
-        if seen > MAX_NODES {
-            return Err(ConvertError::TooLarge { what: "nodes", limit: MAX_NODES });
-        }
+        within(seen, "nodes", MAX_NODES)?;
         for node in graph.nodes.values() {
             if let Role::Instance { place: inside, .. } = node.role {
                 if let Some(graph_inside) = model.graphs.get(inside).filter(|_| opens(model, node, &path)) {
+                    within(path.len() + 1, "subgraphs inside each other", MAX_DEPTH)?;
                     let deeper = path.iter().copied().chain([(graph, node)]).collect();
                     waiting.push((deeper, graph_inside));
                 }

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::Interface;
+use super::model::within;
 use super::renumber::Ids;
 use super::shape::{self, Shape, Specs, Values};
 use super::widget::{Spec, Widget};
+use super::{ConvertError, Interface, MAX_NODES};
 use crate::object_info::ObjectInfo;
 use crate::workflow::{
     Boundary, GroupNode, Input, Link, Mode, Node, SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, Subgraph, WidgetName,
@@ -22,16 +23,19 @@ pub(super) fn expand<'w>(
     workflow: &'w Workflow,
     info: &ObjectInfo,
     interface: Interface,
-) -> Cow<'w, Workflow> {
+) -> Result<Cow<'w, Workflow>, ConvertError> {
     let groups = &workflow.extra.group_nodes;
     if !workflow.nodes.iter().any(|node| group_of(node, groups).is_some()) {
-        return Cow::Borrowed(workflow);
+        return Ok(Cow::Borrowed(workflow));
     }
     let mut expanded = workflow.clone();
     let Workflow { nodes, links, definitions, .. } = &mut expanded;
     let mut ids = (interface == Interface::V1_58).then(|| Ids::of(workflow));
+    let mut count = 0;
     for node in nodes {
         if let Some(group) = group_of(node, groups) {
+            count += group.nodes.len();
+            within(count, "nodes", MAX_NODES)?;
             let mut subgraph = Expansion::new(group, info).run(node);
             node.class.clone_from(&subgraph.id);
             node.widgets_values = WidgetValues::default();
@@ -41,7 +45,7 @@ pub(super) fn expand<'w>(
             definitions.subgraphs.push(subgraph);
         }
     }
-    Cow::Owned(expanded)
+    Ok(Cow::Owned(expanded))
 }
 
 /// 1.58 puts a subgraph of its own making in the place of a group: it runs, and has new ids.
@@ -76,6 +80,8 @@ struct Expansion<'g> {
     specs: Vec<Specs<'g>>,
     /// Of each node: its slots, those without a widget first.
     slots: Vec<Vec<Slot>>,
+    /// Node and slot of what is linked inside.
+    linked: HashSet<(usize, usize)>,
     names: HashMap<String, usize>,
 }
 
@@ -89,7 +95,8 @@ impl<'g> Expansion<'g> {
             }
         }
         let slots = group.nodes.iter().zip(&specs).map(|(node, specs)| slots_of(node, specs)).collect();
-        Self { group, specs, slots, names: HashMap::new() }
+        let inside = group.links.iter().filter(|link| link.origin.is_some());
+        Self { group, specs, slots, linked: inside.map(|link| link.target).collect(), names: HashMap::new() }
     }
 
     fn run(mut self, instance: &Node) -> Subgraph {
@@ -204,7 +211,7 @@ impl<'g> Expansion<'g> {
     }
 
     fn is_linked(&self, place: usize, slot: usize) -> bool {
-        self.group.links.iter().any(|link| link.origin.is_some() && link.target == (place, slot))
+        self.linked.contains(&(place, slot))
     }
 
     fn is_visible(&self, place: usize, name: &str) -> bool {

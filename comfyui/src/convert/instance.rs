@@ -57,20 +57,13 @@ fn shape<'w>(
         shape.inputs.truncate(inside.inputs.len());
     }
     for slot in &mut shape.inputs {
-        let Some(input) = inside.inputs.iter().find(|input| input.name == slot.name) else { continue };
-        let shown = input.links.iter().find_map(|id| widget_behind(inside, *id));
-        if let Some(widget) = shown {
-            slot.widget = Some(input.name.clone());
-            shape.widgets.push(copy(widget, &input.name, values, interface));
+        let input = inside.inputs.iter().position(|input| input.name == slot.name);
+        if let Some(widget) = input.and_then(|input| inside.shown(input)) {
+            slot.widget = Some(slot.name.clone());
+            shape.widgets.push(copy(widget, &slot.name, values, interface));
         }
     }
     shape
-}
-
-/// The widget that a link from the outside ends at.
-fn widget_behind<'g, 'w>(inside: &'g Graph<'w>, link: i64) -> Option<&'g Widget<'w>> {
-    let (node, slot) = inside.target(inside.links.get(&link)?)?;
-    node.widget_of(slot)
 }
 
 /// The widget as the instance shows it. In 1.35, a field of several lines is the same field wherever it is shown.
@@ -163,13 +156,17 @@ fn set(widget: &Widget<'_>, value: &Value, values: &mut Values) {
 }
 
 /// The values of instances' widgets into the widgets inside that they stand for, as 1.35 does before it reads the prompt
-/// off. It shows where an input of an instance is linked to something that has no output, such as a primitive.
+/// off. It shows where an input of an instance is linked to something that has no output, such as a primitive. Of several
+/// instances in a graph, the last one's values stay.
 pub(super) fn write_through(model: &mut Model<'_>) {
     for at in 0..model.graphs.len() {
-        let writes: Vec<(usize, Option<Value>)> = {
-            let nodes = model.graphs.get(at).into_iter().flat_map(|graph| graph.nodes.values());
-            nodes.flat_map(|node| writes(model, node)).collect()
-        };
+        let mut last: HashMap<usize, &Node<'_>> = HashMap::new();
+        for node in model.graphs.get(at).into_iter().flat_map(|graph| graph.nodes.values()) {
+            if let Role::Instance { place, .. } = node.role {
+                last.insert(place, node);
+            }
+        }
+        let writes: Vec<_> = last.into_iter().flat_map(|(place, node)| writes(model, node, place)).collect();
         for (cell, value) in writes {
             if let Some(held) = model.values.get_mut(cell) {
                 *held = value;
@@ -178,14 +175,13 @@ pub(super) fn write_through(model: &mut Model<'_>) {
     }
 }
 
-fn writes(model: &Model<'_>, node: &Node<'_>) -> Vec<(usize, Option<Value>)> {
-    let Role::Instance { place, .. } = node.role else { return Vec::new() };
+fn writes(model: &Model<'_>, node: &Node<'_>, place: usize) -> Vec<(usize, Option<Value>)> {
     let Some(inside) = model.graphs.get(place) else { return Vec::new() };
     let mut writes = Vec::new();
     for widget in &node.widgets {
         let value = model.values.get(widget.cell).cloned().flatten();
         let inputs = inside.inputs.iter().filter(|input| input.name == widget.name);
-        let behind = inputs.flat_map(|input| &input.links).filter_map(|link| widget_behind(inside, *link));
+        let behind = inputs.flat_map(|input| inside.widgets_behind(input));
         writes.extend(behind.map(|inner| (inner.cell, inner.hold(value.clone()))));
     }
     writes

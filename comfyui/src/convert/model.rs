@@ -2,13 +2,14 @@
 //! however many instances it has.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::shape::{self, Shape, Slot, Specs, Values};
 use super::widget::Widget;
-use super::{ConvertError, Interface, instance, title};
+use super::{ConvertError, Interface, MAX_NODES, MAX_PARTS, MAX_SLOTS, instance, title};
 use crate::object_info::{NodeClass, ObjectInfo};
 use crate::workflow::{self, Boundary, Link, Mode, Subgraph, Workflow};
 
@@ -28,6 +29,8 @@ pub(super) struct Graph<'w> {
     pub(super) outputs: &'w [Boundary],
     /// Whether it stands for a group node.
     pub(super) is_group: bool,
+    /// Of each input: the first widget that it leads to, by its node's place and its own.
+    shown: Vec<Option<(usize, usize)>>,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,7 @@ pub(super) struct Node<'w> {
 #[derive(Debug)]
 pub(super) enum Role<'w> {
     /// A node of the server.
-    Class(Specs<'w>),
+    Class(Rc<Specs<'w>>),
     /// An instance of the graph at this place, which may stand for a group node.
     Instance { place: usize, is_group: bool },
     /// Passes on what is linked to it.
@@ -75,12 +78,16 @@ impl<'w> Model<'w> {
         interface: Interface,
     ) -> Result<Self, ConvertError> {
         let subgraphs: Vec<&Subgraph> = workflow.subgraphs().collect();
+        let inside = subgraphs.iter().map(|subgraph| subgraph.nodes.len()).sum::<usize>();
+        within(workflow.nodes.len() + inside, "nodes", MAX_NODES)?;
         let places =
             subgraphs.iter().enumerate().map(|(at, subgraph)| (subgraph.id.as_str(), at + 1)).collect();
         let order = innermost_first(&subgraphs, &places)?;
         let mut builder = Builder {
             info,
             places,
+            specs: HashMap::new(),
+            parts: 0,
             model: Self {
                 graphs: std::iter::repeat_with(Graph::default).take(subgraphs.len() + 1).collect(),
                 values: Values::new(),
@@ -148,6 +155,9 @@ fn contains_itself(subgraph: &Subgraph) -> ConvertError {
 struct Builder<'w> {
     info: &'w ObjectInfo,
     places: Places<'w>,
+    specs: HashMap<&'w str, Rc<Specs<'w>>>,
+    /// Slots and widgets so far.
+    parts: usize,
     model: Model<'w>,
 }
 
@@ -165,9 +175,13 @@ impl<'w> Builder<'w> {
             inputs: subgraph.map(|subgraph| subgraph.inputs.as_slice()).unwrap_or_default(),
             outputs: subgraph.map(|subgraph| subgraph.outputs.as_slice()).unwrap_or_default(),
             is_group: subgraph.is_some_and(|subgraph| subgraph.is_group),
+            shown: Vec::new(),
         };
         for saved in nodes {
+            within(saved.inputs.len(), "inputs of a node", MAX_SLOTS)?;
             let node = self.node(saved, place);
+            self.parts += 1 + node.inputs.len() + node.widgets.len();
+            within(self.parts, "slots and widgets", MAX_PARTS)?;
             if graph.nodes.insert(&saved.id, node).is_some() {
                 let path = format!("node {}", saved.id);
                 return Err(ConvertError::Broken { path, what: "another node has the same id".to_owned() });
@@ -176,6 +190,8 @@ impl<'w> Builder<'w> {
         if self.model.interface == Interface::V1_58 {
             graph.take_links_as_listed();
         }
+        within(graph.inputs.len(), "inputs of a subgraph", MAX_SLOTS)?;
+        graph.note_shown();
         if let Some(empty) = self.model.graphs.get_mut(place) {
             *empty = graph;
         }
@@ -198,7 +214,8 @@ impl<'w> Builder<'w> {
     }
 
     fn class_node(&mut self, saved: &'w workflow::Node, class: &'w str, known: &'w NodeClass) -> Node<'w> {
-        let specs = shape::specs(class, known);
+        let specs = self.specs.entry(class).or_insert_with(|| Rc::new(shape::specs(class, known)));
+        let specs = Rc::clone(specs);
         let values = &mut self.model.values;
         let mut shape = shape::build(class, known, &specs, self.model.interface, values);
         shape.restore(saved, &specs, values);
@@ -217,6 +234,10 @@ impl<'w> Builder<'w> {
             given: HashMap::new(),
         }
     }
+}
+
+pub(super) fn within(count: usize, what: &'static str, limit: usize) -> Result<(), ConvertError> {
+    if count > limit { Err(ConvertError::TooLarge { what, limit }) } else { Ok(()) }
 }
 
 /// A node whose slots are those that were saved.
@@ -297,6 +318,28 @@ impl<'w> Graph<'w> {
     pub(super) fn target(&self, link: &Link) -> Option<(&Node<'w>, &Slot)> {
         let node = self.nodes.get(link.target.as_str())?;
         Some((node, node.inputs.iter().find(|slot| slot.link == Some(link.id))?))
+    }
+
+    /// The links that end at a widget of the instance's input of this place, by that widget.
+    pub(super) fn widgets_behind(&self, input: &'w Boundary) -> impl Iterator<Item = &Widget<'w>> {
+        let ends = input.links.iter().filter_map(|id| self.target(self.links.get(id)?));
+        ends.filter_map(|(node, slot)| node.widget_of(slot))
+    }
+
+    /// The widget that an instance shows for its input of this place.
+    pub(super) fn shown(&self, input: usize) -> Option<&Widget<'w>> {
+        let (node, widget) = (*self.shown.get(input)?)?;
+        self.nodes.get_index(node)?.1.widgets.get(widget)
+    }
+
+    fn note_shown(&mut self) {
+        let place = |id: &i64| {
+            let (node, slot) = self.target(self.links.get(id)?)?;
+            let name = slot.widget.as_deref()?;
+            let widget = node.widgets.iter().position(|widget| widget.name == name)?;
+            Some((self.nodes.get_index_of(node.saved.id.as_str())?, widget))
+        };
+        self.shown = self.inputs.iter().map(|input| input.links.iter().find_map(place)).collect();
     }
 
     /// Makes the list of links count where a node says something else of its own links, as 1.58 does: a slot that names a

@@ -1,6 +1,9 @@
 //! Primitive nodes: a value that the interface writes into every widget that the node is linked to, before it reads the
 //! prompt off.
 
+use std::collections::HashMap;
+
+use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::model::{Graph, Model, Node, Role};
@@ -29,12 +32,26 @@ pub(super) fn apply(model: &mut Model<'_>, options: &Options) {
 type Write = (usize, Option<Value>);
 
 fn writes(model: &Model<'_>, graph: &Graph<'_>, texts: &Texts<'_>) -> Vec<Write> {
+    let mut links: HashMap<&str, Vec<i64>> = HashMap::new();
+    for link in graph.links.values() {
+        links.entry(&link.origin).or_default().push(link.id);
+    }
     let primitives = graph.nodes.values().filter(|node| matches!(node.role, Role::Primitive));
-    primitives.flat_map(|primitive| writes_of(model, graph, primitive, texts)).collect()
+    primitives
+        .flat_map(|primitive| {
+            let links = links.get(primitive.saved.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let targets: Vec<Target<'_, '_>> = targets(graph, primitive, links).collect();
+            writes_of(model, primitive, &targets, texts)
+        })
+        .collect()
 }
 
-fn writes_of(model: &Model<'_>, graph: &Graph<'_>, primitive: &Node<'_>, texts: &Texts<'_>) -> Vec<Write> {
-    let targets: Vec<Target<'_, '_>> = targets(graph, primitive).collect();
+fn writes_of(
+    model: &Model<'_>,
+    primitive: &Node<'_>,
+    targets: &[Target<'_, '_>],
+    texts: &Texts<'_>,
+) -> Vec<Write> {
     let Some(first) = targets.first() else { return Vec::new() };
     let held = || model.values.get(first.widget.cell).cloned().flatten();
     let saved = match &primitive.saved.widgets_values {
@@ -42,7 +59,7 @@ fn writes_of(model: &Model<'_>, graph: &Graph<'_>, primitive: &Node<'_>, texts: 
         WidgetValues::Named(_) => None,
     };
     let value = first.own_kind().hold(saved.or_else(held));
-    let value = replaced(primitive, within_limits(value, &targets), texts);
+    let value = replaced(primitive, within_limits(value, targets), texts);
     targets.iter().map(|target| (target.widget.cell, target.taken(value.clone()))).collect()
 }
 
@@ -63,14 +80,15 @@ impl Target<'_, '_> {
     }
 }
 
-fn targets<'g, 'w>(graph: &'g Graph<'w>, primitive: &Node<'_>) -> impl Iterator<Item = Target<'g, 'w>> {
-    let named: Vec<i64> =
-        primitive.saved.outputs.first().map(|output| output.links.clone()).unwrap_or_default();
-    let id = primitive.saved.id.clone();
-    let others = graph.links.values().filter(move |link| link.origin == id).map(|link| link.id);
-    let mut links = named.clone();
-    links.extend(others.filter(|link| !named.contains(link)));
-    links.into_iter().filter_map(|link| {
+/// The widgets at the ends of the primitive's links, those first that it names first.
+fn targets<'g, 'w>(
+    graph: &'g Graph<'w>,
+    primitive: &Node<'_>,
+    links: &[i64],
+) -> impl Iterator<Item = Target<'g, 'w>> {
+    let named = primitive.saved.outputs.first().map(|output| output.links.as_slice()).unwrap_or_default();
+    let ordered: IndexSet<i64> = named.iter().chain(links).copied().collect();
+    ordered.into_iter().filter_map(|link| {
         let (node, slot) = graph.target(graph.links.get(&link)?)?;
         let widget = node.widget_of(slot)?;
         let spec = match &node.role {

@@ -61,7 +61,7 @@ pub(super) fn input<'m>(
     }
     Err(ConvertError::Broken {
         path: format!("node {}, input {}", start.0, start.1),
-        what: "its links run in a circle".to_owned(),
+        what: format!("its links run in a circle, or through more than {MAX_STEPS} nodes"),
     })
 }
 

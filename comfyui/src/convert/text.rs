@@ -1,5 +1,7 @@
 //! Texts that the interface changes on the way to a prompt: alternatives in braces, and the names of saved files.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -14,11 +16,18 @@ pub(super) struct Texts<'m> {
     model: &'m Model<'m>,
     chance: fastrand::Rng,
     now: Option<LocalTime>,
+    /// Nodes by what names of files call them; made when first asked for.
+    called: OnceCell<HashMap<&'m str, &'m Node<'m>>>,
 }
 
 impl<'m> Texts<'m> {
     pub(super) fn new(model: &'m Model<'m>, options: &Options) -> Self {
-        Self { model, chance: fastrand::Rng::with_seed(options.seed), now: options.now }
+        Self {
+            model,
+            chance: fastrand::Rng::with_seed(options.seed),
+            now: options.now,
+            called: OnceCell::new(),
+        }
     }
 
     /// Without comments, and with one of the alternatives of `a {red|blue} car`.
@@ -62,9 +71,7 @@ impl<'m> Texts<'m> {
 
     /// What a widget holds, fit to stand in the name of a file.
     fn widget_text(&self, name: &str, widget: &str) -> Option<String> {
-        let nodes = || self.model.graphs.iter().flat_map(|graph| graph.nodes.values());
-        let node =
-            nodes().find(|node| is_called(node, name)).or_else(|| nodes().find(|node| node.title == name))?;
+        let node = self.called.get_or_init(|| called(self.model)).get(name)?;
         let held = self.model.values.get(node.widget(widget)?.cell)?.as_ref();
         let text = held.filter(|value| !value.is_null()).map(script_text).unwrap_or_default();
         let unfit = |c: char| {
@@ -74,12 +81,26 @@ impl<'m> Texts<'m> {
     }
 }
 
-/// A node's name for this purpose is its class, unless its user gave it one.
-fn is_called(node: &Node<'_>, name: &str) -> bool {
-    match node.saved.properties.get("Node name for S&R").and_then(Value::as_str) {
-        Some(own) => own == name,
-        None => matches!(node.role, Role::Class(_)) && node.class == name && !SAVING.contains(&name),
+/// The first node of each name, or else of each title.
+fn called<'m>(model: &'m Model<'m>) -> HashMap<&'m str, &'m Node<'m>> {
+    let nodes = || model.graphs.iter().flat_map(|graph| graph.nodes.values());
+    let mut called = HashMap::new();
+    for node in nodes() {
+        if let Some(name) = name(node) {
+            called.entry(name).or_insert(node);
+        }
     }
+    for node in nodes() {
+        called.entry(node.title.as_str()).or_insert(node);
+    }
+    called
+}
+
+/// A node's name for this purpose is its class, unless its user gave it one.
+fn name<'m>(node: &'m Node<'m>) -> Option<&'m str> {
+    let own = node.saved.properties.get("Node name for S&R").and_then(Value::as_str);
+    let of_class = matches!(node.role, Role::Class(_)) && !SAVING.contains(&node.class);
+    own.or_else(|| of_class.then_some(node.class))
 }
 
 /// Braces within braces that are looked into; deeper ones stay as they are.
