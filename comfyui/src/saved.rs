@@ -13,11 +13,12 @@ mod json;
 mod png;
 mod webp;
 
-/// The longest document that is read out of a picture, in bytes after inflating: far above any real one.
-pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+/// The longest document that is read out of a picture, in bytes after inflating: far above any real one. As JSON in
+/// memory it may take 70 times as much, and a picture of a thousandth of it can inflate to it.
+pub const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 
 /// How many texts of a picture are looked at: ComfyUI writes two, and each may inflate to [`DOCUMENT_BYTES_MAX`].
-const TEXTS_MAX: usize = 16;
+const TEXTS_MAX: usize = 4;
 
 /// The documents of one file; at least one is there.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -31,6 +31,7 @@ pub(super) fn expand<'w>(
     let mut expanded = workflow.clone();
     let Workflow { nodes, links, definitions, .. } = &mut expanded;
     let mut ids = (interface == Interface::V1_58).then(|| Ids::of(workflow));
+    let mut renamed = HashMap::new();
     let mut count = 0;
     for node in nodes {
         if let Some(group) = group_of(node, groups) {
@@ -40,25 +41,25 @@ pub(super) fn expand<'w>(
             node.class.clone_from(&subgraph.id);
             node.widgets_values = WidgetValues::default();
             if let Some(ids) = &mut ids {
-                replace(node, &mut subgraph, links, ids);
+                let old = replace(node, &mut subgraph, ids);
+                renamed.insert(old, node.id.clone());
             }
             definitions.subgraphs.push(subgraph);
+        }
+    }
+    for end in links.iter_mut().flat_map(|link| [&mut link.origin, &mut link.target]) {
+        if let Some(new) = renamed.get(end) {
+            end.clone_from(new);
         }
     }
     Ok(Cow::Owned(expanded))
 }
 
-/// 1.58 puts a subgraph of its own making in the place of a group: it runs, and has new ids.
-fn replace(node: &mut Node, subgraph: &mut Subgraph, links: &mut [Link], ids: &mut Ids) {
+/// 1.58 puts a subgraph of its own making in the place of a group: it runs, and has new ids. The group's id comes back.
+fn replace(node: &mut Node, subgraph: &mut Subgraph, ids: &mut Ids) -> String {
     ids.renew(subgraph);
-    let id = ids.next();
-    for end in links.iter_mut().flat_map(|link| [&mut link.origin, &mut link.target]) {
-        if *end == node.id {
-            end.clone_from(&id);
-        }
-    }
     node.mode = Mode::Active;
-    node.id = id;
+    std::mem::replace(&mut node.id, ids.next())
 }
 
 /// `workflow>name`, and `workflow/name` in older documents.
