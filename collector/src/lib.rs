@@ -18,5 +18,6 @@ pub mod poll;
 pub mod queue;
 pub mod route;
 mod run;
+pub mod tool;
 
 pub use self::run::{Collector, StartError};

@@ -1,26 +1,22 @@
-//! `orchestrator-collector`: read the configuration, start, run until told to stop.
+//! `orchestrator-collector`: read the configuration, start, run until told to stop; or do what a command says.
 
 use std::pin::pin;
 use std::process::ExitCode;
 
-use collector::Collector;
-use collector::config::{Command, Config, Flags};
-use collector::lifecycle;
+use collector::config::{Config, Flags};
+use collector::{Collector, lifecycle, tool};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let flags = Flags::read();
-    if let Some(Command::Completions { shell }) = flags.command {
-        Flags::print_completions(shell);
-        return ExitCode::SUCCESS;
-    }
-    match serve(flags).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("orchestrator-collector: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let mut flags = Flags::read();
+    let ended = match flags.command.take() {
+        Some(command) => tool::run(command).await.map_err(anyhow::Error::from),
+        None => serve(flags).await.map(|()| ExitCode::SUCCESS),
+    };
+    ended.unwrap_or_else(|error| {
+        tool::say(&error.to_string());
+        ExitCode::FAILURE
+    })
 }
 
 async fn serve(flags: Flags) -> anyhow::Result<()> {

@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use serde::Deserialize;
 
+mod command;
+
+pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, ValidateFlags};
 use super::value::{self, BackendUrl, Wait};
 
 /// One ComfyUI in front of many: keeps a durable queue, sends each job to the backend where it ends first, and answers
@@ -60,12 +64,6 @@ pub struct Flags {
     pub log_format: Option<LogFormat>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum Command {
-    /// Print a completion script for a shell, to be sourced by it.
-    Completions { shell: clap_complete::Shell },
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -79,20 +77,24 @@ Point any ComfyUI client at http://127.0.0.1:8288 instead of at one ComfyUI.
 
 Examples:
   orchestrator-collector --backend http://gpu-1:8188 --backend http://gpu-2:8188
-  orchestrator-collector --config /etc/orchestrator-collector.toml --log debug";
+  orchestrator-collector --config /etc/orchestrator-collector.toml --log debug
+  orchestrator-collector convert workflow.json | orchestrator-collector validate -";
 
 impl Flags {
     /// Exits with a message where the command line is wrong.
     pub fn read() -> Self {
-        Self::parse()
+        let flags = Self::parse();
+        if flags.command.as_ref().is_some_and(Command::reads_stdin_twice) {
+            let message = "standard input can give the document or the node classes, not both";
+            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        flags
     }
 
-    pub fn print_completions(shell: clap_complete::Shell) {
-        clap_complete::generate(
-            shell,
-            &mut Self::command(),
-            "orchestrator-collector",
-            &mut std::io::stdout(),
-        );
+    /// The script that completes this command line in a shell.
+    pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Self::command(), "orchestrator-collector", &mut script);
+        script
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::file::FileError;
-pub use self::flags::{Command, Flags, LogFormat};
+pub use self::flags::{ClassFlags, Command, ConvertFlags, Flags, InspectFlags, LogFormat, ValidateFlags};
 pub use self::value::{BackendUrl, Wait};
 use crate::address::without_password;
 use crate::id::BackendId;
