@@ -13,8 +13,8 @@ mod json;
 mod png;
 mod webp;
 
-/// The longest document that is read out of a picture, in bytes after inflating: far above any real one. As JSON in
-/// memory it may take 70 times as much, and a picture of a thousandth of it can inflate to it.
+/// The longest document that is read out of a picture, in bytes after inflating: far above any real one. A picture of a
+/// thousandth of that can inflate to it, and once it is read it can take 70 times as much memory.
 pub const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 
 /// How many texts of a picture are looked at: ComfyUI writes two, and each may inflate to [`DOCUMENT_BYTES_MAX`].

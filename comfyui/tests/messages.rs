@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 use comfyui::message::{FrameError, ImageType, Preview, PreviewMetadata, Text};
-use comfyui::{Frame, Message};
+use comfyui::{Frame, Message, Prompt};
 use serde_json::{Value, json};
 
 fn message(document: Value) -> Message {
@@ -165,4 +165,16 @@ fn a_binary_frame_that_ends_too_early_is_refused() {
     }
     let refused = Frame::from_binary(Bytes::from_static(b"\0\0\0\x04\0\0\0\x02[]image"));
     assert!(matches!(refused, Err(FrameError::Metadata(_))), "{refused:?}");
+}
+
+/// Steps of 0.05 as interfaces count them. Read as serde_json does by default, they end at 0.95 and 1.15.
+#[test]
+fn numbers_that_need_all_their_digits_keep_them() {
+    for number in ["0.9500000000000001", "1.1500000000000001", "3.8000000000000003"] {
+        let text = format!(r#"{{"type":"custom","data":{{"cfg":[{number}]}}}}"#);
+        assert_eq!(Message::from_text(&text).unwrap().to_text(), text);
+        let text = format!(r#"{{"1":{{"class_type":"A","inputs":{{"cfg":{number}}}}}}}"#);
+        let prompt: Prompt = comfyui::from_slice(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&prompt).unwrap(), text);
+    }
 }

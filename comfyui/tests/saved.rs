@@ -148,11 +148,18 @@ fn a_damaged_document_is_named_and_does_not_cost_the_other() {
 fn a_text_that_inflates_without_end_is_cut_short() {
     let mut encoder = ZlibEncoder::new(b"workflow\0\0".to_vec(), Compression::fast());
     let spaces = vec![b' '; 1 << 20];
-    for _ in 0..65 {
+    for _ in 0..17 {
         encoder.write_all(&spaces).unwrap();
     }
     let told = refusal(&png(&[(b"zTXt", encoder.finish().unwrap())]));
-    assert_eq!(told, "the workflow in this PNG is longer than 67108864 bytes");
+    assert_eq!(told, "the workflow in this PNG is longer than 16777216 bytes");
+}
+
+#[test]
+fn a_picture_of_very_many_documents_is_not_read_to_its_end() {
+    let workflow = |id: usize| (b"tEXt", format!("workflow\0{{\"nodes\": [{id}]}}").into_bytes());
+    let saved = read(&png(&(0..1000).map(workflow).collect::<Vec<_>>())).unwrap();
+    assert_eq!(saved.workflow, Some(json!({"nodes": [3]})));
 }
 
 #[test]
