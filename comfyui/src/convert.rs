@@ -6,7 +6,7 @@
 //! | step | file |
 //! |---|---|
 //! | group nodes become subgraphs; nodes of different subgraphs get different ids | `group.rs`, `renumber.rs` |
-//! | a class → the slots and widgets that a node of it has | `shape.rs`, `widget.rs` |
+//! | a class → the slots and widgets that a node of it has | `shape.rs`, `widget.rs`, `values.rs` |
 //! | a saved node → its slots, links and widget values | `node.rs`, `instance.rs` |
 //! | all of them → graphs; primitives set the widgets they are linked to | `model.rs`, `primitive.rs` |
 //! | graphs → nodes that run, with ids such as `76:8`; links followed to their source | `flatten.rs`, `resolve.rs` |
@@ -30,11 +30,13 @@ mod resolve;
 mod shape;
 mod text;
 mod title;
+mod values;
 mod widget;
 
 /// Makes the prompt that the web interface would send for a workflow, on a server with these classes.
 ///
-/// Muted nodes are left out and bypassed ones passed through, whether the server knows their class or not.
+/// Muted nodes are left out and bypassed ones passed through, whether the server knows their class or not. Whole numbers
+/// keep all of their digits, where a browser rounds those beyond 2⁵³: a seed stays a seed.
 ///
 /// ```
 /// use comfyui::convert::{Options, convert};
@@ -61,12 +63,14 @@ mod widget;
 ///
 /// # Errors
 /// When nodes that would run are of classes that the server does not know; when the workflow contradicts itself (a link
-/// from a node that does not exist, a subgraph inside itself); when only a browser can make a value (a webcam's picture).
+/// from a node that does not exist, a subgraph inside itself); when only a browser can make a value (a webcam's picture);
+/// when it is larger than anything that a person makes: more than 50,000 nodes, 1,000 inputs of a node, 1,000,000 slots and
+/// widgets, 100 subgraphs inside each other, or a prompt of 64 MiB.
 pub fn convert(workflow: &Workflow, info: &ObjectInfo, options: &Options) -> Result<Prompt, ConvertError> {
     let workflow = group::expand(workflow, info, options.interface)?;
     let workflow = renumber::unique_ids(workflow, options.interface);
     let mut model = model::Model::build(&workflow, info, options.interface)?;
-    primitive::apply(&mut model, options);
+    primitive::apply(&mut model, options)?;
     flatten::prompt(&model, options)
 }
 
@@ -88,7 +92,7 @@ pub enum Interface {
     #[default]
     V1_35,
     /// 1.58, of November 2026. It notes in `_meta` also which pack a node came from (`cnr_id`, `aux_id`, `ver`); gives nodes of
-    /// subgraphs new ids where another graph has the same; takes the nodes of a muted or bypassed instance along; leaves a
+    /// subgraphs new ids where another graph has the same; leaves out the nodes of an instance that is muted or bypassed; leaves a
     /// widget its value where a muted node is linked to it; keeps the values of widgets an instance; believes the list of
     /// links more than the nodes; and turns group nodes into subgraphs.
     V1_58,
@@ -173,3 +177,5 @@ const MAX_PARTS: usize = 1_000_000;
 const MAX_SLOTS: usize = 1_000;
 /// Subgraphs inside of each other.
 const MAX_DEPTH: usize = 100;
+/// Ids, names and values of the prompt: instances of a subgraph, and names of files, can repeat a text without end.
+const MAX_BYTES: usize = 64 << 20;

@@ -4,10 +4,10 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::model::{Graph, Model, Node, Role, within};
-use super::resolve::{self, Place, Source};
+use super::resolve::{self, MAX_STEPS_IN_ALL, Place, Source};
 use super::text::Texts;
 use super::widget::{Kind, Sent, Widget};
-use super::{ConvertError, Interface, MAX_DEPTH, MAX_NODES, Options, UnknownClass};
+use super::{ConvertError, Interface, MAX_BYTES, MAX_DEPTH, MAX_NODES, Options, UnknownClass};
 use crate::prompt::{self, Prompt};
 use crate::workflow::Mode;
 
@@ -17,11 +17,12 @@ pub(super) fn prompt(model: &Model<'_>, options: &Options) -> Result<Prompt, Con
     if !unknown.is_empty() {
         return Err(ConvertError::UnknownClasses(unknown));
     }
-    let mut texts = Texts::new(model, options);
+    let mut writer =
+        Writer { model, texts: Texts::new(model, options), steps_left: MAX_STEPS_IN_ALL, bytes: 0 };
     let mut nodes = IndexMap::with_capacity(places.len());
     for place in places {
         let id = place.id();
-        let node = node(model, place, &id, &mut texts)?;
+        let node = writer.node(&place, &id)?;
         nodes.insert(id, node);
     }
     drop_links_to_nothing(&mut nodes);
@@ -65,46 +66,101 @@ fn unknown_classes(places: &[Place<'_>]) -> Vec<UnknownClass> {
     classes.into_iter().map(|(class, nodes)| UnknownClass { class: class.to_owned(), nodes }).collect()
 }
 
-fn node<'m>(
+struct Writer<'m> {
     model: &'m Model<'m>,
-    place: Place<'m>,
-    id: &str,
-    texts: &mut Texts<'m>,
-) -> Result<prompt::Node, ConvertError> {
-    let node = place.node;
-    let mut inputs = IndexMap::with_capacity(node.inputs.len());
-    for widget in node.widgets.iter().filter(|widget| !widget.name.is_empty() && widget.sent != Sent::Never) {
-        if widget.sent == Sent::ByBrowser {
-            return Err(ConvertError::NeedsBrowser { node: id.to_owned(), class: node.class.to_owned() });
-        }
-        let value = match given(&place, &widget.name) {
-            Some(Value::Null) => Some(widget.instead_of_nothing.clone().unwrap_or_default()),
-            Some(given) => Some(given.clone()),
-            None => model.values.get(widget.cell).cloned().flatten(),
-        };
-        if widget.sent == Sent::Index {
-            inputs.insert(widget.name.clone(), json!(chosen_option(model, node)));
-        } else if let Some(value) = value {
-            inputs.insert(widget.name.clone(), sent(widget, value, texts));
-        }
+    texts: Texts<'m>,
+    steps_left: usize,
+    /// Of the prompt so far.
+    bytes: usize,
+}
+
+impl<'m> Writer<'m> {
+    fn node(&mut self, place: &Place<'m>, id: &str) -> Result<prompt::Node, ConvertError> {
+        let node = place.node;
+        let mut inputs = IndexMap::with_capacity(node.inputs.len());
+        self.add_widgets(place, id, &mut inputs)?;
+        self.add_links(place, &mut inputs)?;
+        self.spend(id.len() + node.title.len())?;
+        let meta = Some(meta(node, self.model.interface));
+        Ok(prompt::Node { class_type: node.class.to_owned(), inputs, meta, extra: Map::new() })
     }
-    for (at, slot) in node.inputs.iter().enumerate().filter(|(_, slot)| slot.link.is_some()) {
-        let source = resolve::input(model, place.clone(), at)?;
-        match source {
-            Some(Source::Output { node, slot: output }) => {
-                inputs.insert(slot.name.clone(), json!([node, output]));
+
+    fn add_widgets(&mut self, place: &Place<'m>, id: &str, inputs: &mut Inputs) -> Result<(), ConvertError> {
+        let node = place.node;
+        for widget in
+            node.widgets.iter().filter(|widget| !widget.name.is_empty() && widget.sent != Sent::Never)
+        {
+            if widget.sent == Sent::ByBrowser {
+                return Err(ConvertError::NeedsBrowser { node: id.to_owned(), class: node.class.to_owned() });
             }
-            Some(Source::Value(Some(value))) => {
-                inputs.insert(slot.name.clone(), wrapped(value));
+            let held = match given(place, &widget.name) {
+                Some(Value::Null) => Some(widget.instead_of_nothing.as_ref().unwrap_or(&Value::Null)),
+                Some(given) => Some(given),
+                None => self.model.values.get(widget.cell),
+            };
+            if widget.sent == Sent::Index {
+                inputs.insert(widget.name.clone(), json!(chosen_option(self.model, node)));
+            } else if let Some(value) = held {
+                self.spend(widget.name.len() + length(value))?;
+                inputs.insert(widget.name.clone(), self.sent(widget, value)?);
             }
-            Some(Source::Value(None)) => {
-                inputs.shift_remove(&slot.name);
-            }
-            None => {}
         }
+        Ok(())
     }
-    let meta = Some(meta(node, model.interface));
-    Ok(prompt::Node { class_type: node.class.to_owned(), inputs, meta, extra: Map::new() })
+
+    /// Links take the place of widgets' values.
+    fn add_links(&mut self, place: &Place<'m>, inputs: &mut Inputs) -> Result<(), ConvertError> {
+        let linked = place.node.inputs.iter().enumerate().filter(|(_, slot)| slot.link.is_some());
+        for (at, slot) in linked {
+            match resolve::input(self.model, place.clone(), at, &mut self.steps_left)? {
+                Some(Source::Output { node, slot: output }) => {
+                    self.spend(slot.name.len() + node.len())?;
+                    inputs.insert(slot.name.clone(), json!([node, output]));
+                }
+                Some(Source::Value(Some(value))) => {
+                    self.spend(slot.name.len() + length(&value))?;
+                    inputs.insert(slot.name.clone(), wrapped(Value::clone(&value)));
+                }
+                Some(Source::Value(None)) => {
+                    inputs.shift_remove(&slot.name);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, widget: &Widget<'_>, value: &Value) -> Result<Value, ConvertError> {
+        Ok(match (widget.sent, value) {
+            (Sent::Chosen, Value::String(text)) => Value::String(self.texts.choose(text)),
+            (Sent::FileName, Value::String(text)) => {
+                let filled = self.texts.fill_in(text)?;
+                self.spend(filled.len())?;
+                Value::String(filled)
+            }
+            (Sent::Curve, value) if !value.is_null() => json!({"__type__": "CURVE", "__value__": value}),
+            (_, value) => wrapped(value.clone()),
+        })
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), ConvertError> {
+        self.bytes += bytes;
+        within(self.bytes, "bytes in a prompt", MAX_BYTES)
+    }
+}
+
+type Inputs = IndexMap<String, Value>;
+
+/// About as many bytes as a value takes in a document.
+fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(length).sum::<usize>() + 2,
+        Value::Object(entries) => {
+            entries.iter().map(|(key, value)| key.len() + length(value)).sum::<usize>() + 2
+        }
+        _ => 4,
+    }
 }
 
 /// What an instance gives to a widget of the node; where instances lie in each other, the outermost counts.
@@ -122,19 +178,10 @@ fn given<'p>(place: &'p Place<'_>, widget: &str) -> Option<&'p Value> {
 
 /// The place of the user's choice among the options of a node; -1 where it is none of them.
 fn chosen_option(model: &Model<'_>, node: &Node<'_>) -> i64 {
-    let held = |widget: &Widget<'_>| model.values.get(widget.cell).cloned().flatten();
+    let held = |widget: &Widget<'_>| model.values.get(widget.cell);
     let choice = node.widgets.first().and_then(held);
     let mut options = node.widgets.iter().filter(|widget| matches!(widget.kind, Kind::Option));
     options.position(|option| held(option) == choice).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
-}
-
-fn sent<'m>(widget: &Widget<'m>, value: Value, texts: &mut Texts<'m>) -> Value {
-    match (widget.sent, value) {
-        (Sent::Chosen, Value::String(text)) => Value::String(texts.choose(&text)),
-        (Sent::FileName, Value::String(text)) => Value::String(texts.fill_in(&text)),
-        (Sent::Curve, value) if !value.is_null() => json!({"__type__": "CURVE", "__value__": value}),
-        (_, value) => wrapped(value),
-    }
 }
 
 /// An array would be read as a link.

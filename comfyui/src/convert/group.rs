@@ -5,14 +5,16 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use super::model::within;
 use super::renumber::Ids;
-use super::shape::{self, Shape, Specs, Values};
+use super::shape::{self, Shape, Specs};
+use super::values::Values;
 use super::widget::{Spec, Widget};
-use super::{ConvertError, Interface, MAX_NODES};
+use super::{ConvertError, Interface, MAX_NODES, MAX_PARTS, MAX_SLOTS};
 use crate::object_info::ObjectInfo;
 use crate::workflow::{
     Boundary, GroupNode, Input, Link, Mode, Node, SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, Subgraph, WidgetName,
@@ -32,11 +34,15 @@ pub(super) fn expand<'w>(
     let Workflow { nodes, links, definitions, .. } = &mut expanded;
     let mut ids = (interface == Interface::V1_58).then(|| Ids::of(workflow));
     let mut renamed = HashMap::new();
-    let mut count = 0;
+    let (mut count, mut parts) = (0, 0);
     for node in nodes {
         if let Some(group) = group_of(node, groups) {
             count += group.nodes.len();
             within(count, "nodes", MAX_NODES)?;
+            parts += group.nodes.iter().map(|node| node.inputs.len() + node.outputs.len()).sum::<usize>();
+            within(parts, "slots and widgets", MAX_PARTS)?;
+            let widest = group.nodes.iter().map(|node| node.inputs.len()).max().unwrap_or(0);
+            within(widest, "inputs of a node", MAX_SLOTS)?;
             let mut subgraph = Expansion::new(group, info).run(node);
             node.class.clone_from(&subgraph.id);
             node.widgets_values = WidgetValues::default();
@@ -69,7 +75,7 @@ fn group_of<'w>(node: &Node, groups: &'w indexmap::IndexMap<String, GroupNode>) 
 }
 
 /// An input of a node inside: with its place in the node's list of slots, links say which one they mean.
-struct Slot {
+struct MemberSlot {
     name: String,
     kind: String,
     has_widget: bool,
@@ -80,7 +86,7 @@ struct Expansion<'g> {
     /// Of each node: the inputs of its class.
     specs: Vec<Specs<'g>>,
     /// Of each node: its slots, those without a widget first.
-    slots: Vec<Vec<Slot>>,
+    slots: Vec<Vec<MemberSlot>>,
     /// Node and slot of what is linked inside.
     linked: HashSet<(usize, usize)>,
     names: HashMap<String, usize>,
@@ -89,8 +95,16 @@ struct Expansion<'g> {
 impl<'g> Expansion<'g> {
     fn new(group: &'g GroupNode, info: &'g ObjectInfo) -> Self {
         let mut specs: Vec<Specs<'g>> = group.nodes.iter().map(|node| specs_of(node, info)).collect();
+        let mut first_links = HashMap::new();
+        for link in &group.links {
+            if let Some((origin, _)) = link.origin {
+                first_links.entry(origin).or_insert(link);
+            }
+        }
         for place in (0..group.nodes.len()).filter(|place| is_primitive(group, *place)) {
-            let value = primitive_spec(group, place, &specs).map(|spec| (spec.name.clone(), spec));
+            let target = first_links.get(&place).map(|link| link.target);
+            let value = target.and_then(|target| primitive_spec(group, target, &specs));
+            let value = value.map(|spec| (spec.name.clone(), spec));
             if let Some(own) = specs.get_mut(place) {
                 own.extend(value);
             }
@@ -120,7 +134,7 @@ impl<'g> Expansion<'g> {
         let nodes = self.group.nodes.iter().zip(&self.specs).zip(outer).enumerate();
         nodes
             .map(|(place, ((node, specs), outer))| Node {
-                inputs: self.slots.get(place).into_iter().flatten().map(Slot::empty).collect(),
+                inputs: self.slots.get(place).into_iter().flatten().map(MemberSlot::empty).collect(),
                 widgets_values: own_values(node, specs, outer),
                 ..node.clone()
             })
@@ -130,7 +144,7 @@ impl<'g> Expansion<'g> {
     /// What the group's widgets hold, by node inside and name. Those that were turned into slots come last: interfaces that
     /// show a slot beside every widget save all of them so.
     fn outer_values(&self, instance: &Node) -> Vec<Map<String, Value>> {
-        let mut values = Values::new();
+        let mut values = Values::default();
         let places = 0..self.group.nodes.len();
         let fields: Vec<_> =
             places.clone().map(|place| widgets_of(self.fields(place), &mut values)).collect();
@@ -138,12 +152,10 @@ impl<'g> Expansion<'g> {
         if let WidgetValues::Listed(listed) = &instance.widgets_values {
             let saved = fields.iter().chain(&turned).flatten().filter(|widget| widget.is_saved);
             for (widget, value) in saved.zip(listed) {
-                if let Some(held) = values.get_mut(widget.cell) {
-                    *held = Some(value.clone());
-                }
+                values.set(widget.cell, Some(Rc::new(value.clone())));
             }
         }
-        let held = |widget: Widget<'_>| Some((widget.name, values.get(widget.cell)?.clone()?));
+        let held = |widget: Widget<'_>| Some((widget.name, values.get(widget.cell)?.clone()));
         let of_nodes = fields.into_iter().zip(turned);
         of_nodes.map(|(fields, turned)| fields.into_iter().chain(turned).filter_map(held).collect()).collect()
     }
@@ -270,7 +282,7 @@ impl<'g> Expansion<'g> {
     }
 }
 
-impl Slot {
+impl MemberSlot {
     fn empty(&self) -> Input {
         let widget = self.has_widget.then(|| WidgetName { name: self.name.clone() });
         Input { name: self.name.clone(), kind: self.kind.clone(), widget, ..Input::default() }
@@ -286,11 +298,10 @@ fn is_primitive(group: &GroupNode, place: usize) -> bool {
 }
 
 /// A primitive has the widget that it sets.
-fn primitive_spec<'g>(group: &GroupNode, place: usize, specs: &[Specs<'g>]) -> Option<Spec<'g>> {
-    let link = group.links.iter().find(|link| link.origin.is_some_and(|(origin, _)| origin == place))?;
-    let target = group.nodes.get(link.target.0)?;
-    let slots = slots_of(target, specs.get(link.target.0)?);
-    let spec = specs.get(link.target.0)?.get(&slots.get(link.target.1)?.name)?;
+fn primitive_spec<'g>(group: &GroupNode, target: (usize, usize), specs: &[Specs<'g>]) -> Option<Spec<'g>> {
+    let (node, specs) = (group.nodes.get(target.0)?, specs.get(target.0)?);
+    let slots = slots_of(node, specs);
+    let spec = specs.get(&slots.get(target.1)?.name)?;
     Some(Spec { name: "value".to_owned(), is_controlled: true, ..spec.clone() })
 }
 
@@ -303,20 +314,29 @@ fn widgets_of<'s, 'g: 's>(specs: impl Iterator<Item = &'s Spec<'g>>, values: &mu
 }
 
 /// Inputs without a widget in the class's order, then those that were turned into slots in the order of the document.
-fn slots_of(node: &Node, specs: &Specs<'_>) -> Vec<Slot> {
+fn slots_of(node: &Node, specs: &Specs<'_>) -> Vec<MemberSlot> {
     let plain = specs.values().filter(|spec| !spec.has_widget());
-    let plain =
-        plain.map(|spec| Slot { name: spec.name.clone(), kind: spec.kind.to_string(), has_widget: false });
+    let plain = plain.map(|spec| MemberSlot {
+        name: spec.name.clone(),
+        kind: spec.kind.to_string(),
+        has_widget: false,
+    });
     let is_turned = |input: &&Input| {
         let same = input.widget.as_ref().is_some_and(|widget| widget.name == input.name);
         same && specs.get(&input.name).is_some_and(Spec::has_widget)
     };
     let turned = node.inputs.iter().filter(is_turned);
-    let turned =
-        turned.map(|input| Slot { name: input.name.clone(), kind: input.kind.clone(), has_widget: true });
+    let turned = turned.map(|input| MemberSlot {
+        name: input.name.clone(),
+        kind: input.kind.clone(),
+        has_widget: true,
+    });
     let unknown = node.inputs.iter().filter(|_| specs.is_empty());
-    let unknown =
-        unknown.map(|input| Slot { name: input.name.clone(), kind: input.kind.clone(), has_widget: false });
+    let unknown = unknown.map(|input| MemberSlot {
+        name: input.name.clone(),
+        kind: input.kind.clone(),
+        has_widget: false,
+    });
     plain.chain(turned).chain(unknown).collect()
 }
 
@@ -328,11 +348,11 @@ fn own_values(node: &Node, specs: &Specs<'_>, outer: Map<String, Value>) -> Widg
     if node.class == "PrimitiveNode" {
         return WidgetValues::Listed(outer.get("value").cloned().into_iter().collect());
     }
-    let mut values = Values::new();
+    let mut values = Values::default();
     let mut shape = Shape::new(Interface::V1_35);
     shape.widgets = widgets_of(specs.values().filter(|spec| spec.has_widget()), &mut values);
     shape.restore(node, specs, &mut values);
-    let held = |widget: &Widget<'_>| Some((widget.name.clone(), values.get(widget.cell)?.clone()?));
+    let held = |widget: &Widget<'_>| Some((widget.name.clone(), values.get(widget.cell)?.clone()));
     let mut named: Map<String, Value> = shape.widgets.iter().filter_map(held).collect();
     named.extend(outer);
     WidgetValues::Named(named)

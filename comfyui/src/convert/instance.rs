@@ -2,21 +2,24 @@
 //! brought to the outside.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Interface;
 use super::model::{Graph, Model, Node, Role, own_title};
-use super::shape::{Shape, Slot, Values};
+use super::shape::{Shape, Slot};
+use super::values::Values;
 use super::widget::{Kind, Widget};
 use crate::workflow::{self, Boundary, WidgetValues};
 
-/// `is_early`: 1.35 comes to some instances before the subgraph has its nodes, and then leaves their saved values alone.
+/// `ignores_saved_values`: 1.35 comes to some instances before the subgraph has its nodes, and then makes nothing of what
+/// they saved.
 pub(super) fn build<'w>(
     saved: &'w workflow::Node,
     place: usize,
-    is_early: bool,
+    ignores_saved_values: bool,
     model: &mut Model<'w>,
 ) -> Node<'w> {
     let Model { graphs, values, interface } = model;
@@ -33,12 +36,17 @@ pub(super) fn build<'w>(
         outputs: inside.outputs.iter().map(|output| output.kind.clone()).collect(),
         given: HashMap::new(),
     };
-    let listed = match &saved.widgets_values {
-        WidgetValues::Listed(listed) if !is_early => listed.as_slice(),
-        _ => &[],
-    };
-    set_in_order(&node, listed, values);
-    set_promoted(&mut node, inside, listed, values, *interface);
+    match &saved.widgets_values {
+        _ if ignores_saved_values => {}
+        WidgetValues::Listed(listed) => {
+            set_in_order(&node, listed, values);
+            set_promoted(&mut node, inside, listed, values, *interface);
+        }
+        WidgetValues::Named(named) => set_by_name(&node, named, values),
+    }
+    if *interface == Interface::V1_35 {
+        hide_promoted(&mut node);
+    }
     node
 }
 
@@ -69,12 +77,7 @@ fn shape<'w>(
 /// The widget as the instance shows it. In 1.35, a field of several lines is the same field wherever it is shown.
 fn copy<'w>(widget: &Widget<'w>, name: &str, values: &mut Values, interface: Interface) -> Widget<'w> {
     let is_shared = interface == Interface::V1_35 && matches!(widget.kind, Kind::Text);
-    let cell = if is_shared {
-        widget.cell
-    } else {
-        values.push(values.get(widget.cell).cloned().flatten());
-        values.len() - 1
-    };
+    let cell = if is_shared { widget.cell } else { values.add_copy(widget.cell) };
     Widget { name: name.to_owned(), cell, ..widget.clone() }
 }
 
@@ -84,6 +87,25 @@ fn set_in_order(node: &Node<'_>, listed: &[Value], values: &mut Values) {
     for (widget, value) in saved.zip(listed) {
         set(widget, value, values);
     }
+}
+
+fn set_by_name(node: &Node<'_>, named: &Map<String, Value>, values: &mut Values) {
+    for widget in &node.widgets {
+        if let Some(value) = named.get(&widget.name) {
+            set(widget, value, values);
+        }
+    }
+}
+
+/// 1.35 shows one widget of a name: where `proxyWidgets` has one inside by the name of an input's, the input's is gone, and
+/// the value inside counts.
+fn hide_promoted(node: &mut Node<'_>) {
+    let promoted = promoted(node.saved);
+    let entries =
+        || promoted.iter().filter_map(|entry| Some((entry.get(0)?.as_str()?, entry.get(1)?.as_str()?)));
+    let own: HashSet<&str> = entries().filter(|(inner, _)| *inner == "-1").map(|(_, name)| name).collect();
+    let hidden: HashSet<&str> = entries().map(|(_, name)| name).filter(|name| !own.contains(name)).collect();
+    node.widgets.retain(|widget| !hidden.contains(widget.name.as_str()));
 }
 
 /// The values in the order of `proxyWidgets`, the list of what the user brought outside: (node inside, widget), where
@@ -134,14 +156,7 @@ fn entry_of(entry: &Value) -> Option<(&str, &str)> {
 
 /// Gives a value to a widget inside, for this instance alone.
 fn give(node: &mut Node<'_>, inside: &Graph<'_>, of: (&str, &str), value: &Value, values: &mut Values) {
-    let leads_there = |input: &&Boundary| {
-        input.links.iter().any(|link| {
-            let end = inside.links.get(link).and_then(|link| inside.target(link));
-            end.is_some_and(|(target, slot)| target.saved.id == of.0 && slot.widget.as_deref() == Some(of.1))
-        })
-    };
-    let linked = inside.inputs.iter().find(leads_there).and_then(|input| node.widget(&input.name));
-    match linked {
+    match inside.input_of(of.0, of.1).and_then(|input| node.widget(input)) {
         Some(widget) => set(widget, value, values),
         None => {
             node.given.insert((of.0.to_owned(), of.1.to_owned()), value.clone());
@@ -150,9 +165,7 @@ fn give(node: &mut Node<'_>, inside: &Graph<'_>, of: (&str, &str), value: &Value
 }
 
 fn set(widget: &Widget<'_>, value: &Value, values: &mut Values) {
-    if let Some(cell) = values.get_mut(widget.cell) {
-        *cell = widget.hold(Some(value.clone()));
-    }
+    values.set(widget.cell, widget.hold(Some(Rc::new(value.clone()))));
 }
 
 /// The values of instances' widgets into the widgets inside that they stand for, as 1.35 does before it reads the prompt
@@ -168,18 +181,16 @@ pub(super) fn write_through(model: &mut Model<'_>) {
         }
         let writes: Vec<_> = last.into_iter().flat_map(|(place, node)| writes(model, node, place)).collect();
         for (cell, value) in writes {
-            if let Some(held) = model.values.get_mut(cell) {
-                *held = value;
-            }
+            model.values.set(cell, value);
         }
     }
 }
 
-fn writes(model: &Model<'_>, node: &Node<'_>, place: usize) -> Vec<(usize, Option<Value>)> {
+fn writes(model: &Model<'_>, node: &Node<'_>, place: usize) -> Vec<(usize, Option<Rc<Value>>)> {
     let Some(inside) = model.graphs.get(place) else { return Vec::new() };
     let mut writes = Vec::new();
     for widget in &node.widgets {
-        let value = model.values.get(widget.cell).cloned().flatten();
+        let value = model.values.shared(widget.cell);
         let inputs = inside.inputs.iter().filter(|input| input.name == widget.name);
         let behind = inputs.flat_map(|input| inside.widgets_behind(input));
         writes.extend(behind.map(|inner| (inner.cell, inner.hold(value.clone()))));

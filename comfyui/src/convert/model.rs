@@ -7,7 +7,8 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::shape::{self, Shape, Slot, Specs, Values};
+use super::shape::{self, Shape, Slot, Specs};
+use super::values::Values;
 use super::widget::Widget;
 use super::{ConvertError, Interface, MAX_NODES, MAX_PARTS, MAX_SLOTS, instance, title};
 use crate::object_info::{NodeClass, ObjectInfo};
@@ -31,6 +32,8 @@ pub(super) struct Graph<'w> {
     pub(super) is_group: bool,
     /// Of each input: the first widget that it leads to, by its node's place and its own.
     shown: Vec<Option<(usize, usize)>>,
+    /// Node and widget → the first input that leads there, in 1.58.
+    leading: HashMap<(&'w str, String), &'w str>,
 }
 
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl<'w> Model<'w> {
             parts: 0,
             model: Self {
                 graphs: std::iter::repeat_with(Graph::default).take(subgraphs.len() + 1).collect(),
-                values: Values::new(),
+                values: Values::default(),
                 interface,
             },
         };
@@ -176,6 +179,7 @@ impl<'w> Builder<'w> {
             outputs: subgraph.map(|subgraph| subgraph.outputs.as_slice()).unwrap_or_default(),
             is_group: subgraph.is_some_and(|subgraph| subgraph.is_group),
             shown: Vec::new(),
+            leading: HashMap::new(),
         };
         for saved in nodes {
             within(saved.inputs.len(), "inputs of a node", MAX_SLOTS)?;
@@ -189,6 +193,7 @@ impl<'w> Builder<'w> {
         }
         if self.model.interface == Interface::V1_58 {
             graph.take_links_as_listed();
+            graph.note_leading();
         }
         within(graph.inputs.len(), "inputs of a subgraph", MAX_SLOTS)?;
         graph.note_shown();
@@ -201,8 +206,9 @@ impl<'w> Builder<'w> {
     fn node(&mut self, saved: &'w workflow::Node, graph: usize) -> Node<'w> {
         let class = current_name(&saved.class);
         if let Some(place) = self.places.get(class).copied() {
-            let is_early = self.model.interface == Interface::V1_35 && graph != 0 && place > graph;
-            return instance::build(saved, place, is_early, &mut self.model);
+            let ignores_saved_values =
+                self.model.interface == Interface::V1_35 && graph != 0 && place > graph;
+            return instance::build(saved, place, ignores_saved_values, &mut self.model);
         }
         match (class, self.info.0.get(class)) {
             ("Reroute", _) => bare(saved, class, Role::Reroute),
@@ -276,10 +282,9 @@ fn correct_sampler(class: &str, shape: &Shape<'_>, values: &mut Values) {
         return;
     }
     let cell = shape.widgets.iter().find(|widget| widget.name == "sampler_name").map(|widget| widget.cell);
-    if let Some(Some(Value::String(name))) = cell.and_then(|cell| values.get_mut(cell))
-        && let Some(current) = name.strip_prefix("sample_")
-    {
-        *name = current.to_owned();
+    let current = cell.and_then(|cell| values.get(cell)?.as_str()?.strip_prefix("sample_"));
+    if let (Some(cell), Some(current)) = (cell, current.map(Value::from)) {
+        values.set(cell, Some(Rc::new(current)));
     }
 }
 
@@ -330,6 +335,23 @@ impl<'w> Graph<'w> {
     pub(super) fn shown(&self, input: usize) -> Option<&Widget<'w>> {
         let (node, widget) = (*self.shown.get(input)?)?;
         self.nodes.get_index(node)?.1.widgets.get(widget)
+    }
+
+    /// The input that leads to a widget of a node inside.
+    pub(super) fn input_of(&self, node: &'w str, widget: &str) -> Option<&'w str> {
+        self.leading.get(&(node, widget.to_owned())).copied()
+    }
+
+    fn note_leading(&mut self) {
+        let mut leading = HashMap::new();
+        for input in self.inputs {
+            for (node, slot) in input.links.iter().filter_map(|id| self.target(self.links.get(id)?)) {
+                if let Some(widget) = &slot.widget {
+                    leading.entry((node.saved.id.as_str(), widget.clone())).or_insert(input.name.as_str());
+                }
+            }
+        }
+        self.leading = leading;
     }
 
     fn note_shown(&mut self) {

@@ -1,9 +1,13 @@
 //! A saved node put over what its class gives: which links end at which of its slots, and what its widgets hold.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
-use super::shape::{Shape, Slot, Specs, Values};
-use super::widget::{Kind, Spec, Widget, truthy};
+use super::Interface;
+use super::shape::{Shape, Slot, Specs};
+use super::values::Values;
+use super::widget::{Kind, Spec, truthy};
 use crate::workflow::{self, WidgetValues};
 
 impl<'w> Shape<'w> {
@@ -12,7 +16,7 @@ impl<'w> Shape<'w> {
         self.restore_slots(&saved.inputs);
         match &saved.widgets_values {
             WidgetValues::Listed(listed) => {
-                let listed = without_forced(listed, specs, &self.widgets);
+                let listed = self.without_forced(listed, specs);
                 self.restore_listed(&listed, values);
             }
             WidgetValues::Named(named) => self.restore_named(named, values),
@@ -62,13 +66,11 @@ impl<'w> Shape<'w> {
     /// Sets the widget at a place, with what follows from it for the others behind it.
     fn set(&mut self, at: usize, value: Option<Value>, values: &mut Values) {
         let Some(widget) = self.widgets.get(at) else { return };
-        let (kind, held) = (widget.kind.clone(), widget.hold(value));
-        if let Some(cell) = values.get_mut(widget.cell) {
-            cell.clone_from(&held);
-        }
-        let is_filled = held.as_ref().is_some_and(truthy);
+        let (kind, held) = (widget.kind.clone(), widget.hold(value.map(Rc::new)));
+        values.set(widget.cell, held.clone());
+        let is_filled = held.as_deref().is_some_and(truthy);
         match kind {
-            Kind::Dynamic(options) => self.choose(at, options, held.as_ref(), values),
+            Kind::Dynamic(options) => self.choose(at, options, held.as_deref(), values),
             Kind::Option if is_filled && at + 1 == self.widgets.len() => self.add_option(values),
             _ => {}
         }
@@ -94,6 +96,31 @@ impl<'w> Shape<'w> {
         insert_behind(&mut self.widgets, at, brought.widgets);
         let own_slot = self.inputs.iter().position(|slot| slot.name == choice);
         insert_behind(&mut self.inputs, own_slot.unwrap_or(usize::MAX), brought.inputs);
+    }
+
+    /// Values without those of inputs that had a widget once and only take links today. That they are among the values shows
+    /// in the number of values alone.
+    fn without_forced<'v>(&self, listed: &'v [Value], specs: &Specs<'_>) -> Vec<&'v Value> {
+        let is_forced = |spec: &Spec<'_>| spec.is_set("forceInput");
+        let of_name = |spec: &Spec<'_>| self.widgets.iter().find(|widget| widget.name == spec.name);
+        let original = specs.values().filter(|spec| of_name(spec).is_some() || is_forced(spec));
+        let is_35 = self.interface == Interface::V1_35;
+        let mut forced = Vec::new();
+        let mut places = 0;
+        for spec in original.filter(|spec| is_35 || of_name(spec).is_none_or(|widget| widget.is_saved)) {
+            let is_seed = is_35 && matches!(spec.name.as_str(), "seed" | "noise_seed");
+            let has_control = is_seed || spec.is_set("control_after_generate");
+            places += if has_control { 2 } else { 1 };
+            forced.push(is_forced(spec));
+            if has_control && !is_35 {
+                forced.push(false);
+            }
+        }
+        if places != listed.len() {
+            return listed.iter().collect();
+        }
+        let kept = listed.iter().enumerate().filter(|(at, _)| !forced.get(*at).copied().unwrap_or(false));
+        kept.map(|(_, value)| value).collect()
     }
 
     /// A slot whose widget does not exist is taken away with its link; the interface looks no further than one behind.
@@ -124,22 +151,4 @@ impl Slot {
             widget: input.widget.as_ref().map(|widget| widget.name.clone()),
         }
     }
-}
-
-/// Values without those of inputs that had a widget once and only take links today. That they are among the values shows
-/// in the number of values alone.
-fn without_forced<'v>(listed: &'v [Value], specs: &Specs<'_>, widgets: &[Widget<'_>]) -> Vec<&'v Value> {
-    let is_forced = |spec: &Spec<'_>| spec.is_set("forceInput");
-    let has_widget = |spec: &Spec<'_>| widgets.iter().any(|widget| widget.name == spec.name);
-    let original: Vec<&Spec<'_>> =
-        specs.values().filter(|spec| has_widget(spec) || is_forced(spec)).collect();
-    let places = |spec: &&Spec<'_>| {
-        let is_seed = matches!(spec.name.as_str(), "seed" | "noise_seed");
-        if is_seed || spec.is_set("control_after_generate") { 2 } else { 1 }
-    };
-    if original.iter().map(places).sum::<usize>() != listed.len() {
-        return listed.iter().collect();
-    }
-    let is_kept = |(at, _): &(usize, &Value)| !original.get(*at).is_some_and(|spec| is_forced(spec));
-    listed.iter().enumerate().filter(is_kept).map(|(_, value)| value).collect()
 }

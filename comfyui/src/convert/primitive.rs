@@ -2,6 +2,7 @@
 //! prompt off.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use indexmap::IndexSet;
 use serde_json::Value;
@@ -9,58 +10,60 @@ use serde_json::Value;
 use super::model::{Graph, Model, Node, Role};
 use super::text::Texts;
 use super::widget::{Kind, Rounding, Spec, truthy};
-use super::{Interface, Options, instance};
+use super::{ConvertError, Interface, Options, instance};
 use crate::workflow::WidgetValues;
 
 /// Every primitive's value, and then, in 1.35, every instance's values, into the widgets that they are linked to.
-pub(super) fn apply(model: &mut Model<'_>, options: &Options) {
+pub(super) fn apply(model: &mut Model<'_>, options: &Options) -> Result<(), ConvertError> {
     let writes: Vec<Write> = {
         let texts = Texts::new(model, options);
-        model.graphs.iter().flat_map(|graph| writes(model, graph, &texts)).collect()
+        let of_graphs: Result<Vec<_>, _> =
+            model.graphs.iter().map(|graph| writes(model, graph, &texts)).collect();
+        of_graphs?.into_iter().flatten().collect()
     };
     for (cell, value) in writes {
-        if let Some(held) = model.values.get_mut(cell) {
-            *held = value;
-        }
+        model.values.set(cell, value);
     }
     if model.interface == Interface::V1_35 {
         instance::write_through(model);
     }
+    Ok(())
 }
 
 /// The place of a value, and what it becomes.
-type Write = (usize, Option<Value>);
+type Write = (usize, Option<Rc<Value>>);
 
-fn writes(model: &Model<'_>, graph: &Graph<'_>, texts: &Texts<'_>) -> Vec<Write> {
+fn writes(model: &Model<'_>, graph: &Graph<'_>, texts: &Texts<'_>) -> Result<Vec<Write>, ConvertError> {
     let mut links: HashMap<&str, Vec<i64>> = HashMap::new();
     for link in graph.links.values() {
         links.entry(&link.origin).or_default().push(link.id);
     }
     let primitives = graph.nodes.values().filter(|node| matches!(node.role, Role::Primitive));
-    primitives
-        .flat_map(|primitive| {
-            let links = links.get(primitive.saved.id.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let targets: Vec<Target<'_, '_>> = targets(graph, primitive, links).collect();
-            writes_of(model, primitive, &targets, texts)
-        })
-        .collect()
+    let mut writes = Vec::new();
+    for primitive in primitives {
+        let links = links.get(primitive.saved.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let targets: Vec<Target<'_, '_>> = targets(graph, primitive, links).collect();
+        let value = value_of(model, primitive, &targets, texts)?.map(Rc::new);
+        writes.extend(targets.iter().map(|target| (target.widget.cell, target.taken(value.clone()))));
+    }
+    Ok(writes)
 }
 
-fn writes_of(
+/// What a primitive writes: the value that it saved, or what its first target holds.
+fn value_of(
     model: &Model<'_>,
     primitive: &Node<'_>,
     targets: &[Target<'_, '_>],
     texts: &Texts<'_>,
-) -> Vec<Write> {
-    let Some(first) = targets.first() else { return Vec::new() };
-    let held = || model.values.get(first.widget.cell).cloned().flatten();
+) -> Result<Option<Value>, ConvertError> {
+    let Some(first) = targets.first() else { return Ok(None) };
+    let held = || model.values.get(first.widget.cell).cloned();
     let saved = match &primitive.saved.widgets_values {
         WidgetValues::Listed(listed) => listed.first().cloned(),
         WidgetValues::Named(_) => None,
     };
     let value = first.own_kind().hold(saved.or_else(held));
-    let value = replaced(primitive, within_limits(value, targets), texts);
-    targets.iter().map(|target| (target.widget.cell, target.taken(value.clone()))).collect()
+    replaced(primitive, within_limits(value, targets), texts)
 }
 
 /// A widget that a primitive is linked to.
@@ -75,8 +78,12 @@ impl Target<'_, '_> {
         if matches!(self.widget.kind, Kind::Text) { Kind::Text } else { Kind::Plain }
     }
 
-    fn taken(&self, value: Option<Value>) -> Option<Value> {
-        self.widget.hold(self.widget.rounding.apply(value))
+    fn taken(&self, value: Option<Rc<Value>>) -> Option<Rc<Value>> {
+        let rounded = match self.widget.rounding {
+            Rounding::None => value,
+            rounding => rounding.apply(value.map(Rc::unwrap_or_clone)).map(Rc::new),
+        };
+        self.widget.hold(rounded)
     }
 }
 
@@ -170,12 +177,7 @@ impl Limits {
         if self.is_whole {
             return Rounding::Int { step: self.step, min: self.min };
         }
-        let precision = (-self.step.log10().floor()).max(0.0);
-        let given = self.round.as_ref().filter(|round| truthy(round)).and_then(Value::as_f64);
-        match given.or((precision > 0.0).then(|| 10_f64.powf(-precision))) {
-            None => Rounding::None,
-            Some(round) => Rounding::Float { round, digits: precision, min: self.min, max: self.max },
-        }
+        Rounding::float(self.step, self.round.as_ref(), self.min, self.max)
     }
 }
 
@@ -195,10 +197,14 @@ fn common_multiple(one: f64, other: f64) -> f64 {
 }
 
 /// With the names of other nodes' widgets filled in, where the user asked for it.
-fn replaced(primitive: &Node<'_>, value: Option<Value>, texts: &Texts<'_>) -> Option<Value> {
+fn replaced(
+    primitive: &Node<'_>,
+    value: Option<Value>,
+    texts: &Texts<'_>,
+) -> Result<Option<Value>, ConvertError> {
     let is_asked = primitive.saved.properties.get("Run widget replace on values").is_some_and(truthy);
     match value {
-        Some(Value::String(text)) if is_asked => Some(Value::String(texts.fill_in(&text))),
-        value => value,
+        Some(Value::String(text)) if is_asked => Ok(Some(Value::String(texts.fill_in(&text)?))),
+        value => Ok(value),
     }
 }

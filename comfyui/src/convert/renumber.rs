@@ -7,20 +7,19 @@ use serde_json::Value;
 
 use super::Interface;
 use super::widget::script_text;
-use crate::workflow::{Node, Subgraph, Workflow};
+use crate::workflow::{Definitions, Node, Subgraph, Workflow};
 
 pub(super) fn unique_ids(workflow: Cow<'_, Workflow>, interface: Interface) -> Cow<'_, Workflow> {
     if interface == Interface::V1_35 || are_unique(&workflow) {
         return workflow;
     }
     let mut workflow = workflow.into_owned();
-    let mut subgraphs: Vec<Subgraph> = workflow.subgraphs().cloned().collect();
+    let mut subgraphs: Vec<Subgraph> = workflow.subgraphs().map(alone).collect();
     let mut ids = Ids::of(&workflow);
     let mut renamed: HashMap<String, Renamed> = HashMap::new();
     let mut seen = HashSet::new();
     subgraphs.retain(|subgraph| seen.insert(subgraph.id.clone()));
     for subgraph in &mut subgraphs {
-        subgraph.definitions.subgraphs.clear();
         let names = ids.renumber(subgraph);
         renamed.insert(subgraph.id.clone(), names);
     }
@@ -31,6 +30,20 @@ pub(super) fn unique_ids(workflow: Cow<'_, Workflow>, interface: Interface) -> C
     }
     workflow.definitions.subgraphs = subgraphs;
     Cow::Owned(workflow)
+}
+
+/// A subgraph without those defined inside of it, which come by themselves.
+fn alone(subgraph: &Subgraph) -> Subgraph {
+    Subgraph {
+        id: subgraph.id.clone(),
+        name: subgraph.name.clone(),
+        nodes: subgraph.nodes.clone(),
+        links: subgraph.links.clone(),
+        inputs: subgraph.inputs.clone(),
+        outputs: subgraph.outputs.clone(),
+        definitions: Definitions::default(),
+        is_group: subgraph.is_group,
+    }
 }
 
 /// Old id → new id.

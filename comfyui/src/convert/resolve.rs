@@ -1,5 +1,7 @@
 //! Where a link comes from in the end: through reroutes, bypassed nodes, and into and out of subgraphs.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::model::{Graph, Model, Node, Role};
@@ -28,7 +30,7 @@ pub(super) enum Source {
     /// The output of a node.
     Output { node: String, slot: i64 },
     /// The value of a widget on an instance of a subgraph.
-    Value(Option<Value>),
+    Value(Option<Rc<Value>>),
 }
 
 enum Step<'m> {
@@ -43,15 +45,21 @@ enum Step<'m> {
 /// Links that may be followed for one input: more of them run in a circle.
 const MAX_STEPS: usize = 20_000;
 
+/// Links that may be followed for all inputs.
+pub(super) const MAX_STEPS_IN_ALL: usize = 10_000_000;
+const ALL_STEPS: ConvertError = ConvertError::TooLarge { what: "links to follow", limit: MAX_STEPS_IN_ALL };
+
 /// What the input at this place of a node's slots gets; `None` where nothing comes in.
 pub(super) fn input<'m>(
     model: &'m Model<'m>,
     mut place: Place<'m>,
     slot: usize,
+    steps_left: &mut usize,
 ) -> Result<Option<Source>, ConvertError> {
-    let start = (place.id(), slot);
+    let start = place.clone();
     let mut step = Step::Input(slot, None);
     for _ in 0..MAX_STEPS {
+        *steps_left = steps_left.checked_sub(1).ok_or(ALL_STEPS)?;
         step = match step {
             Step::Input(slot, kind) => place.follow_input(model, slot, kind)?,
             Step::Output(slot, kind) => place.follow_output(model, slot, kind),
@@ -60,7 +68,7 @@ pub(super) fn input<'m>(
         };
     }
     Err(ConvertError::Broken {
-        path: format!("node {}, input {}", start.0, start.1),
+        path: format!("node {}, input {slot}", start.id()),
         what: format!("its links run in a circle, or through more than {MAX_STEPS} nodes"),
     })
 }
@@ -99,7 +107,7 @@ impl<'m> Place<'m> {
         if slot.link.is_none() {
             let widget = instance.widget_of(slot);
             return widget.map_or(Step::Nothing, |widget| {
-                Step::Found(Source::Value(model.values.get(widget.cell).cloned().flatten()))
+                Step::Found(Source::Value(model.values.shared(widget.cell)))
             });
         }
         let is_group = self.graph.is_group && model.interface == Interface::V1_35;

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::Interface;
+use super::values::Values;
 use super::widget::{Kind, Rounding, Sent, Spec, Widget, script_text};
 use crate::object_info::{InputSpec, NodeClass};
 
@@ -27,9 +28,6 @@ pub(super) struct Slot {
     /// The widget that gives the value without a link.
     pub(super) widget: Option<String>,
 }
-
-/// The values of all widgets of a workflow.
-pub(super) type Values = Vec<Option<Value>>;
 
 /// All inputs of a class, by name: what the server asks for and what the interface adds.
 pub(super) type Specs<'w> = IndexMap<String, Spec<'w>>;
@@ -97,7 +95,11 @@ fn in_order<'s, 'w>(class: &NodeClass, specs: &'s Specs<'w>) -> Vec<&'s Spec<'w>
     let groups = [("required", &class.input.required), ("optional", &class.input.optional)];
     let named = groups.iter().flat_map(|(group, inputs)| {
         let names = order.get(*group).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        names.iter().filter_map(Value::as_str).filter(|name| inputs.contains_key(*name))
+        // An input in both groups is an optional one.
+        let is_here = |name: &&str| {
+            inputs.contains_key(*name) && (*group == "optional" || !class.input.optional.contains_key(*name))
+        };
+        names.iter().filter_map(Value::as_str).filter(is_here)
     });
     let mut seen = HashSet::new();
     let mut ordered: Vec<&Spec<'w>> =
@@ -115,7 +117,7 @@ impl<'w> Shape<'w> {
     fn push(&mut self, values: &mut Values, name: &str, value: Option<Value>, kind: Kind<'w>, sent: Sent) {
         self.widgets.push(Widget {
             name: name.to_owned(),
-            cell: new_cell(values, kind.hold(value)),
+            cell: values.add(kind.hold(value)),
             kind,
             sent,
             is_saved: true,
@@ -144,14 +146,16 @@ impl<'w> Shape<'w> {
         let count = |key: &str| template.get(key).and_then(Value::as_u64);
         let names = template.get("names").and_then(Value::as_array);
         let prefix = template.get("prefix").and_then(Value::as_str).unwrap_or_default();
-        let inner = inputs_of(template.get("input"));
+        let inner: Vec<(&String, &Value)> = inputs_of(template.get("input")).collect();
         let limit = names.map_or(count("max").unwrap_or(100), |names| names.len() as u64);
-        for ordinal in 0..count("min").unwrap_or(1).min(limit).min(MAX_GROWN) {
-            for (key, kind) in &inner {
-                let base = if inner.len() == 1 { prefix } else { key };
+        let least = count("min").unwrap_or(1);
+        let shown = if self.interface == Interface::V1_58 { least.saturating_add(1) } else { least };
+        for ordinal in 0..shown.min(limit).min(MAX_GROWN) {
+            for (key, spec_of_one) in &inner {
+                let base = if inner.len() == 1 { prefix } else { key.as_str() };
                 let given = usize::try_from(ordinal).ok().and_then(|at| names?.get(at)?.as_str());
                 let own = given.map_or_else(|| format!("{base}{ordinal}"), str::to_owned);
-                self.add(&Spec { name: format!("{}.{own}", spec.name), ..kind.clone() }, values);
+                self.add(&Spec::read_value(&format!("{}.{own}", spec.name), spec_of_one), values);
             }
         }
     }
@@ -206,9 +210,9 @@ impl<'w> Shape<'w> {
         self.push(values, &spec.name, spec.default(), kind, sent(spec));
         let is_choice = spec.widget_kind() == "COMBO" && self.interface == Interface::V1_58;
         self.change_last(|widget| {
-            widget.instead_of_nothing = spec.default().filter(|_| is_choice);
+            widget.instead_of_nothing = spec.options.first().filter(|_| is_choice).cloned();
             widget.rounding = spec.rounding();
-            widget.is_saved = spec.kind != "AUDIO_UI";
+            widget.is_saved = !matches!(spec.kind.as_ref(), "AUDIO_UI" | "RESOLUTION_PREVIEW");
         });
         if spec.setting("remote").is_some() {
             self.push(values, "Auto-refresh after generation", Some(json!(false)), Kind::Plain, Sent::Never);
@@ -262,7 +266,7 @@ impl<'w> Shape<'w> {
     ) {
         let Some(option) = options.iter().find(|option| option.get("key") == Some(chosen)) else { return };
         for (key, spec) in inputs_of(option.get("inputs")) {
-            self.add(&Spec { name: format!("{choice}.{key}"), ..spec }, values);
+            self.add(&Spec::read_value(&format!("{choice}.{key}"), spec), values);
         }
     }
 
@@ -277,21 +281,19 @@ impl<'w> Shape<'w> {
         if SAVING.contains(&name) {
             self.change("filename_prefix", |prefix| prefix.sent = Sent::FileName);
         }
-        if let Some(choice) = uploaded_choice(class) {
+        if let Some(choice) = uploaded_choice(class).filter(|_| self.interface == Interface::V1_35) {
             self.choose_files(&choice, values);
         }
     }
 
-    /// Where there is no file to choose, 1.35 chooses one of the name `undefined`.
+    /// 1.35 reads the names of uploaded files in its own way. Where there is none to choose, it chooses `undefined`.
     fn choose_files(&mut self, choice: &Spec<'w>, values: &mut Values) {
-        let nothing = (self.interface == Interface::V1_35).then(|| "undefined".to_owned());
-        let first = choice.default().as_ref().map(script_text).or(nothing);
+        let first = choice.default().as_ref().map_or_else(|| "undefined".to_owned(), script_text);
         let folder = choice.setting("image_folder").and_then(Value::as_str).unwrap_or("input");
+        let is_batch = choice.is_set("allow_batch");
         self.change(&choice.name, |files| {
-            files.kind = Kind::File { first, folder };
-            if let Some(held) = values.get_mut(files.cell) {
-                *held = files.kind.hold(held.take());
-            }
+            files.kind = Kind::File { first, folder, is_batch };
+            values.set(files.cell, files.hold(values.shared(files.cell)));
         });
     }
 
@@ -329,25 +331,17 @@ impl<'w> Shape<'w> {
 fn sent(spec: &Spec<'_>) -> Sent {
     match spec.widget_kind() {
         "WEBCAM" => Sent::ByBrowser,
+        "RESOLUTION_PREVIEW" => Sent::Never,
         "CURVE" => Sent::Curve,
         "STRING" if spec.setting("dynamicPrompts") == Some(&Value::Bool(true)) => Sent::Chosen,
         _ => Sent::AsIs,
     }
 }
 
-fn new_cell(values: &mut Values, value: Option<Value>) -> usize {
-    values.push(value);
-    values.len() - 1
-}
-
 /// The inputs of a piece of a class, such as one option of a choice: required ones first.
-fn inputs_of(document: Option<&Value>) -> Vec<(String, Spec<'_>)> {
-    ["required", "optional"]
-        .iter()
-        .filter_map(|group| document?.get(group)?.as_object())
-        .flatten()
-        .map(|(key, spec)| (key.clone(), Spec::read_value(key, spec)))
-        .collect()
+fn inputs_of(document: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let groups = ["required", "optional"].into_iter();
+    groups.filter_map(move |group| document?.get(group)?.as_object()).flatten()
 }
 
 /// Slots that a growing input may have from the start.

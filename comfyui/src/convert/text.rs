@@ -7,10 +7,10 @@ use std::str::Chars;
 
 use serde_json::Value;
 
-use super::model::{Model, Node, Role};
+use super::model::{Model, Node, Role, within};
 use super::shape::SAVING;
 use super::widget::script_text;
-use super::{LocalTime, Options};
+use super::{ConvertError, LocalTime, MAX_BYTES, Options};
 
 pub(super) struct Texts<'m> {
     model: &'m Model<'m>,
@@ -36,7 +36,7 @@ impl<'m> Texts<'m> {
     }
 
     /// With `%date:yyyy-MM-dd%` and `%KSampler.seed%` filled in; other marks are left to the server.
-    pub(super) fn fill_in(&self, text: &str) -> String {
+    pub(super) fn fill_in(&self, text: &str) -> Result<String, ConvertError> {
         let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
         while let Some((before, behind)) = rest.split_once('%') {
             filled.push_str(before);
@@ -44,6 +44,7 @@ impl<'m> Texts<'m> {
             let value = mark.and_then(|(mark, behind)| Some((self.meaning(mark)?, behind)));
             match (value, mark) {
                 (Some((value, behind)), _) => {
+                    within(filled.len() + value.len(), "bytes in a prompt", MAX_BYTES)?;
                     filled.push_str(&value);
                     rest = behind;
                 }
@@ -57,7 +58,7 @@ impl<'m> Texts<'m> {
                 }
             }
         }
-        filled + rest
+        Ok(filled + rest)
     }
 
     fn meaning(&self, mark: &str) -> Option<String> {
@@ -72,7 +73,7 @@ impl<'m> Texts<'m> {
     /// What a widget holds, fit to stand in the name of a file.
     fn widget_text(&self, name: &str, widget: &str) -> Option<String> {
         let node = self.called.get_or_init(|| called(self.model)).get(name)?;
-        let held = self.model.values.get(node.widget(widget)?.cell)?.as_ref();
+        let held = self.model.values.get(node.widget(widget)?.cell);
         let text = held.filter(|value| !value.is_null()).map(script_text).unwrap_or_default();
         let unfit = |c: char| {
             c.is_ascii_control() || matches!(c, '/' | '?' | '<' | '>' | '\\' | ':' | '*' | '|' | '"')
@@ -104,7 +105,7 @@ fn name<'m>(node: &'m Node<'m>) -> Option<&'m str> {
 }
 
 /// Braces within braces that are looked into; deeper ones stay as they are.
-const MAX_DEPTH: usize = 64;
+const MAX_BRACES: usize = 64;
 
 fn choose(text: &str, chance: &mut fastrand::Rng, depth: usize) -> String {
     let text = without_comments(text);
@@ -112,7 +113,7 @@ fn choose(text: &str, chance: &mut fastrand::Rng, depth: usize) -> String {
     while let Some(next) = rest.next() {
         match next {
             '\\' => push_escaped(&mut chosen, &mut rest),
-            '{' if depth < MAX_DEPTH => {
+            '{' if depth < MAX_BRACES => {
                 let mut options = alternatives(&mut rest);
                 let option = options.swap_remove(chance.usize(..options.len()));
                 chosen.push_str(&choose(&option, chance, depth + 1));
@@ -159,9 +160,11 @@ fn alternatives(rest: &mut Peekable<Chars<'_>>) -> Vec<String> {
 /// Without `/* ... */` and `// ...`; a comment that is not closed is none.
 fn without_comments(text: &str) -> String {
     let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    let last_end = text.rfind("*/").unwrap_or(0);
     while let Some((before, behind)) = rest.split_once('/') {
         kept.push_str(before);
-        let block = behind.strip_prefix('*').and_then(|inside| inside.split_once("*/"));
+        let may_end = text.len() - behind.len() < last_end;
+        let block = behind.strip_prefix('*').filter(|_| may_end).and_then(|inside| inside.split_once("*/"));
         rest = if let Some((_, behind)) = block {
             behind
         } else if let Some(line) = behind.strip_prefix('/') {
@@ -184,8 +187,8 @@ fn unescaped(text: &str) -> String {
 fn formatted(pattern: &str, now: LocalTime) -> String {
     let (mut text, mut rest) = (String::new(), pattern);
     while let Some(first) = rest.chars().next() {
-        let run = rest.chars().take_while(|c| *c == first).count();
-        let taken = if first == 'y' { run.min(4) } else { run.min(2) };
+        let longest = if first == 'y' { 4 } else { 2 };
+        let taken = rest.chars().take(longest).take_while(|c| *c == first).count();
         let part = match first {
             'd' => Some(now.day),
             'M' => Some(now.month),
@@ -244,7 +247,7 @@ mod tests {
     #[test]
     fn braces_without_end_do_not_exhaust_the_stack() {
         let deep = "{".repeat(1_000_000);
-        assert_eq!(chosen(&deep).len(), deep.len() - MAX_DEPTH);
+        assert_eq!(chosen(&deep).len(), deep.len() - MAX_BRACES);
     }
 
     #[test]

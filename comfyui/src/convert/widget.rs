@@ -1,6 +1,7 @@
 //! A widget: what it starts with, what becomes of a value that is set, and what of it reaches a prompt.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
@@ -42,9 +43,9 @@ impl<'w> Spec<'w> {
             is_controlled: false,
         };
         spec.is_controlled = match (spec.setting("control_after_generate"), spec.widget_kind()) {
-            (Some(control), _) => truthy(control),
+            (Some(control), "INT" | "FLOAT" | "COMBO") => truthy(control),
             (None, "INT") => matches!(name, "seed" | "noise_seed"),
-            (None, _) => false,
+            _ => false,
         };
         spec
     }
@@ -90,6 +91,7 @@ impl<'w> Spec<'w> {
             "INT" | "FLOAT" => or(json!(0)),
             "BOOLEAN" => or(json!(false)),
             "STRING" | "MARKDOWN" | "TEXTAREA" => or(json!("")),
+            "COMBO" if self.setting("multi_select").is_some() => Some(json!([])),
             "COMBO" => given
                 .filter(|value| truthy(value))
                 .or_else(|| self.options.first())
@@ -113,29 +115,19 @@ impl<'w> Spec<'w> {
                 let step = self.number("step").filter(|step| *step != 0.0).unwrap_or(1.0);
                 Rounding::Int { step, min: self.number("min").unwrap_or(0.0) }
             }
-            "FLOAT" => self.float_rounding(),
+            "FLOAT" => Rounding::float(
+                self.number("step").unwrap_or(0.5),
+                self.setting("round"),
+                self.number("min").unwrap_or(0.0),
+                self.number("max").unwrap_or(2048.0),
+            ),
             _ => Rounding::None,
-        }
-    }
-
-    fn float_rounding(&self) -> Rounding {
-        let step = self.number("step").unwrap_or(0.5);
-        let precision = (-step.log10().floor()).max(0.0);
-        let given = self.setting("round").filter(|round| truthy(round)).and_then(Value::as_f64);
-        match given.or((precision > 0.0).then(|| 10_f64.powf(-precision))) {
-            None => Rounding::None,
-            Some(round) => Rounding::Float {
-                round,
-                digits: precision,
-                min: self.number("min").unwrap_or(0.0),
-                max: self.number("max").unwrap_or(2048.0),
-            },
         }
     }
 }
 
 /// Types that the web interface has a widget for.
-const WIDGET_KINDS: [&str; 24] = [
+const WIDGET_KINDS: [&str; 29] = [
     "INT",
     "FLOAT",
     "BOOLEAN",
@@ -160,6 +152,11 @@ const WIDGET_KINDS: [&str; 24] = [
     "CURVE",
     "RANGE",
     "COLORS",
+    "PAINTER",
+    "COMPOSITOR",
+    "VIDEO_EDIT",
+    "LIGHT_INFO_PREVIEW",
+    "RESOLUTION_PREVIEW",
 ];
 
 /// A widget of a node. Its value lies in the model, at `cell`: the interface lets some widgets share one.
@@ -178,10 +175,11 @@ pub(super) struct Widget<'w> {
 
 impl Widget<'_> {
     /// What it holds after this was set.
-    pub(super) fn hold(&self, value: Option<Value>) -> Option<Value> {
-        match (&self.instead_of_nothing, value) {
-            (Some(instead), None | Some(Value::Null)) => Some(instead.clone()),
-            (_, value) => self.kind.hold(value),
+    pub(super) fn hold(&self, value: Option<Rc<Value>>) -> Option<Rc<Value>> {
+        match (&self.instead_of_nothing, value.as_deref()) {
+            (Some(instead), None | Some(Value::Null)) => Some(Rc::new(instead.clone())),
+            (_, held) if self.kind.keeps(held) => value,
+            _ => self.kind.hold(value.map(Rc::unwrap_or_clone)).map(Rc::new),
         }
     }
 }
@@ -194,7 +192,7 @@ pub(super) enum Kind<'w> {
     /// A field of several lines: everything becomes text.
     Text,
     /// Chooses an uploaded file: nothing means the first one, and files of other folders are marked as such.
-    File { first: Option<String>, folder: &'w str },
+    File { first: String, folder: &'w str, is_batch: bool },
     /// Brings other inputs along, by option.
     Dynamic(&'w [Value]),
     /// An option of the user's own; once it is filled in, another one follows.
@@ -229,6 +227,16 @@ pub(super) enum Rounding {
 }
 
 impl Rounding {
+    /// To as many digits as a step has, unless the spec says what to round to.
+    pub(super) fn float(step: f64, round: Option<&Value>, min: f64, max: f64) -> Self {
+        let digits = (-step.log10().floor()).max(0.0);
+        let given = round.filter(|round| truthy(round)).and_then(Value::as_f64);
+        match given.or((digits > 0.0).then(|| 10_f64.powf(-digits))) {
+            None => Self::None,
+            Some(round) => Self::Float { round, digits, min, max },
+        }
+    }
+
     pub(super) fn apply(self, value: Option<Value>) -> Option<Value> {
         if matches!(self, Self::None) {
             return value;
@@ -283,14 +291,27 @@ pub(super) fn to_number(number: f64) -> Option<Value> {
 }
 
 impl Kind<'_> {
+    /// Whether the widget holds the value as it is.
+    fn keeps(&self, value: Option<&Value>) -> bool {
+        match self {
+            Self::Text => matches!(value, Some(Value::String(text)) if !text.contains('\r')),
+            Self::File { .. } => false,
+            _ => true,
+        }
+    }
+
     /// What the widget holds after this was set.
     pub(super) fn hold(&self, value: Option<Value>) -> Option<Value> {
         match self {
             Self::Plain | Self::Dynamic(_) | Self::Option | Self::Index => value,
             Self::Text => Some(Value::String(as_text(value))),
-            Self::File { first, folder } => match value {
+            Self::File { folder, is_batch: true, .. } if value.as_ref().is_some_and(Value::is_array) => {
+                let Some(Value::Array(files)) = value else { return None };
+                Some(files.into_iter().map(|file| file_path(file, folder)).collect())
+            }
+            Self::File { first, folder, .. } => match value {
                 Some(value) if truthy(&value) => Some(file_path(value, folder)),
-                _ => first.clone().map(Value::String),
+                _ => Some(Value::String(first.clone())),
             },
         }
     }
