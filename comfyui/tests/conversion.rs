@@ -134,6 +134,7 @@ fn a_converted_prompt_is_sound_whatever_its_values_are() {
         "exception_during_validation",
         "exception_during_inner_validation",
     ];
+    // The newer cases link to outputs that their nodes did not have yet on the server of `object_info.json`.
     for file in files("cases") {
         let prompt = converted(&read(&file)["workflow"], Interface::V1_35).unwrap();
         let node_errors = match validate(&serde_json::to_value(&prompt).unwrap(), &INFO, None) {
@@ -244,6 +245,29 @@ fn subgraphs_inside_each_other_have_a_limit() {
     assert_eq!(deepest.0.keys().next().unwrap().split(':').count(), 101);
     let error = converted(&workflow(101), Interface::V1_35).unwrap_err();
     assert_eq!(error.to_string(), "the workflow is too large: more than 100 subgraphs inside each other");
+}
+
+#[test]
+fn texts_that_repeat_each_other_have_a_limit() {
+    let text = "x".repeat(100_000);
+    let save = |id: usize| json!({"id": id, "type": "SaveImage", "widgets_values": ["%T.text%".repeat(10)]});
+    let mut nodes: Vec<Value> = (1..100).map(save).collect();
+    nodes.push(json!({"id": 0, "type": "CLIPTextEncode", "title": "T", "widgets_values": [text]}));
+    let error = converted(&json!({"nodes": nodes}), Interface::V1_35).unwrap_err();
+    assert_eq!(error.to_string(), "the workflow is too large: more than 67108864 bytes in a prompt");
+}
+
+#[test]
+fn chains_that_many_nodes_end_at_have_a_limit() {
+    let mut nodes = vec![json!({"id": 0, "type": "EmptyImage"})];
+    let mut links = Vec::new();
+    for id in 1..20_000 {
+        let (kind, name) = if id < 9_000 { ("Reroute", "") } else { ("SaveImage", "images") };
+        nodes.push(json!({"id": id, "type": kind, "inputs": [{"name": name, "type": "*", "link": id}]}));
+        links.push(json!([id, if id < 9_000 { id - 1 } else { 8_999 }, 0, id, 0, "*"]));
+    }
+    let error = converted(&json!({"nodes": nodes, "links": links}), Interface::V1_35).unwrap_err();
+    assert_eq!(error.to_string(), "the workflow is too large: more than 10000000 links to follow");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn name<'m>(node: &'m Node<'m>) -> Option<&'m str> {
 }
 
 /// Braces within braces that are looked into; deeper ones stay as they are.
-const MAX_BRACES: usize = 64;
+const MAX_BRACES: usize = 16;
 
 fn choose(text: &str, chance: &mut fastrand::Rng, depth: usize) -> String {
     let text = without_comments(text);
@@ -248,6 +248,13 @@ mod tests {
     fn braces_without_end_do_not_exhaust_the_stack() {
         let deep = "{".repeat(1_000_000);
         assert_eq!(chosen(&deep).len(), deep.len() - MAX_BRACES);
+    }
+
+    #[test]
+    fn comments_without_end_are_looked_for_once() {
+        let open = "/* ".repeat(1_000_000);
+        assert_eq!(chosen(&open), open);
+        assert_eq!(chosen(&format!("/* closed */{open}")), open);
     }
 
     #[test]
