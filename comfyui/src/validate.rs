@@ -106,8 +106,8 @@ impl Accepted {
 /// only outputs wanted, where a client names some (`partial_execution_targets`); an empty list wants none.
 ///
 /// The prompt is any JSON, since a client may send any: what a server has no words for is [`Verdict::Trips`]. Never
-/// panics. Takes time in proportion to the prompt, and stack in proportion to how deep its values nest, which a JSON
-/// parser bounds.
+/// panics. Takes time in proportion to the prompt and to what the classes in it declare: a value is looked for in the
+/// whole list that it is chosen from. Takes stack in proportion to how deep its values nest, which a JSON parser bounds.
 ///
 /// ```
 /// use comfyui::{ObjectInfo, Verdict, validate};
@@ -150,6 +150,8 @@ impl Accepted {
 ///   options are written as a list, outputs by whether the class seems to be of ComfyUI's newer kind.
 /// - After a thousand errors nothing more is looked at, and what was not is taken as not valid; after a hundred thousand
 ///   `dependent_outputs` no more are listed. A server has no such bounds, and can be made to write gigabytes.
+/// - A text in place of the list of targets wants the outputs whose ids are somewhere in it; one of more than 1024 bytes
+///   wants none.
 /// - Whole numbers beyond 64 bits, which JSON brings as floats, are shown as such where their input is no `INT`.
 #[must_use]
 pub fn validate(prompt: &Value, info: &ObjectInfo, targets: Option<&[String]>) -> Verdict {

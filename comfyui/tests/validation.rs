@@ -174,6 +174,37 @@ fn a_chain_is_followed_as_far_as_python_follows_it() {
 }
 
 #[test]
+fn nodes_too_far_from_one_output_are_looked_at_once_and_count_for_a_nearer_one() {
+    let info: ObjectInfo = serde_json::from_value(json!({
+        "Knot": {"input": {"required": {"size": ["INT", {}], "rope": ["ROPE"]}}, "output": ["ROPE"]},
+        "Rope": {"input": {}, "output": ["ROPE"]},
+        "Show": {"input": {"required": {"rope": ["ROPE"]}}, "output": [], "output_node": true},
+    }))
+    .unwrap();
+    let knot = |next: &str| json!({"class_type": "Knot", "inputs": {"size": "1", "rope": [next, 0]}});
+    let show = |first: &str| json!({"class_type": "Show", "inputs": {"rope": [first, 0]}});
+    let mut prompt = json!({
+        "far": show("a0"), "as far": show("b0"), "near": show("shared"),
+        "shared": knot("next"), "next": knot("end"), "end": {"class_type": "Rope", "inputs": {}},
+    });
+    for chain in ["a", "b"] {
+        for node in 0..980 {
+            let next = if node == 979 { "shared".to_owned() } else { format!("{chain}{}", node + 1) };
+            prompt[format!("{chain}{node}")] = knot(&next);
+        }
+    }
+    let Verdict::Accepted(accepted) = validate(&prompt, &info, None) else { panic!("refused") };
+    assert_eq!(accepted.outputs, ["near"]);
+    for node in ["shared", "next"] {
+        assert_eq!(
+            accepted.conversions.iter().filter(|conversion| conversion.node == node).count(),
+            1,
+            "{node}"
+        );
+    }
+}
+
+#[test]
 fn a_node_of_a_cycle_is_not_valid_and_only_its_own_errors_are_told() {
     let blend = |first: &str, factor: &Value| {
         json!({
@@ -226,6 +257,9 @@ fn a_body_is_refused_for_what_stands_around_the_prompt_too() {
         (json!({"prompt": prompt, "partial_execution_targets": null}), 200),
         (json!({"prompt": prompt, "partial_execution_targets": ["out", "nobody"]}), 200),
         (json!({"prompt": prompt, "partial_execution_targets": "without it"}), 200),
+        (json!({"prompt": prompt, "partial_execution_targets": "out".repeat(342)}), 400),
+        (json!({"prompt": prompt, "partial_execution_targets": [1, "out"]}), 200),
+        (json!({"prompt": prompt, "partial_execution_targets": {"out": 1}}), 200),
         (json!({"prompt": prompt, "partial_execution_targets": []}), 400),
         (json!({"prompt": prompt, "partial_execution_targets": 5}), 500),
         (json!({}), 400),

@@ -74,11 +74,14 @@ fn shape<'w>(
     shape
 }
 
-/// The widget as the instance shows it. In 1.35, a field of several lines is the same field wherever it is shown.
+/// The widget as the instance shows it. In 1.35, a field of several lines is the same field wherever it is shown; in 1.58,
+/// an instance keeps what was saved as it is.
 fn copy<'w>(widget: &Widget<'w>, name: &str, values: &mut Values, interface: Interface) -> Widget<'w> {
     let is_shared = interface == Interface::V1_35 && matches!(widget.kind, Kind::Text);
     let cell = if is_shared { widget.cell } else { values.add_copy(widget.cell) };
-    Widget { name: name.to_owned(), cell, ..widget.clone() }
+    let kind =
+        if matches!(widget.kind, Kind::Text) && !is_shared { Kind::Plain } else { widget.kind.clone() };
+    Widget { name: name.to_owned(), cell, kind, ..widget.clone() }
 }
 
 /// The values of the widgets in the order of the inputs.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Interface;
 use super::shape::{Shape, Slot, Specs};
 use super::values::Values;
-use super::widget::{Kind, Spec, truthy};
+use super::widget::{Kind, truthy};
 use crate::workflow::{self, WidgetValues};
 
 impl<'w> Shape<'w> {
@@ -101,26 +101,51 @@ impl<'w> Shape<'w> {
     /// Values without those of inputs that had a widget once and only take links today. That they are among the values shows
     /// in the number of values alone.
     fn without_forced<'v>(&self, listed: &'v [Value], specs: &Specs<'_>) -> Vec<&'v Value> {
-        let is_forced = |spec: &Spec<'_>| spec.is_set("forceInput");
-        let of_name = |spec: &Spec<'_>| self.widgets.iter().find(|widget| widget.name == spec.name);
-        let original = specs.values().filter(|spec| of_name(spec).is_some() || is_forced(spec));
+        let all: Vec<&Value> = listed.iter().collect();
+        let (forced, places) = self.forced(specs);
+        let aligned = match self.interface {
+            Interface::V1_35 => all.clone(),
+            Interface::V1_58 => self.aligned(&all, &forced),
+        };
+        if aligned.len() != places {
+            return all;
+        }
+        let is_kept = |(at, _): &(usize, &Value)| !forced.get(*at).copied().unwrap_or(false);
+        aligned.into_iter().enumerate().filter(is_kept).map(|(_, value)| value).collect()
+    }
+
+    /// Which values belong to inputs that take only links today, and how many values there are when those are among them.
+    /// 1.35 counts the control behind a seed as a place, but tells the values apart as if it were none.
+    fn forced(&self, specs: &Specs<'_>) -> (Vec<bool>, usize) {
         let is_35 = self.interface == Interface::V1_35;
-        let mut forced = Vec::new();
-        let mut places = 0;
-        for spec in original.filter(|spec| is_35 || of_name(spec).is_none_or(|widget| widget.is_saved)) {
+        let (mut forced, mut places) = (Vec::new(), 0);
+        for spec in specs.values() {
+            let is_forced = spec.is_set("forceInput");
+            match self.widgets.iter().find(|widget| widget.name == spec.name) {
+                None if !is_forced => continue,
+                Some(widget) if !is_35 && !widget.is_saved => continue,
+                _ => forced.push(is_forced),
+            }
             let is_seed = is_35 && matches!(spec.name.as_str(), "seed" | "noise_seed");
             let has_control = is_seed || spec.is_set("control_after_generate");
-            places += if has_control { 2 } else { 1 };
-            forced.push(is_forced(spec));
             if has_control && !is_35 {
                 forced.push(false);
             }
+            places += if has_control { 2 } else { 1 };
         }
-        if places != listed.len() {
-            return listed.iter().collect();
+        (forced, places)
+    }
+
+    /// 1.58 drops the places of widgets that have none, where a document has more values than there are places.
+    fn aligned<'v>(&self, all: &[&'v Value], forced: &[bool]) -> Vec<&'v Value> {
+        let saved = self.widgets.iter().filter(|widget| widget.is_saved).count();
+        if !forced.contains(&true) && all.len() == saved {
+            return Vec::new();
         }
-        let kept = listed.iter().enumerate().filter(|(at, _)| !forced.get(*at).copied().unwrap_or(false));
-        kept.map(|(_, value)| value).collect()
+        let has_place = |at: usize| self.widgets.get(at).is_none_or(|widget| widget.is_saved);
+        let compact: Vec<&Value> =
+            all.iter().enumerate().filter(|(at, _)| has_place(*at)).map(|(_, v)| *v).collect();
+        if compact.len() == forced.len() { compact } else { all.to_vec() }
     }
 
     /// A slot whose widget does not exist is taken away with its link; the interface looks no further than one behind.

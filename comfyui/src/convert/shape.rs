@@ -194,6 +194,7 @@ impl<'w> Shape<'w> {
                 self.push(values, name, spec.default(), Kind::Plain, Sent::AsIs);
                 self.push(values, name, Some(json!("")), Kind::Plain, Sent::Never);
             }
+            "PREVIEW_3D" => self.push(values, "image", Some(json!("")), Kind::Plain, Sent::AsIs),
             "LOAD_3D" => self.add_scene(values),
             "COMFY_DYNAMICCOMBO_V3" => self.add_dynamic(spec, values),
             _ => self.add_field(spec, values),
@@ -208,10 +209,14 @@ impl<'w> Shape<'w> {
         };
         let kind = if is_text { Kind::Text } else { Kind::Plain };
         self.push(values, &spec.name, spec.default(), kind, sent(spec));
-        let is_choice = spec.widget_kind() == "COMBO" && self.interface == Interface::V1_58;
+        let is_58 = self.interface == Interface::V1_58;
+        let is_choice = is_58 && spec.widget_kind() == "COMBO";
         self.change_last(|widget| {
             widget.instead_of_nothing = spec.options.first().filter(|_| is_choice).cloned();
             widget.rounding = spec.rounding();
+            if spec.kind == "AUDIO_UI" && is_58 {
+                widget.sent = Sent::Never;
+            }
             widget.is_saved = !matches!(spec.kind.as_ref(), "AUDIO_UI" | "RESOLUTION_PREVIEW");
         });
         if spec.setting("remote").is_some() {

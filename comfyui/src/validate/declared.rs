@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::python::{self, Thrown};
@@ -88,19 +89,19 @@ fn is_of_new_type(spec: &InputSpec) -> bool {
 /// All inputs of a node of this class that gives these `inputs`.
 pub(super) fn declared<'a>(class: &'a NodeClass, inputs: &Value) -> Result<Vec<Declared<'a>>, Thrown> {
     let most = class.input.required.len() + class.input.optional.len();
-    let mut expansion = Expansion { inputs, class, found: Vec::with_capacity(most) };
+    let mut expansion = Expansion { inputs, class, found: IndexMap::with_capacity(most) };
     for (group, is_required) in [(&class.input.required, true), (&class.input.optional, false)] {
         for (name, spec) in group {
             expansion.add(Cow::Borrowed(name), &spec.0, is_required)?;
         }
     }
-    Ok(expansion.found)
+    Ok(expansion.found.into_values().collect())
 }
 
 struct Expansion<'a, 'p> {
     inputs: &'p Value,
     class: &'a NodeClass,
-    found: Vec<Declared<'a>>,
+    found: IndexMap<Cow<'a, str>, Declared<'a>>,
 }
 
 impl<'a> Expansion<'a, '_> {
@@ -119,11 +120,9 @@ impl<'a> Expansion<'a, '_> {
 
     /// One name has one declaration: the last, but required if any of them is.
     fn push(&mut self, name: Cow<'a, str>, spec: &'a Value, is_required: bool) {
-        let new = Declared::new(name, spec, is_required, self.class);
-        match self.found.iter_mut().find(|known| known.name == new.name) {
-            Some(known) if known.is_required && !is_required => {}
-            Some(known) => *known = new,
-            None => self.found.push(new),
+        if is_required || !self.found.get(&name).is_some_and(|known| known.is_required) {
+            let new = Declared::new(name.clone(), spec, is_required, self.class);
+            self.found.insert(name, new);
         }
     }
 

@@ -80,7 +80,11 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
 /// `item in container`.
 pub(super) fn contains(container: &Value, item: &Value) -> Result<bool, Thrown> {
     match container {
-        Value::Array(items) => Ok(items.iter().any(|each| equal(each, item))),
+        Value::Array(items) => Ok(match item {
+            // A text equals nothing but texts, and a list can be one of thousands of files.
+            Value::String(text) => items.iter().any(|each| each.as_str() == Some(text)),
+            _ => items.iter().any(|each| equal(each, item)),
+        }),
         Value::Object(entries) => Ok(entry(entries, item)?.is_some()),
         Value::String(text) => match item {
             Value::String(part) => Ok(text.contains(part.as_str())),

@@ -1,5 +1,7 @@
 //! The first look at a prompt: whether the server has all of its classes, and which of its nodes are outputs to run.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{Grounds, Verdict, class_of, documents, python};
@@ -13,12 +15,37 @@ pub(super) enum Wanted<'a> {
     Stated(&'a Value),
 }
 
-impl Wanted<'_> {
-    fn includes(self, id: &str) -> Result<bool, Verdict> {
+/// A text of targets that is longer than this names none: every output is looked for in all of it.
+const LONGEST_TEXT_OF_TARGETS_BYTES: usize = 1024;
+
+/// The same, so that each output is found at once among any number of targets.
+enum Targets<'a> {
+    All,
+    Named(HashSet<&'a str>),
+    Other(&'a Value),
+}
+
+impl<'a> Targets<'a> {
+    fn of(wanted: Wanted<'a>) -> Self {
+        match wanted {
+            Wanted::All | Wanted::Stated(Value::Null) => Self::All,
+            Wanted::These(targets) => Self::Named(targets.iter().map(String::as_str).collect()),
+            // An id is a text, which equals nothing but texts.
+            Wanted::Stated(Value::Array(targets)) => {
+                Self::Named(targets.iter().filter_map(Value::as_str).collect())
+            }
+            Wanted::Stated(Value::String(text)) if text.len() > LONGEST_TEXT_OF_TARGETS_BYTES => {
+                Self::Named(HashSet::new())
+            }
+            Wanted::Stated(other) => Self::Other(other),
+        }
+    }
+
+    fn include(&self, id: &str) -> Result<bool, Verdict> {
         match self {
-            Self::All | Self::Stated(Value::Null) => Ok(true),
-            Self::These(targets) => Ok(targets.iter().any(|target| target == id)),
-            Self::Stated(targets) => python::contains(targets, &Value::from(id)).map_err(|_| Verdict::Trips),
+            Self::All => Ok(true),
+            Self::Named(ids) => Ok(ids.contains(id)),
+            Self::Other(targets) => python::contains(targets, &Value::from(id)).map_err(|_| Verdict::Trips),
         }
     }
 }
@@ -30,9 +57,10 @@ pub(super) fn outputs<'a>(
     grounds: Grounds<'_>,
 ) -> Result<(&'a Map<String, Value>, Vec<&'a str>), Verdict> {
     let Some(nodes) = prompt.as_object() else { return Err(no_nodes(prompt, grounds)) };
+    let targets = Targets::of(wanted);
     let mut outputs = Vec::new();
     for (id, node) in nodes {
-        if is_output(id, node, grounds)? && wanted.includes(id)? {
+        if is_output(id, node, grounds)? && targets.include(id)? {
             outputs.push(id.as_str());
         }
     }

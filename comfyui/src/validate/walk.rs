@@ -2,7 +2,7 @@
 //!
 //! Keeps its own stack instead of calling itself, so that a prompt cannot exhaust the thread's.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -38,6 +38,8 @@ pub(super) struct Walk<'a> {
     pub(super) judged: IndexMap<&'a str, Judgement>,
     pub(super) conversions: Vec<Conversion>,
     stack: Vec<Visit<'a>>,
+    /// The looks that ended too deep: a shorter way to those nodes goes on with them, and does not start anew.
+    broken_off: HashMap<&'a str, Visit<'a>>,
     /// The ids on the stack: a link to one of them closes a cycle.
     begun: HashSet<&'a str>,
     errors: usize,
@@ -48,6 +50,8 @@ struct Visit<'a> {
     id: &'a str,
     subject: Subject<'a>,
     inputs: std::vec::IntoIter<Declared<'a>>,
+    /// The input whose link was being followed when the look was broken off.
+    again: Option<Declared<'a>>,
     /// The input whose link is being followed, and the link.
     following: Option<(Declared<'a>, &'a Value)>,
     found: Judgement,
@@ -61,6 +65,7 @@ impl<'a> Walk<'a> {
             judged: IndexMap::new(),
             conversions: Vec::new(),
             stack: Vec::new(),
+            broken_off: HashMap::new(),
             begun: HashSet::new(),
             errors: 0,
         }
@@ -70,7 +75,7 @@ impl<'a> Walk<'a> {
     pub(super) fn judge(&mut self, id: &'a str) {
         self.follow(id);
         while let Some(visit) = self.stack.last_mut() {
-            match visit.inputs.next() {
+            match visit.again.take().or_else(|| visit.inputs.next()) {
                 Some(input) => self.step(input),
                 None => self.finish(),
             }
@@ -112,20 +117,28 @@ impl<'a> Walk<'a> {
     }
 
     fn begin(&mut self, id: &'a str) -> Result<(), Thrown> {
-        let node = self.nodes.get(id).ok_or_else(|| Thrown::key_error(&Value::from(id)))?;
-        let inputs = node.get("inputs").ok_or_else(|| Thrown::key_error(&Value::from("inputs")))?;
-        let (name, class) =
-            class_of(node, self.grounds.info).ok_or_else(|| Thrown::key_error(&Value::from("class_type")))?;
-        let visit = Visit {
-            id,
-            subject: Subject { class: name, inputs },
-            inputs: declared(class, inputs)?.into_iter(),
-            following: None,
-            found: Judgement { is_valid: true, errors: Vec::new() },
+        let visit = match self.broken_off.remove(id) {
+            Some(visit) => visit,
+            None => self.first_look(id)?,
         };
         self.begun.insert(id);
         self.stack.push(visit);
         Ok(())
+    }
+
+    fn first_look(&self, id: &'a str) -> Result<Visit<'a>, Thrown> {
+        let node = self.nodes.get(id).ok_or_else(|| Thrown::key_error(&Value::from(id)))?;
+        let inputs = node.get("inputs").ok_or_else(|| Thrown::key_error(&Value::from("inputs")))?;
+        let (name, class) =
+            class_of(node, self.grounds.info).ok_or_else(|| Thrown::key_error(&Value::from("class_type")))?;
+        Ok(Visit {
+            id,
+            subject: Subject { class: name, inputs },
+            inputs: declared(class, inputs)?.into_iter(),
+            again: None,
+            following: None,
+            found: Judgement { is_valid: true, errors: Vec::new() },
+        })
     }
 
     fn finish(&mut self) {
@@ -168,9 +181,11 @@ impl<'a> Walk<'a> {
 
     fn give_up(&mut self) {
         while self.stack.len() > BLAMED_NODE
-            && let Some(visit) = self.stack.pop()
+            && let Some(mut visit) = self.stack.pop()
         {
             self.begun.remove(visit.id);
+            let again = visit.following.take().map(|(input, _)| input);
+            self.broken_off.insert(visit.id, Visit { again, ..visit });
         }
         self.abort(&Thrown::recursion_error());
     }
