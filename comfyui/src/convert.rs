@@ -65,7 +65,7 @@ mod widget;
 /// When nodes that would run are of classes that the server does not know; when the workflow contradicts itself (a link
 /// from a node that does not exist, a subgraph inside itself); when only a browser can make a value (a webcam's picture);
 /// when it is larger than anything that a person makes: more than 50,000 nodes, 1,000 inputs of a node, 1,000,000 slots and
-/// widgets, 100 subgraphs inside each other, or a prompt of 64 MiB.
+/// widgets, 100 subgraphs inside each other, 10,000,000 links to follow through reroutes, or a prompt of 64 MiB.
 pub fn convert(workflow: &Workflow, info: &ObjectInfo, options: &Options) -> Result<Prompt, ConvertError> {
     let workflow = group::expand(workflow, info, options.interface)?;
     let workflow = renumber::unique_ids(workflow, options.interface);

@@ -104,12 +104,10 @@ impl<'w> Shape<'w> {
         let all: Vec<&Value> = listed.iter().collect();
         let (forced, places) = self.forced(specs);
         let aligned = match self.interface {
-            Interface::V1_35 => all.clone(),
+            Interface::V1_35 => Some(all.clone()),
             Interface::V1_58 => self.aligned(&all, &forced),
         };
-        if aligned.len() != places {
-            return all;
-        }
+        let Some(aligned) = aligned.filter(|aligned| aligned.len() == places) else { return all };
         let is_kept = |(at, _): &(usize, &Value)| !forced.get(*at).copied().unwrap_or(false);
         aligned.into_iter().enumerate().filter(is_kept).map(|(_, value)| value).collect()
     }
@@ -136,16 +134,16 @@ impl<'w> Shape<'w> {
         (forced, places)
     }
 
-    /// 1.58 drops the places of widgets that have none, where a document has more values than there are places.
-    fn aligned<'v>(&self, all: &[&'v Value], forced: &[bool]) -> Vec<&'v Value> {
+    /// 1.58 leaves out the values at the places of widgets that are not saved. `None` where each saved widget has its value.
+    fn aligned<'v>(&self, all: &[&'v Value], forced: &[bool]) -> Option<Vec<&'v Value>> {
         let saved = self.widgets.iter().filter(|widget| widget.is_saved).count();
         if !forced.contains(&true) && all.len() == saved {
-            return Vec::new();
+            return None;
         }
-        let has_place = |at: usize| self.widgets.get(at).is_none_or(|widget| widget.is_saved);
+        let is_saved = |at: usize| self.widgets.get(at).is_none_or(|widget| widget.is_saved);
         let compact: Vec<&Value> =
-            all.iter().enumerate().filter(|(at, _)| has_place(*at)).map(|(_, v)| *v).collect();
-        if compact.len() == forced.len() { compact } else { all.to_vec() }
+            all.iter().enumerate().filter(|(at, _)| is_saved(*at)).map(|(_, v)| *v).collect();
+        Some(if compact.len() == forced.len() { compact } else { all.to_vec() })
     }
 
     /// A slot whose widget does not exist is taken away with its link; the interface looks no further than one behind.

@@ -1,6 +1,6 @@
 //! `POST /prompt`: judged against what the fleet offers, committed, answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -91,7 +91,8 @@ fn read_graph(raw: &RawValue, union: &Union) -> Result<Prompt, Refusal> {
 
 /// The output nodes that will run; none is an error. While nothing is known of classes the backend has to judge.
 fn outputs(prompt: &Prompt, union: &Union, targets: Option<&[String]>) -> Result<Vec<String>, Refusal> {
-    let is_target = |id: &String| targets.is_none_or(|targets| targets.contains(id));
+    let targets: Option<HashSet<&String>> = targets.map(|targets| targets.iter().collect());
+    let is_target = |id: &String| targets.as_ref().is_none_or(|targets| targets.contains(id));
     let is_output = |class: &str| union.is_output(class);
     let outputs = prompt.0.iter().filter(|(id, node)| is_target(id) && is_output(&node.class_type));
     let outputs: Vec<String> = outputs.map(|(id, _)| id.clone()).collect();
