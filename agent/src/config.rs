@@ -1,12 +1,18 @@
 //! The agent's settings: flags, each with a variable `ORCHESTRATOR_AGENT_*` that it overrides. No files are read.
 
+mod beside;
+mod probes;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::probe::gpu::Choice;
+pub use beside::{Beside, Whereabouts};
+pub use probes::{Probes, Subject};
+
+use crate::choice::Choice;
 
 /// Sidecar beside a ComfyUI: serves the machine's figures as JSON and for Prometheus.
 #[derive(Clone, Debug, Parser)]
@@ -22,14 +28,26 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// The GPUs to speak for: auto (the driver's first), all, an index, a UUID or a PCI bus id.
-    /// /orchestrator/metrics tells of the first of them, /v1/report of all GPUs
+    /// The ComfyUI beside the agent.
+    #[command(flatten)]
+    pub beside: Beside,
+
+    /// The GPUs to speak for: auto (the one that ComfyUI uses, or else the first), all, an index, a UUID or a PCI bus
+    /// id. /orchestrator/metrics tells of the first of them, /v1/report of all GPUs
     #[arg(long, env = "ORCHESTRATOR_AGENT_GPU", value_name = "GPU", default_value = "auto")]
     pub gpu: Choice,
 
     /// What `ram_used` means, by the psutil whose figures are to be matched
     #[arg(long, env = "ORCHESTRATOR_AGENT_RAM_USED", value_name = "RULE", default_value = "psutil7")]
     pub ram_used: RamUsed,
+
+    /// Which probes run.
+    #[command(flatten)]
+    pub probes: Probes,
+
+    /// Names that dashboards made for another exporter read, besides our own
+    #[arg(long, env = "ORCHESTRATOR_AGENT_COMPAT", value_name = "EXPORTER")]
+    pub compat: Option<Compat>,
 
     /// NVIDIA's management library, where the system's loader does not find libnvidia-ml.so.1
     #[arg(long, env = "ORCHESTRATOR_AGENT_NVML_LIBRARY", value_name = "FILE")]
@@ -54,6 +72,7 @@ Routes:
   /metrics               for Prometheus
   /v1/report             JSON of everything, with the age of each reading
   /-/healthy  /-/ready   200 when the agent serves, and when every probe has been read
+  POST /-/release?seconds=60   lets go of NVML for as long, to replace the driver or reset a GPU
 
 Examples:
   orchestrator-agent                                    beside a ComfyUI on port 8188
@@ -76,6 +95,13 @@ pub enum RamUsed {
     Psutil7,
     /// total − free − buffers − cached, as psutil before 7.1
     Psutil5,
+}
+
+/// An exporter whose names are served too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// NVIDIA's dcgm-exporter: the six families of its dashboard 12239
+    Dcgm,
 }
 
 /// The shape of the log.

@@ -1,9 +1,12 @@
 //! What follows from readings. Pure: time is an argument; nothing is read here.
 //!
-//! [`advance`] folds one attempt into a probe's record, [`report()`] says what is known at a moment, and
-//! [`node_metrics`] says it again in the words of the Python node.
+//! [`advance`] folds one attempt into a probe's record, [`report()`] says what is known at a moment,
+//! [`node_metrics`] says it again in the words of the Python node, and [`is_shut_out`] whether the process must be
+//! started anew to reach the driver.
 
+mod gpus;
 mod integrate;
+mod totals;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +14,7 @@ use std::time::{Duration, Instant};
 use report::{Agent, Gpu, Memory, NodeMetrics, Report};
 
 use crate::config::RamUsed;
-use crate::limits::READ_DEADLINE;
+use crate::limits::{READ_DEADLINE, REFUSAL_PATIENCE};
 use crate::probe::{Failure, ProcessReading, Reading};
 use crate::sample::{Record, Sample};
 
@@ -46,11 +49,13 @@ pub fn advance(mut record: Record, attempt: Attempt) -> Record {
             let reading = integrate::integrated(previous, reading, attempt.began);
             record.reading = Some((Arc::new(reading), attempt.began));
             record.failure = None;
+            record.failing_since = None;
             record.last_success_unix_seconds = Some(attempt.ended_unix_seconds);
         }
         Err(failure) => {
             count(&mut record, failure.reason);
             record.failure = Some(failure);
+            record.failing_since.get_or_insert(attempt.ended);
         }
     }
     record
@@ -69,7 +74,18 @@ pub fn report(sample: &Sample, now: Instant) -> Report {
             place(&mut report, reading, age_seconds(began, now));
         }
     }
+    gpus::place(&mut report, sample, now);
     report
+}
+
+/// Whether the driver, after it had been open, has refused to be opened for so long that it will not come back to
+/// this process: systemd takes the devices of a running unit away when it is reloaded.
+pub fn is_shut_out(sample: &Sample, now: Instant) -> bool {
+    sample.records.iter().any(|record| {
+        let refused = record.failure.as_ref().is_some_and(|failure| failure.reason == "permission");
+        let since = record.failing_since.map(|since| now.saturating_duration_since(since));
+        refused && record.reading.is_some() && since.is_some_and(|since| since > REFUSAL_PATIENCE)
+    })
 }
 
 /// The last reading, unless a later attempt has failed or is overdue.
@@ -100,10 +116,15 @@ fn place(report: &mut Report, reading: &Reading, age_seconds: Option<f64>) {
         Reading::Storage(storage) => report.host.storage = Some(report::Storage { age_seconds, ..storage }),
         Reading::Network(network) => report.host.network = Some(report::Network { age_seconds, ..network }),
         Reading::Process(process) => place_process(report, process),
-        Reading::Gpus(gpus) => {
-            report.gpu_driver = Some(gpus.driver);
-            report.gpus = gpus.gpus.into_iter().map(|gpu| Gpu { age_seconds, ..gpu }).collect();
+        Reading::Pressure(pressure) => report.host.pressure = Some(report::Pressure { age_seconds, ..pressure }),
+        Reading::ComfyUi(reading) => {
+            report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui });
         }
+        Reading::Models(models) => {
+            report.models = Some(Arc::new(report::Models { age_seconds, ..models.as_ref().clone() }));
+        }
+        // GPUs are placed when all else is known: some of their figures are the host's.
+        Reading::Gpus(_) => {}
     }
 }
 
@@ -112,6 +133,9 @@ fn place_process(report: &mut Report, process: ProcessReading) {
     agent.resident_memory_bytes = Some(process.resident_memory_bytes);
     agent.virtual_memory_bytes = Some(process.virtual_memory_bytes);
     agent.cpu_seconds_total = Some(process.cpu_seconds_total);
+    agent.open_fds = process.open_fds;
+    agent.max_fds = process.max_fds;
+    agent.threads = process.threads;
 }
 
 fn probe(record: &Record, now: Instant) -> report::Probe {

@@ -7,12 +7,14 @@
 //! No request makes the agent read anything, so an answer takes the same short time whatever the driver does. The
 //! agent executes nothing, writes nothing and needs no root.
 
+pub mod choice;
 pub mod config;
 pub mod derive;
 pub mod exposition;
 pub mod http;
 pub mod limits;
 pub mod probe;
+pub mod release;
 mod run;
 pub mod sample;
 pub mod sampler;

@@ -45,3 +45,33 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long answers under way may take after the signal to stop. They are made from memory; only a client that
 /// does not read them, or never ends its request, is still there after this.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How often engines, fans, the PCIe link, energy and the processes of a GPU are read: the process list alone takes
+/// milliseconds under the driver's lock.
+pub const GPU_MEDIUM_PERIOD: Duration = Duration::from_secs(5);
+
+/// How often limits, memory errors, remapped rows and the MIG mode of a GPU are read.
+pub const GPU_SLOW_PERIOD: Duration = Duration::from_secs(60);
+
+/// MIG devices and processes of a GPU, XID errors in one reading, and different XID numbers that are told: bounds
+/// for what a broken driver may claim.
+pub const MIG_DEVICES: u32 = 16;
+/// See [`MIG_DEVICES`].
+pub const GPU_PROCESSES: usize = 1024;
+/// See [`MIG_DEVICES`].
+pub const XIDS_A_READING: usize = 64;
+/// See [`MIG_DEVICES`].
+pub const XID_NUMBERS: usize = 256;
+
+/// How long the driver may refuse to be opened, after it had been open, until the agent under systemd ends so that
+/// its unit is given the devices anew.
+pub const REFUSAL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// NVML maps memory in proportion to the file descriptors that a process may have: 52 GB for a billion.
+pub const FILE_DESCRIPTORS: u64 = 1024;
+
+/// How long `/-/release` lets go of NVML by default, and at most.
+pub const RELEASE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+
+/// How long `/-/release` waits for the driver's call that is under way.
+pub const RELEASE_PATIENCE: Duration = Duration::from_secs(5);

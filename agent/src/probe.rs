@@ -9,9 +9,10 @@ mod network;
 mod process;
 mod procfs;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use report::{Cpu, Gpu, GpuDriver, Memory, Network, Storage};
+use report::{ComfyUi, Cpu, Memory, Models, Network, Pressure, Storage};
 
 pub use cpu::CpuProbe;
 pub use disk::DiskProbe;
@@ -19,7 +20,10 @@ pub use memory::MemoryProbe;
 pub use network::NetworkProbe;
 pub use process::{ProcessProbe, ProcessReading};
 
-use crate::config::{Config, RamUsed};
+use crate::config::{Config, RamUsed, Subject};
+use crate::release::Release;
+pub use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
+
 use gpu::{GpuProbe, NvmlDriver};
 
 /// One subject that can be read.
@@ -48,19 +52,45 @@ pub enum Reading {
     Storage(Storage),
     /// Network interfaces.
     Network(Network),
+    /// Time lost waiting.
+    Pressure(Pressure),
     /// The agent's own process.
     Process(ProcessReading),
-    /// All GPUs.
+    /// All GPUs of one maker.
     Gpus(Gpus),
+    /// The ComfyUI that the agent stands beside.
+    ComfyUi(ComfyUiReading),
+    /// The host's model files; shared because there may be many.
+    Models(Arc<Models>),
 }
 
-/// The GPUs and their driver.
+impl Reading {
+    /// The GPUs, if these are some.
+    pub fn gpus(&self) -> &[GpuReading] {
+        match self {
+            Self::Gpus(gpus) => &gpus.gpus,
+            _ => &[],
+        }
+    }
+
+    /// ComfyUI's processes, if this is its reading.
+    pub fn comfyui_pids(&self) -> &[u32] {
+        match self {
+            Self::ComfyUi(reading) => &reading.pids,
+            _ => &[],
+        }
+    }
+}
+
+/// The ComfyUI that the agent stands beside.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Gpus {
-    /// Versions of the driver.
-    pub driver: GpuDriver,
-    /// In the driver's order; those that are lost keep their identity and nothing else.
-    pub gpus: Vec<Gpu>,
+pub struct ComfyUiReading {
+    /// What is told of it; restarts and GPU memory are left empty.
+    pub comfyui: ComfyUi,
+    /// All its processes, by which its GPU memory is found.
+    pub pids: Vec<u32>,
+    /// When the main process that was seen last had started; `derive` counts restarts by it.
+    pub last_start_time_seconds: Option<f64>,
 }
 
 /// Why a reading failed.
@@ -83,19 +113,22 @@ impl Failure {
 /// The probes of one thread, which are read one after the other.
 pub type Group = Vec<Box<dyn Probe>>;
 
-/// All probes. What may hang in the kernel (a driver, a filesystem) has a thread of its own, so that it cannot
-/// take the other figures with it.
-pub fn groups(config: &Config) -> Vec<Group> {
+/// All probes that are wanted. What may hang in the kernel (a driver, a filesystem) has a thread of its own, so that
+/// it cannot take the other figures with it.
+pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
+    let wanted = |subject| config.probes.wants(subject);
     let wants_cache = config.ram_used == RamUsed::Psutil5;
-    let driver = NvmlDriver::new(config.nvml_library.clone());
-    vec![
+    let driver = NvmlDriver::new(config);
+    let all: [Vec<(Subject, Box<dyn Probe>)>; 3] = [
         vec![
-            Box::new(CpuProbe::default()),
-            Box::new(MemoryProbe::new(wants_cache)),
-            Box::new(NetworkProbe::default()),
-            Box::new(ProcessProbe::default()),
+            (Subject::Cpu, Box::new(CpuProbe::default())),
+            (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
+            (Subject::Network, Box::new(NetworkProbe::default())),
+            (Subject::Process, Box::new(ProcessProbe::default())),
         ],
-        vec![Box::new(DiskProbe::default())],
-        vec![Box::new(GpuProbe::new(Box::new(driver), config.gpu.clone()))],
-    ]
+        vec![(Subject::Disk, Box::new(DiskProbe::default()))],
+        vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
+    ];
+    let chosen = all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
+    chosen.into_iter().map(Iterator::collect).filter(|group: &Group| !group.is_empty()).collect()
 }

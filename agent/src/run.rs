@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::derive;
 use crate::http;
-use crate::limits::{FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::limits::{FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
 use crate::probe;
+use crate::release::Release;
 use crate::sample::Sample;
 use crate::sampler;
 
@@ -35,6 +38,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The driver does not let this process in any more.
+    #[error("the NVIDIA driver refuses to be opened, as after `systemctl daemon-reload`; ending, to be started anew")]
+    ShutOut,
     /// The system refuses a thread or a signal handler.
     #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
     Start(#[from] io::Error),
@@ -45,21 +51,32 @@ pub enum Error {
 /// # Errors
 /// It cannot start; once it serves, nothing ends it but a signal.
 pub async fn run(config: Config) -> Result<(), Error> {
+    bound_file_descriptors();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut samples = sampler::start(probe::groups(&config))?;
+    let release = Arc::new(Release::default());
+    let mut samples = sampler::start(probe::groups(&config, &release), config.gpu.clone())?;
     first_window(&mut samples).await;
     let listener = listen(config.listen).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
+    let mut ended = Ok(());
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            () = watch_hangs(samples.clone()) => {}
+            () = watch_samples(samples.clone()) => ended = Err(Error::ShutOut),
         }
         tracing::info!("stopping");
     };
     http::serve(listener, http::routes(samples.clone(), config.ram_used), stop).await;
-    Ok(())
+    ended
+}
+
+/// NVML maps memory in proportion to how many file descriptors a process may have.
+fn bound_file_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = Some(limit.current.unwrap_or(FILE_DESCRIPTORS).min(FILE_DESCRIPTORS));
+    // A limit may always be lowered; where that fails after all, the old one is no reason not to serve.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
 }
 
 /// Waits until there is a figure for CPU utilization: before that, an answer would have to make one up.
@@ -79,13 +96,18 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// Logs once when a probe hangs: its own thread cannot. Never returns.
-async fn watch_hangs(samples: watch::Receiver<Arc<Sample>>) {
+/// Logs once when a probe hangs: its own thread cannot. Ends when only a new process can reach the driver, and
+/// systemd would start one.
+async fn watch_samples(samples: watch::Receiver<Arc<Sample>>) {
     let mut ticks = tokio::time::interval(READ_PERIOD);
+    let is_service = std::env::var_os("INVOCATION_ID").is_some();
     let mut hung: Vec<&'static str> = Vec::new();
     loop {
         ticks.tick().await;
         let (sample, now) = (Arc::clone(&samples.borrow()), Instant::now());
+        if is_service && derive::is_shut_out(&sample, now) {
+            return;
+        }
         let overdue: Vec<&'static str> =
             sample.records.iter().filter(|record| record.is_overdue(now)).map(|record| record.name).collect();
         for probe in overdue.iter().filter(|probe| !hung.contains(probe)) {

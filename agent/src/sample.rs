@@ -4,15 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::probe::{Failure, Reading};
+use crate::choice::Selection;
+use crate::probe::{Failure, GpuReading, Reading};
 
 /// The state of all probes. Ages depend on who asks when: `derive::report` works them out.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// When the agent began, in seconds since the Unix epoch.
     pub started_unix_seconds: f64,
+    /// The GPUs that the agent speaks for.
+    pub selection: Selection,
     /// One entry a probe, in a fixed order.
     pub records: Vec<Record>,
+}
+
+impl Sample {
+    /// Binds the selection anew to what is known now.
+    pub fn select(&mut self) {
+        let readings = || self.records.iter().filter_map(|record| Some(record.reading.as_ref()?.0.as_ref()));
+        let gpus: Vec<&GpuReading> = readings().flat_map(Reading::gpus).collect();
+        let comfyui: &[u32] = readings().map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
+        self.selection.advance(&gpus, comfyui);
+    }
 }
 
 /// The history of one probe as far as it matters.
@@ -24,6 +37,8 @@ pub struct Record {
     pub reading: Option<(Arc<Reading>, Instant)>,
     /// Why the last attempt failed; `None` if it succeeded or none has ended yet.
     pub failure: Option<Failure>,
+    /// When the first of the failures since the last success ended.
+    pub failing_since: Option<Instant>,
     /// Attempts that have ended.
     pub attempts: u64,
     /// How long the last attempt took.
@@ -43,6 +58,7 @@ impl Record {
             name,
             reading: None,
             failure: None,
+            failing_since: None,
             attempts: 0,
             duration: None,
             last_success_unix_seconds: None,

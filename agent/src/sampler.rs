@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
+use crate::choice::{Choice, Selection};
 use crate::derive::{self, Attempt};
 use crate::limits::READ_DEADLINE;
 use crate::probe::{Group, Probe};
@@ -17,10 +18,11 @@ use crate::sample::{Record, Sample};
 ///
 /// # Errors
 /// The system refuses a thread.
-pub fn start(groups: Vec<Group>) -> io::Result<watch::Receiver<Arc<Sample>>> {
+pub fn start(groups: Vec<Group>, choice: Choice) -> io::Result<watch::Receiver<Arc<Sample>>> {
     let due_by = Instant::now() + READ_DEADLINE;
     let records = groups.iter().flatten().map(|probe| Record::new(probe.name(), due_by)).collect();
-    let sample = Sample { started_unix_seconds: unix_seconds(), records };
+    let selection = Selection::new(choice);
+    let sample = Sample { started_unix_seconds: unix_seconds(), selection, records };
     let (publish, receiver) = watch::channel(Arc::new(sample));
     let mut first = 0;
     for group in groups {
@@ -78,9 +80,11 @@ impl Scheduled {
         self.next = ended + pause;
         let attempt = Attempt { began, ended, ended_unix_seconds: unix_seconds(), result, pause };
         publish.send_modify(|sample| {
-            if let Some(record) = Arc::make_mut(sample).records.get_mut(self.place) {
+            let sample = Arc::make_mut(sample);
+            if let Some(record) = sample.records.get_mut(self.place) {
                 fold(record, attempt);
             }
+            sample.select();
         });
     }
 }

@@ -80,9 +80,46 @@ pub struct Gpu {
     pub pcie_link_generation: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_link_width: Option<u32>,
-    /// How long ago this was read.
+    /// Whether a reason to hold clocks down is active now, by reason (`sw_power_cap`, `hw_thermal_slowdown`, ...).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clock_event_active: BTreeMap<String, bool>,
+    /// How long each reason has been active over the agent's life.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clock_event_seconds_total: BTreeMap<String, f64>,
+    /// Memory errors over the GPU's life: `corrected`, `uncorrected`. Only of GPUs with error correction.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ecc_errors_total: BTreeMap<String, f64>,
+    /// Rows of memory that spare ones replace, by cause: `correctable`, `uncorrectable`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remapped_rows: BTreeMap<String, u32>,
+    /// Whether a row waits for a reset of the GPU to be replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_remap_pending: Option<bool>,
+    /// XID errors since the agent's start by number. They outlive the GPU's loss, which one of them explains.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub xid_errors_total: BTreeMap<u64, u64>,
+    /// When each XID error last came, in seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub xid_last_timestamp_seconds: BTreeMap<u64, f64>,
+    /// Whether the GPU is divided into MIG devices; these have entries of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mig_mode: Option<bool>,
+    /// Of a MIG device: the GPU that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mig_parent_uuid: Option<String>,
+    /// Share of time in which tensor cores worked, 0 to 1; read only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tensor_active_ratio: Option<f64>,
+    /// `true` where the GPU has no memory of its own: `memory` and `memory_v1` are the host's then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_unified: Option<bool>,
+    /// How long ago utilization, memory, temperature, power and clocks were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<f64>,
+    /// How long ago was read what is read more seldom, by period: `5s` (engines, fans, link, energy, processes),
+    /// `60s` (limits, errors, rows, MIG mode).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tier_age_seconds: BTreeMap<String, f64>,
 }
 
 /// Memory of one GPU.

@@ -19,6 +19,20 @@ pub struct Host {
     /// Network interfaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Time that tasks lost waiting for processors, memory or input and output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure: Option<Pressure>,
+}
+
+/// Pressure stall information of the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// Seconds since boot by resource (`cpu`, `memory`, `io`) and kind (`some`: at least one task waited; `full`: all).
+    #[serde(default)]
+    pub stalled_seconds_total: BTreeMap<String, BTreeMap<String, f64>>,
+    /// How long ago this was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
 }
 
 /// All processors together.

@@ -4,14 +4,20 @@
 //! know are ignored, keys that are missing become `None` (or an empty list). What was not read is absent when
 //! written, never `0` and never `null`. This package must not touch files, sockets or clocks.
 
+mod comfyui;
 mod gpu;
 mod host;
+mod models;
 mod node_metrics;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use comfyui::ComfyUi;
 pub use gpu::{Gpu, GpuDriver, GpuMemory};
-pub use host::{Cpu, Disk, Filesystem, Host, Load, Memory, Network, Storage, Traffic};
+pub use host::{Cpu, Disk, Filesystem, Host, Load, Memory, Network, Pressure, Storage, Traffic};
+pub use models::{ModelFile, Models};
 pub use node_metrics::NodeMetrics;
 
 /// The answer to `GET /v1/report`: everything that one agent knows of its machine.
@@ -25,12 +31,18 @@ pub struct Report {
     /// Figures of the whole machine.
     #[serde(default)]
     pub host: Host,
-    /// The NVIDIA driver in use; absent without one.
+    /// The NVIDIA driver in use; absent without one, and for GPUs of other makers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_driver: Option<GpuDriver>,
-    /// Every GPU that the driver knows or knew, in the driver's order.
+    /// Every GPU that a driver knows or knew, in the drivers' order.
     #[serde(default)]
     pub gpus: Vec<Gpu>,
+    /// The ComfyUI that the agent stands beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comfyui: Option<ComfyUi>,
+    /// Model files; only where the agent was asked to list folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Arc<Models>>,
     /// How each probe of the agent fares.
     #[serde(default)]
     pub probes: Vec<Probe>,
@@ -60,6 +72,15 @@ pub struct Agent {
     /// Processor time, user and system, that the agent has used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds_total: Option<f64>,
+    /// File descriptors that the agent has open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_fds: Option<u64>,
+    /// File descriptors that the agent may have open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fds: Option<u64>,
+    /// Threads of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
 }
 
 /// How one probe of the agent fares.

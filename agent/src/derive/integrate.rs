@@ -1,24 +1,32 @@
-//! Figures that need two readings: CPU utilization over the time between them, and GPU busy seconds.
+//! Figures that need two readings: CPU utilization over the time between them, what GPUs have come to over the agent's
+//! life, and ComfyUI's restarts.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use report::{Cpu, Gpu};
+use report::Cpu;
 
-use crate::limits::INTEGRATED_GAP;
-use crate::probe::{Gpus, Reading};
+use super::totals;
+use crate::probe::{ComfyUiReading, Reading};
 
 /// The reading with what follows from it and the one before.
 pub(super) fn integrated(previous: Option<(&Reading, Instant)>, current: Reading, began: Instant) -> Reading {
-    match (previous, current) {
-        (Some((Reading::Cpu(before), _)), Reading::Cpu(cpu)) => {
+    let elapsed = previous.map_or(Duration::ZERO, |(_, at)| began.saturating_duration_since(at));
+    match (previous.map(|(reading, _)| reading), current) {
+        (Some(Reading::Cpu(before)), Reading::Cpu(cpu)) => {
             let utilization_ratio = utilization_ratio(&before.seconds_total, &cpu.seconds_total);
             Reading::Cpu(Cpu { utilization_ratio, ..cpu })
         }
-        (Some((Reading::Gpus(before), at)), Reading::Gpus(gpus)) => {
-            Reading::Gpus(with_busy_seconds(Some(before), gpus, began.saturating_duration_since(at)))
+        (before, Reading::Gpus(gpus)) => {
+            Reading::Gpus(totals::advance(before.map_or(&[], Reading::gpus), gpus, elapsed))
         }
-        (None, Reading::Gpus(gpus)) => Reading::Gpus(with_busy_seconds(None, gpus, Duration::ZERO)),
+        (before, Reading::ComfyUi(comfyui)) => {
+            let before = match before {
+                Some(Reading::ComfyUi(before)) => Some(before),
+                _ => None,
+            };
+            Reading::ComfyUi(with_restarts(before, comfyui))
+        }
         (_, current) => current,
     }
 }
@@ -35,24 +43,15 @@ fn utilization_ratio(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f6
     (all > 0.0).then(|| ((all - idle) / all).clamp(0.0, 1.0))
 }
 
-/// Adds the busy part of the time since the last reading. A GPU's total outlives readings in which it is lost.
-fn with_busy_seconds(before: Option<&Gpus>, mut gpus: Gpus, elapsed: Duration) -> Gpus {
-    for gpu in &mut gpus.gpus {
-        let earlier = before.and_then(|before| before.gpus.iter().find(|other| other.uuid == gpu.uuid));
-        gpu.busy_seconds_total = busy_seconds(earlier, gpu, elapsed);
-    }
-    gpus
-}
-
-/// Takes the mean of the two utilizations for the time between them; after a gap too long for that, nothing.
-fn busy_seconds(earlier: Option<&Gpu>, now: &Gpu, elapsed: Duration) -> Option<f64> {
-    let total = earlier.and_then(|earlier| earlier.busy_seconds_total);
-    let both = (earlier.and_then(|earlier| earlier.utilization_ratio), now.utilization_ratio);
-    match both {
-        (Some(before), Some(after)) if elapsed <= INTEGRATED_GAP => {
-            Some(total.unwrap_or(0.0) + (before + after) / 2.0 * elapsed.as_secs_f64())
-        }
-        (_, Some(_)) => Some(total.unwrap_or(0.0)),
-        (_, None) => total,
-    }
+/// Counts another main process than the one before. The clock of start times steps with the host's; a second is
+/// more than it is corrected by between two readings, and less than a restart takes.
+fn with_restarts(before: Option<&ComfyUiReading>, mut now: ComfyUiReading) -> ComfyUiReading {
+    let last = before.and_then(|before| before.last_start_time_seconds);
+    let started = now.comfyui.process_start_time_seconds;
+    let counted = before.and_then(|before| before.comfyui.restarts_total);
+    let again = matches!((last, started), (Some(last), Some(started)) if (started - last).abs() > 1.0);
+    // Before any process was seen there is nothing to count from.
+    now.comfyui.restarts_total = started.or(last).map(|_| counted.unwrap_or(0) + u64::from(again));
+    now.last_start_time_seconds = started.or(last);
+    now
 }

@@ -1,29 +1,29 @@
 //! NVIDIA GPUs. This file owns when a driver is opened and closed; how it is asked is `nvml.rs`, and which GPUs the
-//! agent speaks for is `choice.rs`.
+//! agent speaks for is `choice.rs`, above.
 //!
 //! ```text
 //!            open ok                      a GPU is lost, pause over
 //! Closed ───────────────▶ Open ─────────────────────────────────────▶ Closed, opened anew at once
-//!   ▲  pause doubles       │ the driver fails as a whole
+//!   ▲  pause doubles       │ the driver fails as a whole, or is asked for by `release.rs`
 //!   └──────────────────────┘
 //! ```
 
-mod choice;
-mod memory_v1;
 mod nvml;
+mod reading;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use report::Gpu;
 
-pub use choice::{BadChoice, Choice};
 pub use nvml::NvmlDriver;
+pub use reading::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
-use super::{Failure, Gpus, Probe, Reading};
+use super::{Failure, Probe, Reading};
 use crate::limits::{LOST_PAUSE, READ_PERIOD, REOPEN_PAUSE};
-use choice::Chosen;
+use crate::release::Release;
 
 /// A driver that may or may not be there. NVML is one; tests script others.
 pub trait Driver: Send {
@@ -40,14 +40,14 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// The driver as a whole does not answer any more; the session is useless then.
-    fn read(&mut self) -> Result<Gpus, Failure>;
+    fn read(&mut self, now: Instant) -> Result<Gpus, Failure>;
 }
 
 /// Reads all GPUs through one session for the process's life, as long as the driver lets it.
 pub struct GpuProbe {
     driver: Box<dyn Driver>,
     session: Option<Box<dyn Session>>,
-    chosen: Chosen,
+    release: Arc<Release>,
     /// Identities of all GPUs that were ever seen, so that one that vanishes is told as lost.
     known: Vec<Gpu>,
     reopen: Backoff,
@@ -55,33 +55,32 @@ pub struct GpuProbe {
     /// When the driver is opened anew for the sake of a lost GPU.
     renew_at: Option<Instant>,
     pause: Duration,
-    told: Told,
-}
-
-/// What the log has been told, so that it is told once.
-#[derive(Default)]
-struct Told {
-    lost: Vec<Gpu>,
-    none_chosen: bool,
+    /// Lost GPUs that the log has been told of.
+    told: Vec<Gpu>,
 }
 
 impl GpuProbe {
     /// A probe that has not touched its driver yet.
-    pub fn new(driver: Box<dyn Driver>, choice: Choice) -> Self {
+    pub fn new(driver: Box<dyn Driver>, release: Arc<Release>) -> Self {
         Self {
             driver,
             session: None,
-            chosen: Chosen::new(choice),
+            release,
             known: Vec::new(),
             reopen: Backoff::new(REOPEN_PAUSE),
             lost: Backoff::new(LOST_PAUSE),
             renew_at: None,
             pause: READ_PERIOD,
-            told: Told::default(),
+            told: Vec::new(),
         }
     }
 
     fn read_session(&mut self, now: Instant) -> Result<Gpus, Failure> {
+        self.release.hold();
+        if let Some(rest) = self.release.rest(now) {
+            self.pause = rest.min(READ_PERIOD);
+            return Err(Failure::new("released", RELEASED));
+        }
         if self.renew_at.is_some_and(|at| at <= now) {
             self.renew_at = None;
             self.session = None;
@@ -90,16 +89,15 @@ impl GpuProbe {
             Some(session) => session,
             // Whoever closes a session drops it there and then: while an old one is held, its library stays
             // mapped, and a driver of another version can never be opened.
-            None => self.session.insert(self.driver.open()?),
+            None => self.session.insert(self.driver.open().inspect_err(|_| self.pause = self.reopen.next())?),
         };
-        session.read()
+        session.read(now).inspect_err(|_| self.pause = self.reopen.next())
     }
 
     fn settle(&mut self, mut gpus: Gpus, now: Instant) -> Gpus {
         self.remember(&mut gpus);
-        self.chosen.mark(&mut gpus.gpus);
-        self.told.tell(&gpus.gpus);
-        if gpus.gpus.iter().all(|gpu| gpu.up == Some(true)) {
+        self.tell(&gpus);
+        if gpus.gpus.iter().all(|reading| reading.gpu.up == Some(true)) {
             self.lost.reset();
             self.renew_at = None;
         } else if self.renew_at.is_none() {
@@ -108,41 +106,37 @@ impl GpuProbe {
         gpus
     }
 
-    /// Adds the GPUs that the driver does not speak of any more, as lost.
+    /// Adds the GPUs that the driver does not speak of any more, as lost. A MIG device that is gone was taken away
+    /// by somebody, like a program that has ended.
     fn remember(&mut self, gpus: &mut Gpus) {
-        for gpu in gpus.gpus.iter().filter(|gpu| gpu.uuid.is_some()) {
+        let seen = gpus.gpus.iter().map(|reading| &reading.gpu);
+        for gpu in seen.filter(|gpu| gpu.uuid.is_some() && gpu.mig_parent_uuid.is_none()) {
             self.known.retain(|known| known.uuid != gpu.uuid);
             self.known.push(identity(gpu));
         }
-        let gone: Vec<Gpu> = self
+        let gone: Vec<GpuReading> = self
             .known
             .iter()
-            .filter(|known| !gpus.gpus.iter().any(|gpu| gpu.uuid == known.uuid))
-            .cloned()
+            .filter(|known| !gpus.gpus.iter().any(|reading| reading.gpu.uuid == known.uuid))
+            .map(|known| GpuReading { gpu: known.clone(), ..GpuReading::default() })
             .collect();
         gpus.gpus.extend(gone);
     }
-}
 
-impl Told {
-    fn tell(&mut self, gpus: &[Gpu]) {
-        let lost: Vec<Gpu> = gpus.iter().filter(|gpu| gpu.up != Some(true)).map(identity).collect();
-        for gpu in lost.iter().filter(|gpu| !self.lost.contains(gpu)) {
+    fn tell(&mut self, gpus: &Gpus) {
+        let down = gpus.gpus.iter().map(|reading| &reading.gpu).filter(|gpu| gpu.up != Some(true));
+        let lost: Vec<Gpu> = down.map(identity).collect();
+        for gpu in lost.iter().filter(|gpu| !self.told.contains(gpu)) {
             tracing::warn!(uuid = gpu.uuid, pci_bus_id = gpu.pci_bus_id, "a GPU is lost; reset it or reboot");
         }
-        for gpu in self.lost.iter().filter(|gpu| !lost.contains(gpu)) {
+        for gpu in self.told.iter().filter(|gpu| !lost.contains(gpu)) {
             tracing::info!(uuid = gpu.uuid, "a lost GPU is back");
         }
-        self.lost = lost;
-        let none_chosen = !gpus.iter().any(|gpu| gpu.chosen == Some(true));
-        if none_chosen && !self.none_chosen {
-            tracing::warn!(
-                "no GPU of this machine is the one asked for; see `nvidia-smi -L` and give another --gpu"
-            );
-        }
-        self.none_chosen = none_chosen;
+        self.told = lost;
     }
 }
+
+const RELEASED: &str = "NVML is let go of on demand; GPUs are read again when the time asked for is over";
 
 /// Who a GPU is, without what it did and without its place, which another may have by now.
 fn identity(gpu: &Gpu) -> Gpu {
@@ -169,7 +163,7 @@ impl Probe for GpuProbe {
             }
             Err(failure) => {
                 self.session = None;
-                self.pause = self.reopen.next();
+                self.release.let_go();
                 Err(failure)
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::{Failure, Probe, Reading};
@@ -16,6 +17,12 @@ pub struct ProcessReading {
     pub virtual_memory_bytes: u64,
     /// Processor time, user and system, since the process began.
     pub cpu_seconds_total: f64,
+    /// File descriptors that are open.
+    pub open_fds: Option<u64>,
+    /// File descriptors that may be open.
+    pub max_fds: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
 }
 
 /// Reads this process alone, without its threads.
@@ -54,6 +61,14 @@ impl ProcessProbe {
             resident_memory_bytes: process.memory(),
             virtual_memory_bytes: process.virtual_memory(),
             cpu_seconds_total: process.accumulated_cpu_time() as f64 / 1000.0,
+            // The listing itself has one open.
+            open_fds: entries("/proc/self/fd").map(|open| open.saturating_sub(1)),
+            max_fds: getrlimit(Resource::Nofile).current,
+            threads: entries("/proc/self/task"),
         })
     }
+}
+
+fn entries(folder: &str) -> Option<u64> {
+    Some(std::fs::read_dir(folder).ok()?.count() as u64)
 }
