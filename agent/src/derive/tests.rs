@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use report::{Cpu, GpuDriver, GpuMemory};
+use report::{ComfyUi, Cpu, Gpu, GpuMemory};
 
 use super::*;
-use crate::probe::Gpus;
+use crate::choice::Selection;
+use crate::probe::{ComfyUiReading, GpuProcess, GpuReading, Gpus, Xid};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,7 +25,8 @@ fn gpu(uuid: &str, utilization_ratio: Option<f64>) -> Gpu {
 }
 
 fn gpus(gpus: Vec<Gpu>) -> Reading {
-    Reading::Gpus(Gpus { driver: GpuDriver::default(), gpus })
+    let gpus = gpus.into_iter().map(|gpu| GpuReading { gpu, ..GpuReading::default() }).collect();
+    Reading::Gpus(Gpus { driver: None, gpus })
 }
 
 fn record(start: Instant, readings: Vec<(Duration, Result<Reading, Failure>)>) -> Record {
@@ -34,7 +36,12 @@ fn record(start: Instant, readings: Vec<(Duration, Result<Reading, Failure>)>) -
 }
 
 fn report_of(record: &Record, now: Instant) -> Report {
-    report(&Sample { started_unix_seconds: 5.0, records: vec![record.clone()] }, now)
+    report(&sample(vec![record.clone()]), now)
+}
+
+fn sample(records: Vec<Record>) -> Sample {
+    let selection = Selection::new("all".parse().unwrap());
+    Sample { started_unix_seconds: 5.0, selection, records }
 }
 
 #[test]

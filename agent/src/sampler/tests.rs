@@ -43,7 +43,7 @@ async fn until(samples: &mut watch::Receiver<Arc<Sample>>, done: impl Fn(&Sample
 async fn a_probe_that_hangs_does_not_hold_up_the_others() {
     let (_hung, gpu) = scripted("gpu");
     let (script, cpu) = scripted("cpu");
-    let mut samples = start(vec![vec![gpu], vec![cpu]]).unwrap();
+    let mut samples = start(vec![vec![gpu], vec![cpu]], Choice::Auto).unwrap();
     for _ in 0..3 {
         script.send(Ok(Reading::Cpu(Cpu::default()))).unwrap();
     }
@@ -59,7 +59,7 @@ async fn a_probe_that_hangs_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn a_probe_that_failed_is_read_again_and_recovers() {
     let (script, memory) = scripted("memory");
-    let mut samples = start(vec![vec![memory]]).unwrap();
+    let mut samples = start(vec![vec![memory]], Choice::Auto).unwrap();
     script.send(Err(Failure::new("io", "broken"))).unwrap();
     let sample = until(&mut samples, |sample| sample.records[0].attempts >= 1).await;
     assert_eq!(sample.records[0].failure, Some(Failure::new("io", "broken")));
@@ -74,7 +74,7 @@ async fn a_probe_that_failed_is_read_again_and_recovers() {
 #[tokio::test]
 async fn the_threads_end_when_nobody_listens_any_more() {
     let (script, probe) = scripted("cpu");
-    let samples = start(vec![vec![probe]]).unwrap();
+    let samples = start(vec![vec![probe]], Choice::Auto).unwrap();
     drop(samples);
     script.send(Ok(Reading::Cpu(Cpu::default()))).unwrap();
     // The probe, and with it the script's receiver, goes when its thread ends.

@@ -1,8 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use report::GpuDriver;
-
 use super::*;
 
 type Script = Arc<Mutex<State>>;
@@ -34,9 +32,10 @@ impl Driver for ScriptedDriver {
 }
 
 impl Session for ScriptedSession {
-    fn read(&mut self) -> Result<Gpus, Failure> {
+    fn read(&mut self, _now: Instant) -> Result<Gpus, Failure> {
         let gpus = self.0.lock().unwrap().reads.pop_front().expect("the script has an answer")?;
-        Ok(Gpus { driver: GpuDriver::default(), gpus })
+        let gpus = gpus.into_iter().map(|gpu| GpuReading { gpu, ..GpuReading::default() }).collect();
+        Ok(Gpus { driver: None, gpus })
     }
 }
 
@@ -48,7 +47,7 @@ impl Drop for ScriptedSession {
 
 fn probe() -> (Script, GpuProbe) {
     let script = Script::default();
-    let probe = GpuProbe::new(Box::new(ScriptedDriver(Arc::clone(&script))), Choice::Auto);
+    let probe = GpuProbe::new(Box::new(ScriptedDriver(Arc::clone(&script))), Arc::default());
     (script, probe)
 }
 
@@ -68,7 +67,7 @@ fn lost(index: u32, uuid: &str) -> Gpu {
 
 fn read(probe: &mut GpuProbe, now: Instant) -> Vec<Gpu> {
     match probe.read(now).unwrap() {
-        Reading::Gpus(gpus) => gpus.gpus,
+        Reading::Gpus(gpus) => gpus.gpus.into_iter().map(|reading| reading.gpu).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -150,14 +149,14 @@ fn a_gpu_that_vanishes_from_the_drivers_list_stays_down_until_it_comes_back() {
     ]);
     read(&mut probe, now);
     let states =
-        |gpus: Vec<Gpu>| -> Vec<_> { gpus.into_iter().map(|g| (g.uuid.unwrap(), g.up, g.chosen)).collect() };
+        |gpus: Vec<Gpu>| -> Vec<_> { gpus.into_iter().map(|g| (g.uuid.unwrap(), g.up.unwrap())).collect() };
     let without = states(read(&mut probe, now));
     let expected =
-        [("GPU-b".to_owned(), Some(true), Some(false)), ("GPU-a".to_owned(), Some(false), Some(true))];
+        [("GPU-b".to_owned(), true), ("GPU-a".to_owned(), false)];
     assert_eq!(without, expected);
     let back = states(read(&mut probe, now));
     let expected =
-        [("GPU-b".to_owned(), Some(true), Some(false)), ("GPU-a".to_owned(), Some(true), Some(true))];
+        [("GPU-b".to_owned(), true), ("GPU-a".to_owned(), true)];
     assert_eq!(back, expected);
 }
 
@@ -175,4 +174,30 @@ fn the_driver_is_opened_anew_for_a_lost_gpu_but_not_at_every_reading() {
     // Renewed 10 seconds after the loss and 20 after that.
     assert_eq!((opened[9], opened[10], opened[29], opened[30]), (1, 2, 2, 3));
     assert!(!script.lock().unwrap().overlapped);
+}
+
+#[tokio::test]
+async fn a_driver_that_is_released_is_closed_and_opened_again_when_the_time_is_over() {
+    let script = Script::default();
+    let release = Arc::new(Release::default());
+    let mut probe = GpuProbe::new(Box::new(ScriptedDriver(Arc::clone(&script))), Arc::clone(&release));
+    script.lock().unwrap().reads.extend([Ok(vec![gpu(0, "GPU-a")]), Ok(vec![gpu(0, "GPU-a")])]);
+    let now = Instant::now();
+    read(&mut probe, now);
+    release.ask(now + Duration::from_secs(30));
+    assert!(!release.released(Duration::ZERO).await);
+    assert_eq!(probe.read(now).unwrap_err().reason, "released");
+    assert!(release.released(Duration::ZERO).await);
+    assert_eq!((script.lock().unwrap().open_sessions, probe.pause()), (0, READ_PERIOD));
+    read(&mut probe, now + Duration::from_secs(30));
+    assert_eq!(script.lock().unwrap().opened, 2);
+}
+
+#[test]
+fn a_mig_device_that_is_taken_away_is_not_mourned() {
+    let (script, mut probe) = probe();
+    let part = Gpu { mig_parent_uuid: Some("GPU-a".into()), ..gpu(0, "MIG-a") };
+    script.lock().unwrap().reads.extend([Ok(vec![gpu(0, "GPU-a"), part]), Ok(vec![gpu(0, "GPU-a")])]);
+    assert_eq!(read(&mut probe, Instant::now()).len(), 2);
+    assert_eq!(read(&mut probe, Instant::now()).len(), 1);
 }
