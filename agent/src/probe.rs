@@ -65,6 +65,22 @@ pub enum Reading {
 }
 
 impl Reading {
+    /// Busy share of all processors, 0 to 1, if these are they.
+    pub fn cpu_utilization_ratio(&self) -> Option<f64> {
+        match self {
+            Self::Cpu(cpu) => cpu.utilization_ratio,
+            _ => None,
+        }
+    }
+
+    /// Main memory, if this is it.
+    pub fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
     /// The GPUs, if these are some.
     pub fn gpus(&self) -> &[GpuReading] {
         match self {
@@ -129,6 +145,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
         vec![(Subject::Disk, Box::new(DiskProbe::default()))],
         vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
     ];
-    let chosen = all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
+    let chosen =
+        all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
     chosen.into_iter().map(Iterator::collect).filter(|group: &Group| !group.is_empty()).collect()
 }

@@ -39,7 +39,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The driver does not let this process in any more.
-    #[error("the NVIDIA driver refuses to be opened, as after `systemctl daemon-reload`; ending, to be started anew")]
+    #[error(
+        "the NVIDIA driver refuses to be opened, as after `systemctl daemon-reload`; ending, to be started anew"
+    )]
     ShutOut,
     /// The system refuses a thread or a signal handler.
     #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
@@ -67,7 +69,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
         }
         tracing::info!("stopping");
     };
-    http::serve(listener, http::routes(samples.clone(), config.ram_used), stop).await;
+    let (ram_used, compat) = (config.ram_used, config.compat);
+    let routes = http::routes(http::Shared { samples: samples.clone(), ram_used, compat, release });
+    http::serve(listener, routes, stop).await;
     ended
 }
 

@@ -110,7 +110,8 @@ impl<'nvml> Card<'nvml> {
         let processes = medium.processes.clone();
         figures::place_medium(&mut gpu, medium);
         figures::place_slow(&mut gpu, slow);
-        let tiers = [("5s", self.medium.as_ref().map(|(_, at)| *at)), ("60s", self.slow.as_ref().map(|(_, at)| *at))];
+        let tiers =
+            [("5s", self.medium.as_ref().map(|(_, at)| *at)), ("60s", self.slow.as_ref().map(|(_, at)| *at))];
         let tiers = tiers.into_iter().filter_map(|(tier, at)| Some((tier, at?))).collect();
         GpuReading { gpu, tiers, processes, xids: self.xids(), ..GpuReading::default() }
     }
