@@ -3,13 +3,13 @@
 
 use report::{Gpu, Report};
 
-use super::gpu::chosen;
+use super::gpu::{Figure, chosen};
 use super::page::{Labels, Page};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// Name, help, and the figure in DCGM's unit.
-const FAMILIES: [(&str, &str, fn(&Gpu) -> Option<f64>); 6] = [
+const FAMILIES: [Figure; 6] = [
     ("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C).", |gpu| gpu.temperature_celsius),
     ("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W).", |gpu| gpu.power_watts),
     ("DCGM_FI_DEV_SM_CLOCK", "SM clock frequency (in MHz).", |gpu| Some(gpu.clock_hertz.get("sm")? / 1e6)),

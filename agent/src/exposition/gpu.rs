@@ -6,8 +6,8 @@ use report::{Gpu, GpuDriver, Report};
 
 use super::page::{Labels, Page};
 
-/// A family with one series a GPU.
-type Figure = (&'static str, &'static str, fn(&Gpu) -> Option<f64>);
+/// A family with one series a GPU: name, help and value.
+pub(super) type Figure = (&'static str, &'static str, fn(&Gpu) -> Option<f64>);
 
 const GAUGES: [Figure; 18] = [
     ("orchestrator_gpu_up", "Whether the driver still reaches the GPU.", |gpu| truth(gpu.up)),
