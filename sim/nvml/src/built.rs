@@ -32,7 +32,24 @@ fn missing(executable: &Path) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn the_library_is_found_from_tests_programs_and_examples() {
+        let target = tempfile::tempdir().unwrap();
+        let release = target.path().join("release");
+        for folder in ["deps", "examples"] {
+            fs::create_dir_all(release.join(folder)).unwrap();
+        }
+        fs::write(release.join("deps").join(LIBRARY), "renewed").unwrap();
+        fs::write(release.join(LIBRARY), "old").unwrap();
+        for executable in ["bench", "deps/bench-0123", "examples/one"] {
+            let found = find(&release.join(executable)).unwrap();
+            assert_eq!(fs::read_to_string(found).unwrap(), "renewed", "{executable}");
+        }
+    }
 
     #[test]
     fn a_missing_library_is_told_with_what_to_do() {

@@ -35,11 +35,15 @@ pub enum Failure {
     InUse = 19,
     Memory = 20,
     NoData = 21,
+    VgpuEccNotSupported = 22,
     InsufficientResources = 23,
+    FreqNotSupported = 24,
     ArgumentVersionMismatch = 25,
+    Deprecated = 26,
     NotReady = 27,
     GpuNotFound = 28,
     InvalidState = 29,
+    ResetTypeNotSupported = 30,
     Unknown = 999,
 }
 

@@ -72,7 +72,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// A desktop's GPU, idle and well. Each index (below 224) has a UUID and a PCI address of its own.
+    /// A desktop's GPU, idle and well. Each index (below 255) has a UUID and a PCI address of its own.
     pub fn new(index: usize) -> Self {
         Self {
             uuid: format!("GPU-5105e5d0-0000-4000-8000-{index:012x}"),

@@ -46,7 +46,9 @@ mod tests {
 
     #[test]
     fn the_mapping_around_an_address_names_the_file() {
-        let maps = "1000-2000 r--p 0 08:01 7 /lib/a b.so.1.2\n2000-3000 r-xp 0 08:01 8 /lib/c.so (deleted)\n3000-4000 rw-p 0 0:0 0 \n";
+        let maps = "1000-2000 r--p 0 08:01 7 /lib/a b.so.1.2\n\
+                    2000-3000 r-xp 0 08:01 8 /lib/c.so (deleted)\n\
+                    3000-4000 rw-p 0 0:0 0 \n";
         assert_eq!(file_at(maps, 0x1fff), Some("/lib/a b.so.1.2".into()));
         assert_eq!(file_at(maps, 0x2000), Some("/lib/c.so".into()));
         assert_eq!(file_at(maps, 0x3000), None);

@@ -16,7 +16,8 @@ use crate::session::session;
 const XID: c_ulonglong = nvmlEventTypeXidCriticalError as c_ulonglong;
 
 symbols! {
-    nvmlDeviceGetSupportedEventTypes(handle: nvmlDevice_t, types: *mut c_ulonglong) = gpu(handle, types, |_| Ok(XID));
+    nvmlDeviceGetSupportedEventTypes(handle: nvmlDevice_t, types: *mut c_ulonglong) =
+        gpu(handle, types, |_| Ok(XID));
     nvmlEventSetCreate(set: *mut nvmlEventSet_t) =
         system(set, |driver| Ok(pointer(session().sets.add(EventSet::new(driver)))));
     nvmlDeviceRegisterEvents(handle: nvmlDevice_t, types: c_ulonglong, set: nvmlEventSet_t) =

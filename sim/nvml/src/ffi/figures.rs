@@ -16,7 +16,7 @@ use super::place::Versioned;
 use super::{device, gpu, symbols};
 use crate::failure::{Answer, Failure, known};
 use crate::gpu::Gpu;
-use crate::hardware::{Clocks, Memory, RemappedRows};
+use crate::hardware::{Clocks, Memory};
 
 /// 40 bytes, version 2.
 const MEMORY_V2: c_uint = 0x0200_0028;
@@ -25,7 +25,8 @@ const MEMORY_V2: c_uint = 0x0200_0028;
 const SAMPLE_MICROSECONDS: c_uint = 1_000_000;
 
 symbols! {
-    nvmlDeviceGetUtilizationRates(handle: nvmlDevice_t, rates: *mut nvmlUtilization_t) = gpu(handle, rates, utilization);
+    nvmlDeviceGetUtilizationRates(handle: nvmlDevice_t, rates: *mut nvmlUtilization_t) =
+        gpu(handle, rates, utilization);
     nvmlDeviceGetEncoderUtilization(handle: nvmlDevice_t, percent: *mut c_uint, period: *mut c_uint) =
         gpu(handle, (percent, period), |gpu| Ok((known(gpu.encoder_percent)?, SAMPLE_MICROSECONDS)));
     nvmlDeviceGetDecoderUtilization(handle: nvmlDevice_t, percent: *mut c_uint, period: *mut c_uint) =
@@ -50,7 +51,7 @@ symbols! {
     nvmlDeviceGetFanSpeed(handle: nvmlDevice_t, percent: *mut c_uint) =
         gpu(handle, percent, |gpu| known(gpu.fans_percent.first().copied()));
     nvmlDeviceGetFanSpeed_v2(handle: nvmlDevice_t, fan: c_uint, percent: *mut c_uint) =
-        gpu(handle, percent, |gpu| gpu.fans_percent.get(fan as usize).copied().ok_or(Failure::InvalidArgument));
+        gpu(handle, percent, |gpu| fan_speed(gpu, fan));
     nvmlDeviceGetPerformanceState(handle: nvmlDevice_t, state: *mut nvmlPstates_t) =
         gpu(handle, state, |gpu| known(gpu.performance_state));
     nvmlDeviceGetCurrPcieLinkGeneration(handle: nvmlDevice_t, generation: *mut c_uint) =
@@ -62,14 +63,23 @@ symbols! {
     nvmlDeviceGetCurrentClocksEventReasons(handle: nvmlDevice_t, reasons: *mut c_ulonglong) =
         gpu(handle, reasons, |gpu| known(gpu.clock_event_reasons));
     nvmlDeviceGetTotalEccErrors(
-        handle: nvmlDevice_t, kind: nvmlMemoryErrorType_t, counter: nvmlEccCounterType_t, count: *mut c_ulonglong,
+        handle: nvmlDevice_t,
+        kind: nvmlMemoryErrorType_t,
+        counter: nvmlEccCounterType_t,
+        count: *mut c_ulonglong,
     ) = gpu(handle, count, |gpu| ecc_errors(gpu, kind, counter));
-    nvmlDeviceGetEccMode(handle: nvmlDevice_t, current: *mut nvmlEnableState_t, pending: *mut nvmlEnableState_t) =
-        gpu(handle, (current, pending), |gpu| known(gpu.ecc.map(|_| (1, 1))));
+    nvmlDeviceGetEccMode(
+        handle: nvmlDevice_t,
+        current: *mut nvmlEnableState_t,
+        pending: *mut nvmlEnableState_t,
+    ) = gpu(handle, (current, pending), |gpu| known(gpu.ecc.map(|_| (1, 1))));
     nvmlDeviceGetRemappedRows(
         handle: nvmlDevice_t,
-        correctable: *mut c_uint, uncorrectable: *mut c_uint, pending: *mut c_uint, failed: *mut c_uint,
-    ) = gpu(handle, ((correctable, uncorrectable), (pending, failed)), |gpu| known(gpu.remapped_rows).map(rows));
+        correctable: *mut c_uint,
+        uncorrectable: *mut c_uint,
+        pending: *mut c_uint,
+        failed: *mut c_uint,
+    ) = gpu(handle, ((correctable, uncorrectable), (pending, failed)), remapped_rows);
     nvmlDeviceGetPersistenceMode(handle: nvmlDevice_t, mode: *mut nvmlEnableState_t) =
         gpu(handle, mode, |gpu| known(gpu.persistence_mode.map(c_uint::from)));
 }
@@ -120,6 +130,10 @@ fn fans(gpu: &Gpu) -> Answer<c_uint> {
     }
 }
 
+fn fan_speed(gpu: &Gpu, fan: c_uint) -> Answer<c_uint> {
+    gpu.fans_percent.get(fan as usize).copied().ok_or(Failure::InvalidArgument)
+}
+
 fn ecc_errors(gpu: &Gpu, kind: nvmlMemoryErrorType_t, counter: nvmlEccCounterType_t) -> Answer<c_ulonglong> {
     let ecc = known(gpu.ecc)?;
     match (kind, counter) {
@@ -131,6 +145,7 @@ fn ecc_errors(gpu: &Gpu, kind: nvmlMemoryErrorType_t, counter: nvmlEccCounterTyp
     }
 }
 
-fn rows(rows: RemappedRows) -> ((c_uint, c_uint), (c_uint, c_uint)) {
-    ((rows.correctable, rows.uncorrectable), (rows.pending.into(), rows.failed.into()))
+fn remapped_rows(gpu: &Gpu) -> Answer<((c_uint, c_uint), (c_uint, c_uint))> {
+    let rows = known(gpu.remapped_rows)?;
+    Ok(((rows.correctable, rows.uncorrectable), (rows.pending.into(), rows.failed.into())))
 }

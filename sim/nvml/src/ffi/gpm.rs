@@ -17,9 +17,11 @@ use crate::session::session;
 symbols! {
     nvmlGpmQueryDeviceSupport(handle: nvmlDevice_t, support: *mut nvmlGpmSupport_t) =
         gpu(handle, Versioned(support, NVML_GPM_SUPPORT_VERSION), |gpu| Ok(support_of(gpu)));
-    nvmlGpmSampleAlloc(sample: *mut nvmlGpmSample_t) = system(sample, |_| Ok(pointer(session().samples.add(None))));
+    nvmlGpmSampleAlloc(sample: *mut nvmlGpmSample_t) =
+        system(sample, |_| Ok(pointer(session().samples.add(None))));
     nvmlGpmSampleFree(sample: nvmlGpmSample_t) = system((), |_| session().samples.free(sample.addr()));
-    nvmlGpmSampleGet(handle: nvmlDevice_t, sample: nvmlGpmSample_t) = gpu(handle, (), |gpu| take(gpu, sample));
+    nvmlGpmSampleGet(handle: nvmlDevice_t, sample: nvmlGpmSample_t) =
+        gpu(handle, (), |gpu| take(gpu, sample));
     nvmlGpmMetricsGet(asked: *mut nvmlGpmMetricsGet_t) = metrics(asked);
 }
 

@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_uint};
 
-use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlPciInfo_t};
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlPciInfo_t, nvmlReturn_t};
 
-use super::place::{Place, Text};
+use super::place::Text;
 use super::{device, gpu, handle_of, symbols, system, text};
 use crate::device::Device;
 use crate::driver::Driver;
@@ -20,7 +20,7 @@ symbols! {
     nvmlDeviceGetCount_v2(count: *mut c_uint) =
         system(count, |driver| c_uint::try_from(driver.gpus.len()).map_err(|_| Failure::Unknown));
     nvmlDeviceGetHandleByIndex_v2(index: c_uint, handle: *mut nvmlDevice_t) =
-        found(handle, |driver| driver.gpus.get(index as usize).map(Device::Whole).ok_or(Failure::InvalidArgument));
+        found(handle, |driver| nth(driver, index));
     nvmlDeviceGetHandleByUUID(uuid: *const c_char, handle: *mut nvmlDevice_t) =
         found(handle, |driver| Device::find(driver, text(uuid)?));
     nvmlDeviceGetHandleByPciBusId_v2(id: *const c_char, handle: *mut nvmlDevice_t) =
@@ -55,12 +55,13 @@ unsafe fn found(
     symbol: &str,
     place: *mut nvmlDevice_t,
     find: impl FnOnce(&Driver) -> Answer<Device<'_>>,
-) -> u32
-where
-    *mut nvmlDevice_t: Place<Value = nvmlDevice_t>,
-{
+) -> nvmlReturn_t {
     // SAFETY: as the caller promises.
     unsafe { system(symbol, place, |driver| find(driver)?.check(symbol).map(handle_of)) }
+}
+
+fn nth(driver: &Driver, index: c_uint) -> Answer<Device<'_>> {
+    driver.gpus.get(index as usize).map(Device::Whole).ok_or(Failure::InvalidArgument)
 }
 
 fn at<'a>(driver: &'a Driver, id: &str) -> Answer<Device<'a>> {
