@@ -1,5 +1,11 @@
 //! The routes. A handler words the last sample and never causes a reading.
 
+mod body;
+mod converse;
+mod guard;
+mod places;
+mod punctual;
+mod refuse;
 mod serve;
 
 use std::sync::Arc;
@@ -14,6 +20,7 @@ use axum::{Json, Router};
 use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
+pub use guard::{Asker, MayChange, Peer, guarded};
 pub use serve::serve;
 
 use crate::config::RamUsed;

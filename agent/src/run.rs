@@ -9,9 +9,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::access::{self, Access};
 use crate::config::Config;
 use crate::http;
-use crate::limits::{FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::limits::{Connections, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
 use crate::probe;
 use crate::sample::Sample;
 use crate::sampler;
@@ -35,30 +36,38 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The token or the certificate cannot be used.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The system refuses a thread or a signal handler.
     #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
     Start(#[from] io::Error),
 }
 
-/// Samples and serves until SIGTERM or SIGINT.
+/// Samples and serves until SIGTERM or SIGINT. SIGHUP has the token and the certificate read again.
 ///
 /// # Errors
 /// It cannot start; once it serves, nothing ends it but a signal.
 pub async fn run(config: Config) -> Result<(), Error> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangup = signal(SignalKind::hangup())?;
+    let access = Access::load(&config.access)?;
     let mut samples = sampler::start(probe::groups(&config))?;
     first_window(&mut samples).await;
     let listener = listen(config.listen).await?;
-    tracing::info!("listening on http://{}", listener.local_addr()?);
+    announce(listener.local_addr()?, &access);
+    let routes = http::guarded(http::routes(samples.clone(), config.ram_used), access.token());
+    let tls = access.tls();
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = watch_hangs(samples.clone()) => {}
+            () = access::keep(access, hangup) => {}
         }
         tracing::info!("stopping");
     };
-    http::serve(listener, http::routes(samples.clone(), config.ram_used), stop).await;
+    http::serve(listener, tls, routes, Connections::default(), stop).await;
     Ok(())
 }
 
@@ -69,6 +78,17 @@ async fn first_window(samples: &mut watch::Receiver<Arc<Sample>>) {
     });
     if tokio::time::timeout(FIRST_SAMPLE_DEADLINE, seen).await.is_err() {
         tracing::warn!("the processors' figures are late; serving without them");
+    }
+}
+
+fn announce(address: SocketAddr, access: &Access) {
+    let scheme = if access.tls().is_some() { "https" } else { "http" };
+    tracing::info!("listening on {scheme}://{address}");
+    if access.token().is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {address} may read this machine's figures: ask for a token with --token-file, \
+             or listen on 127.0.0.1"
+        );
     }
 }
 
