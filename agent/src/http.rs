@@ -1,5 +1,11 @@
 //! The routes. A handler words the last sample and never causes a reading.
 
+mod body;
+mod converse;
+mod guard;
+mod places;
+mod punctual;
+mod refuse;
 mod release;
 mod serve;
 
@@ -15,6 +21,7 @@ use axum::{Json, Router};
 use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
+pub use guard::{Asker, MayChange, Peer, guarded};
 pub use serve::serve;
 
 use crate::config::{Compat, RamUsed};

@@ -10,10 +10,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::access::{self, Access};
 use crate::config::Config;
 use crate::derive;
-use crate::http;
-use crate::limits::{FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::http::{self, Shared};
+use crate::limits::{Connections, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
 use crate::probe;
 use crate::release::Release;
 use crate::sample::Sample;
@@ -43,35 +44,42 @@ pub enum Error {
         "the NVIDIA driver refuses to be opened, as after `systemctl daemon-reload`; ending, to be started anew"
     )]
     ShutOut,
+    /// The token or the certificate cannot be used.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The system refuses a thread or a signal handler.
     #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
     Start(#[from] io::Error),
 }
 
-/// Samples and serves until SIGTERM or SIGINT.
+/// Samples and serves until SIGTERM or SIGINT. SIGHUP has the token and the certificate read again.
 ///
 /// # Errors
 /// It cannot start; once it serves, nothing ends it but a signal.
 pub async fn run(config: Config) -> Result<(), Error> {
     bound_file_descriptors();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangup = signal(SignalKind::hangup())?;
+    let access = Access::load(&config.access)?;
     let release = Arc::new(Release::default());
     let mut samples = sampler::start(probe::groups(&config, &release), config.gpu.clone())?;
     first_window(&mut samples).await;
     let listener = listen(config.listen).await?;
-    tracing::info!("listening on http://{}", listener.local_addr()?);
+    announce(listener.local_addr()?, &access);
+    let shared =
+        Shared { samples: samples.clone(), ram_used: config.ram_used, compat: config.compat, release };
+    let (routes, tls) = (http::guarded(http::routes(shared), access.token()), access.tls());
     let mut ended = Ok(());
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = watch_samples(samples.clone()) => ended = Err(Error::ShutOut),
+            () = access::keep(access, hangup) => {}
         }
         tracing::info!("stopping");
     };
-    let (ram_used, compat) = (config.ram_used, config.compat);
-    let routes = http::routes(http::Shared { samples: samples.clone(), ram_used, compat, release });
-    http::serve(listener, routes, stop).await;
+    http::serve(listener, tls, routes, Connections::default(), stop).await;
     ended
 }
 
@@ -90,6 +98,17 @@ async fn first_window(samples: &mut watch::Receiver<Arc<Sample>>) {
     });
     if tokio::time::timeout(FIRST_SAMPLE_DEADLINE, seen).await.is_err() {
         tracing::warn!("the processors' figures are late; serving without them");
+    }
+}
+
+fn announce(address: SocketAddr, access: &Access) {
+    let scheme = if access.tls().is_some() { "https" } else { "http" };
+    tracing::info!("listening on {scheme}://{address}");
+    if access.token().is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {address} may read this machine's figures: ask for a token with --token-file, \
+             or listen on 127.0.0.1"
+        );
     }
 }
 

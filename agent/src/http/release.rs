@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::Shared;
+use super::{MayChange, Shared};
 use crate::limits::{RELEASE, RELEASE_PATIENCE};
 
 #[derive(Debug, Deserialize)]
@@ -15,7 +15,11 @@ pub(super) struct Wish {
 }
 
 /// Answers when the driver is let go of. `seconds=0` ends a release.
-pub(super) async fn release(State(shared): State<Shared>, Query(wish): Query<Wish>) -> (StatusCode, String) {
+pub(super) async fn release(
+    _: MayChange,
+    State(shared): State<Shared>,
+    Query(wish): Query<Wish>,
+) -> (StatusCode, String) {
     let (default, most) = RELEASE;
     let duration = wish.seconds.map_or(default, Duration::from_secs);
     if duration > most {
