@@ -51,10 +51,17 @@ pub(crate) fn output(arguments: &[&str]) -> Output {
 
 impl AgentProcess {
     /// Starts it and waits until it listens.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same, with variables of the environment.
+    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let elsewhere = if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
         let arguments = [elsewhere, arguments].concat();
-        let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = command(&arguments);
+        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut begin = String::new();
         let address = loop {
@@ -67,6 +74,18 @@ impl AgentProcess {
             begin.push_str(&line);
         };
         Self { child, address, begin, log: RefCell::new(log) }
+    }
+
+    /// Its process.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Asks and waits for the whole answer.
