@@ -10,8 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::client::Connection;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a program may take until it is ready.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is asked whether it is.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running program that serves HTTP.
 #[derive(Debug)]
@@ -65,13 +67,13 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     listener.local_addr().context("find a free port")
 }
 
-/// A binary of this workspace, beside the one that runs.
-pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+/// What cargo built of this workspace, beside the program that runs.
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe().context("find this program's folder")?;
     let path = this.parent().unwrap_or(Path::new("/")).join(name);
     ensure!(
         path.is_file(),
-        "there is no {}: build it first with `cargo build --release -p agent -p collector -p bench`",
+        "there is no {}: build it first with `cargo build --release -p agent -p collector -p sim-nvml -p bench`",
         path.display(),
     );
     Ok(path)
