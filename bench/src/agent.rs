@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::figures::Rounds;
 use crate::load::{Limit, Load, Loaded, Window};
-use crate::process::built;
+use crate::process::binary;
 use crate::usage::{self, Memory};
 use goals::Goal;
 use subject::{Nvml, Role, Subject};
@@ -97,15 +97,15 @@ impl Outcome {
 
 pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     let mut notes = Vec::new();
-    let nvml = Nvml::install().inspect_err(|error| notes.push(format!("GPUs skipped: {error}"))).ok();
-    let mut subjects = subjects(options, nvml.as_ref(), &mut notes)?;
+    let nvml = Nvml::install()?;
+    let mut subjects = subjects(options, &nvml, &mut notes)?;
     let usage = use_over_time(&mut subjects, options)?;
     let pages = pages(&mut subjects, options)?;
     let figures = subjects.iter().zip(usage).zip(pages);
     let programs: Vec<Measured> =
         figures.map(|((subject, usage), pages)| measured(subject, usage, pages)).collect();
     notes.extend(doubts(&programs));
-    let binary_bytes = built("orchestrator-agent")?.metadata().context("look at the agent's file")?.len();
+    let binary_bytes = binary("orchestrator-agent")?.metadata().context("look at the agent's file")?.len();
     Ok(Outcome {
         measurement: "agent",
         seconds: options.seconds,
@@ -131,8 +131,8 @@ fn measured(subject: &Subject, (memory, cpu_share_of_a_core): (Memory, f64), pag
     }
 }
 
-fn subjects(options: &Options, nvml: Option<&Nvml>, notes: &mut Vec<String>) -> Result<Vec<Subject>> {
-    let mut subjects = vec![Subject::agent(None)?];
+fn subjects(options: &Options, nvml: &Nvml, notes: &mut Vec<String>) -> Result<Vec<Subject>> {
+    let mut subjects = vec![Subject::agent(None)?, Subject::agent(Some(nvml))?];
     let exporter = &options.node_exporter;
     if exporter.is_file() {
         subjects.push(Subject::node_exporter(exporter)?);
@@ -140,14 +140,11 @@ fn subjects(options: &Options, nvml: Option<&Nvml>, notes: &mut Vec<String>) -> 
         notes.push(format!("node_exporter skipped: there is no {}", exporter.display()));
     }
     match &options.python {
-        Some(python) => subjects.push(Subject::python_node(python, None)?),
-        None => notes.push("the Python node skipped: no --python was given".to_owned()),
-    }
-    if let Some(nvml) = nvml {
-        subjects.push(Subject::agent(Some(nvml))?);
-        if let Some(python) = &options.python {
+        Some(python) => {
+            subjects.push(Subject::python_node(python, None)?);
             subjects.push(Subject::python_node(python, Some(nvml))?);
         }
+        None => notes.push("the Python node skipped: no --python was given".to_owned()),
     }
     Ok(subjects)
 }
@@ -230,11 +227,16 @@ fn described(
 
 /// What a reader has to know of rates that the server alone did not limit.
 fn doubts(programs: &[Measured]) -> impl Iterator<Item = String> {
-    programs.iter().flat_map(|program| {
-        let doubtful = program.pages.iter().filter(|page| page.load.limit != Limit::Server);
-        doubtful.map(move |page| {
-            let (name, path) = (&program.name, page.path);
-            format!("{name} {path}: the server alone was not the limit, so its rate is a lower bound")
-        })
-    })
+    programs.iter().flat_map(|program| program.pages.iter().filter_map(|page| doubt(program, page)))
+}
+
+fn doubt(program: &Measured, page: &Page) -> Option<String> {
+    let load = &page.load;
+    let disturbed = load.server.is_disturbed() || load.client.is_disturbed();
+    let why = match (disturbed, load.limit) {
+        (true, _) => "other work on the machine kept it or the client waiting for a core",
+        (false, Limit::Server) => return None,
+        (false, _) => "the server alone was not the limit",
+    };
+    Some(format!("{} {}: {why}, so its rate is a lower bound", program.name, page.path))
 }

@@ -19,6 +19,8 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 const MAX_HEADERS: usize = 32;
 /// The share of a core from which on a program counts as having none left.
 const SATURATED: f64 = 0.9;
+/// The share of a core's time that a program may be kept waiting without a word about it.
+const DISTURBED: f64 = 0.1;
 
 /// Keep-alive connections, each with one request on its way whenever the load runs.
 pub(crate) struct Load {
@@ -95,6 +97,11 @@ impl Busy {
         let work = work.fold(Work::default(), Work::and);
         let share = |time: Duration| time.as_secs_f64() / elapsed.as_secs_f64();
         Self { on_cpu: share(work.ran), kept_waiting: share(work.waited) }
+    }
+
+    /// Whether other work on the machine took a part of its time that matters.
+    pub(crate) fn is_disturbed(self) -> bool {
+        self.kept_waiting > DISTURBED
     }
 
     /// Whoever waits for a core has something to do: that it does not get on is not for want of requests or answers.

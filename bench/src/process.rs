@@ -67,13 +67,13 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     listener.local_addr().context("find a free port")
 }
 
-/// What cargo built of this workspace, beside the program that runs.
-pub(crate) fn built(name: &str) -> Result<PathBuf> {
+/// A binary of this workspace, beside the one that runs.
+pub(crate) fn binary(name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe().context("find this program's folder")?;
     let path = this.parent().unwrap_or(Path::new("/")).join(name);
     ensure!(
         path.is_file(),
-        "there is no {}: build it first with `cargo build --release -p agent -p collector -p sim-nvml -p bench`",
+        "there is no {}: build it first with `cargo build --release -p agent -p collector -p bench`",
         path.display(),
     );
     Ok(path)

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::client::{Connection, address_of};
-use crate::process::{Program, built, free_address};
+use crate::process::{Program, binary, free_address};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -81,7 +81,7 @@ impl Collector {
         let config = state.path().join("collector.toml");
         write(&config, configuration(servers, state.path(), address)?)
             .with_context(|| format!("write {}", config.display()))?;
-        let mut command = Command::new(built("orchestrator-collector")?);
+        let mut command = Command::new(binary("orchestrator-collector")?);
         command.arg("--config").arg(&config);
         let program = Program::start(command, address, "/-/ready")?;
         let collector = Self { program, _state: state };

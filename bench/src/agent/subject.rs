@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Connection};
-use crate::process::{LOOK_EVERY, PATIENCE, Program, built, free_address};
+use crate::process::{LOOK_EVERY, PATIENCE, Program, binary, free_address};
 
 /// The figures for people and programs; the only page that agent and Python node both have.
 pub(super) const JSON: &str = "/orchestrator/metrics";
@@ -43,12 +43,12 @@ pub(super) struct Subject {
 
 impl Subject {
     pub(super) fn agent(nvml: Option<&Nvml>) -> Result<Self> {
-        let agent = built("orchestrator-agent")?;
+        let agent = binary("orchestrator-agent")?;
         Self::start(Role::Agent, nvml, &[JSON, METRICS], |address| {
             let mut command = Command::new(&agent);
             command.arg("--listen").arg(address.to_string());
             if let Some(nvml) = nvml {
-                command.arg("--nvml-library").arg(nvml.folder.path().join(Nvml::NAME));
+                command.arg("--nvml-library").arg(nvml.library());
             }
             command
         })
@@ -83,7 +83,9 @@ impl Subject {
         command: impl Fn(SocketAddr) -> Command,
     ) -> Result<Self> {
         let address = free_address()?;
-        let program = Program::start(command(address), address, pages.first().copied().unwrap_or("/"))?;
+        let mut command = command(address);
+        command.env_remove(sim_nvml::VARIABLE);
+        let program = Program::start(command, address, pages.first().copied().unwrap_or("/"))?;
         let connection = Connection::open(address)?;
         let mut subject = Self { role, gpus: nvml.map_or(0, |_| GPUS), pages, program, connection };
         if nvml.is_some() {
@@ -149,9 +151,13 @@ impl Nvml {
     /// # Errors
     /// It was not built.
     pub(super) fn install() -> Result<Self> {
-        let library = built("libsim_nvml.so")?;
+        let library = sim_nvml::built()?;
         let folder = TempDir::with_prefix("bench-nvml-").context("make a temporary folder")?;
-        symlink(&library, folder.path().join(Self::NAME)).context("install the simulated NVML")?;
+        symlink(library, folder.path().join(Self::NAME)).context("install the simulated NVML")?;
         Ok(Self { folder })
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.path().join(Self::NAME)
     }
 }
