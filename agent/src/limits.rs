@@ -68,6 +68,7 @@ pub const RELEASE: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 
 /// How long `/-/release` waits for the driver's call that is under way.
 pub const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The longest file of a token, of certificates or of a key that is read.
 pub const ACCESS_FILE_BYTES: u64 = 1 << 20;
 
@@ -119,3 +120,6 @@ impl Default for Connections {
         }
     }
 }
+
+/// How often what this kernel does not have is looked for again.
+pub const UNSUPPORTED_PERIOD: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@ mod disk;
 pub mod gpu;
 mod memory;
 mod network;
+mod pressure;
 mod process;
 mod procfs;
 
@@ -18,6 +19,7 @@ pub use cpu::CpuProbe;
 pub use disk::DiskProbe;
 pub use memory::MemoryProbe;
 pub use network::NetworkProbe;
+pub use pressure::PressureProbe;
 pub use process::{ProcessProbe, ProcessReading};
 
 use crate::config::{Config, RamUsed, Subject};
@@ -140,6 +142,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
             (Subject::Cpu, Box::new(CpuProbe::default())),
             (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
             (Subject::Network, Box::new(NetworkProbe::default())),
+            (Subject::Pressure, Box::new(PressureProbe::default())),
             (Subject::Process, Box::new(ProcessProbe::default())),
         ],
         vec![(Subject::Disk, Box::new(DiskProbe::default()))],
