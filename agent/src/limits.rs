@@ -123,3 +123,22 @@ impl Default for Connections {
 
 /// How often what this kernel does not have is looked for again.
 pub const UNSUPPORTED_PERIOD: Duration = Duration::from_secs(60);
+
+/// Control groups that are walked through, and processes and open files of one that are looked at, in search of
+/// ComfyUI. Where there are more, it counts as not found out.
+pub const CGROUPS: usize = 16_384;
+/// See [`CGROUPS`].
+pub const PROCESSES: usize = 32_768;
+/// See [`CGROUPS`].
+pub const OPEN_FILES: usize = 65_536;
+
+/// Sockets that are looked through for those on ComfyUI's port, and datagrams that tell them.
+pub const LISTENERS: usize = 65_536;
+/// See [`LISTENERS`].
+pub const LISTENER_DATAGRAMS: usize = 64;
+
+/// How long the kernel may take to tell who listens: it answers at once or is broken.
+pub const SOCK_DIAG_DEADLINE: Duration = Duration::from_secs(1);
+
+/// By how much a PID file may seem older than the process that it names: the start of a process is known to a second.
+pub const PID_FILE_SLACK_SECONDS: f64 = 2.0;

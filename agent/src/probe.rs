@@ -1,6 +1,7 @@
 //! Probes: one subject each, read synchronously on a sampler thread. A probe knows how to ask; it keeps no history,
 //! derives nothing from two readings, and knows nothing of HTTP or of Prometheus.
 
+mod comfyui;
 mod cpu;
 mod disk;
 pub mod gpu;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use report::{ComfyUi, Cpu, Memory, Models, Network, Pressure, Storage};
 
+pub use comfyui::ComfyUiProbe;
 pub use cpu::CpuProbe;
 pub use disk::DiskProbe;
 pub use memory::MemoryProbe;
@@ -137,7 +139,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let wanted = |subject| config.probes.wants(subject);
     let wants_cache = config.ram_used == RamUsed::Psutil5;
     let driver = NvmlDriver::new(config);
-    let all: [Vec<(Subject, Box<dyn Probe>)>; 3] = [
+    let all: [Vec<(Subject, Box<dyn Probe>)>; 4] = [
         vec![
             (Subject::Cpu, Box::new(CpuProbe::default())),
             (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
@@ -146,6 +148,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
             (Subject::Process, Box::new(ProcessProbe::default())),
         ],
         vec![(Subject::Disk, Box::new(DiskProbe::default()))],
+        vec![(Subject::Comfyui, Box::new(ComfyUiProbe::new(config.beside.whereabouts(config.listen))))],
         vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
     ];
     let chosen =

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader};
 
 /// Unit of `/proc/stat`. The kernel's interface to user space fixes `USER_HZ` at 100 on every architecture that
 /// NVIDIA drives (x86-64, arm64, ppc64le), whatever the kernel's own timer does.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(super) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The columns of `/proc/stat` by proc(5). `guest` and `guest_nice` follow; they are counted in `user` and `nice`
 /// already.
@@ -54,7 +54,8 @@ fn cached_bytes(meminfo: &str) -> Option<u64> {
     CACHES.iter().map(|key| kibibytes(meminfo, key).map(|size| size * 1024)).sum()
 }
 
-fn kibibytes(meminfo: &str, key: &str) -> Option<u64> {
+/// The size after a key, in a file of lines such as `MemTotal:  100 kB`.
+pub(super) fn kibibytes(meminfo: &str, key: &str) -> Option<u64> {
     let value = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     value.split_whitespace().next()?.parse().ok()
 }
