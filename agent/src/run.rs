@@ -119,26 +119,48 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// Logs once when a probe hangs: its own thread cannot. Ends when only a new process can reach the driver, and
-/// systemd would start one.
+/// Logs once what the sampling threads cannot: that a probe hangs, and that no GPU is the one asked for. Ends when only
+/// a new process can reach the driver, and systemd would start one.
 async fn watch_samples(samples: watch::Receiver<Arc<Sample>>) {
     let mut ticks = tokio::time::interval(READ_PERIOD);
     let is_service = std::env::var_os("INVOCATION_ID").is_some();
-    let mut hung: Vec<&'static str> = Vec::new();
+    let mut told = Told::default();
     loop {
         ticks.tick().await;
         let (sample, now) = (Arc::clone(&samples.borrow()), Instant::now());
         if is_service && derive::is_shut_out(&sample, now) {
             return;
         }
-        let overdue: Vec<&'static str> =
-            sample.records.iter().filter(|record| record.is_overdue(now)).map(|record| record.name).collect();
-        for probe in overdue.iter().filter(|probe| !hung.contains(probe)) {
+        told.hangs(&sample, now);
+        told.choice(&sample);
+    }
+}
+
+/// What the log has been told, so that it is told once.
+#[derive(Default)]
+struct Told {
+    hung: Vec<&'static str>,
+    choice_unmet: bool,
+}
+
+impl Told {
+    fn hangs(&mut self, sample: &Sample, now: Instant) {
+        let overdue = sample.records.iter().filter(|record| record.is_overdue(now));
+        let overdue: Vec<&'static str> = overdue.map(|record| record.name).collect();
+        for probe in overdue.iter().filter(|probe| !self.hung.contains(probe)) {
             tracing::warn!(
                 probe,
                 "hangs in the kernel or the driver; its figures are absent until it answers"
             );
         }
-        hung = overdue;
+        self.hung = overdue;
+    }
+
+    fn choice(&mut self, sample: &Sample) {
+        let unmet = sample.is_choice_unmet();
+        if unmet && !self.choice_unmet {
+            tracing::warn!("no GPU here is the one asked for; see `nvidia-smi -L` and give another --gpu");
+        }
+        self.choice_unmet = unmet;
     }
 }

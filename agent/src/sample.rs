@@ -29,6 +29,13 @@ impl Sample {
             readings().map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
         self.selection.advance(&gpus, comfyui);
     }
+
+    /// Whether there are GPUs, but none that the agent is to speak for.
+    pub fn is_choice_unmet(&self) -> bool {
+        let readings = self.records.iter().filter_map(|record| record.reading.as_ref());
+        let mut gpus = readings.flat_map(|(reading, _)| reading.gpus()).peekable();
+        gpus.peek().is_some() && !gpus.any(|reading| self.selection.holds(&reading.gpu))
+    }
 }
 
 /// The history of one probe as far as it matters.

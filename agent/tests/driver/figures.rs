@@ -32,6 +32,15 @@ fn the_python_nodes_keys_are_those_of_the_chosen_gpu() {
 }
 
 #[test]
+fn a_choice_that_no_gpu_meets_is_told_once_and_leaves_the_gpus_out() {
+    let rig = Rig::start(&Driver::with_gpus(1), &["--gpu", "GPU-another"]);
+    rig.agent.log_until("no GPU here is the one asked for");
+    rig.ready();
+    assert_eq!(rig.document().as_object().unwrap().len(), 3);
+    assert!(!rig.agent.ask("GET", "/metrics").body.contains("orchestrator_gpu_"));
+}
+
+#[test]
 fn figures_are_read_as_often_as_they_change() {
     let rig = Rig::start(&Driver::with_gpus(1), &[]);
     rig.calls_until("nvmlDeviceGetUtilizationRates", 8);
