@@ -75,3 +75,19 @@ pub const RELEASE: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 
 /// How long `/-/release` waits for the driver's call that is under way.
 pub const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often an AMD GPU is looked for where there is none.
+pub const AMD_ABSENT_PERIOD: Duration = Duration::from_secs(60);
+
+/// The longest text of a file in sysfs (one page), and of libdrm's list of names (some 20 KB today).
+pub const SYSFS_BYTES: u64 = 4096;
+/// See [`SYSFS_BYTES`].
+pub const NAMES_BYTES: u64 = 1024 * 1024;
+
+/// Sensors of a kind, blocks that count errors, and compute devices that are looked at: bounds for what a driver may
+/// claim. A host of eight divided MI300X has 66 compute devices.
+pub const SENSORS: u32 = 16;
+/// See [`SENSORS`].
+pub const RAS_BLOCKS: usize = 64;
+/// See [`SENSORS`].
+pub const KFD_NODES: usize = 256;

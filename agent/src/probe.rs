@@ -1,6 +1,7 @@
 //! Probes: one subject each, read synchronously on a sampler thread. A probe knows how to ask; it keeps no history,
 //! derives nothing from two readings, and knows nothing of HTTP or of Prometheus.
 
+mod amd;
 mod cpu;
 mod disk;
 pub mod gpu;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use report::{ComfyUi, Cpu, Memory, Models, Network, Pressure, Storage};
 
+pub use amd::AmdProbe;
 pub use cpu::CpuProbe;
 pub use disk::DiskProbe;
 pub use memory::MemoryProbe;
@@ -119,7 +121,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let wanted = |subject| config.probes.wants(subject);
     let wants_cache = config.ram_used == RamUsed::Psutil5;
     let driver = NvmlDriver::new(config);
-    let all: [Vec<(Subject, Box<dyn Probe>)>; 3] = [
+    let all: [Vec<(Subject, Box<dyn Probe>)>; 4] = [
         vec![
             (Subject::Cpu, Box::new(CpuProbe::default())),
             (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
@@ -128,7 +130,9 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
         ],
         vec![(Subject::Disk, Box::new(DiskProbe::default()))],
         vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
+        vec![(Subject::AmdGpu, Box::new(AmdProbe::default()))],
     ];
-    let chosen = all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
+    let chosen =
+        all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
     chosen.into_iter().map(Iterator::collect).filter(|group: &Group| !group.is_empty()).collect()
 }

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use report::Gpu;
+
 use super::*;
 
 type Script = Arc<Mutex<State>>;
@@ -151,12 +153,10 @@ fn a_gpu_that_vanishes_from_the_drivers_list_stays_down_until_it_comes_back() {
     let states =
         |gpus: Vec<Gpu>| -> Vec<_> { gpus.into_iter().map(|g| (g.uuid.unwrap(), g.up.unwrap())).collect() };
     let without = states(read(&mut probe, now));
-    let expected =
-        [("GPU-b".to_owned(), true), ("GPU-a".to_owned(), false)];
+    let expected = [("GPU-b".to_owned(), true), ("GPU-a".to_owned(), false)];
     assert_eq!(without, expected);
     let back = states(read(&mut probe, now));
-    let expected =
-        [("GPU-b".to_owned(), true), ("GPU-a".to_owned(), true)];
+    let expected = [("GPU-b".to_owned(), true), ("GPU-a".to_owned(), true)];
     assert_eq!(back, expected);
 }
 
