@@ -116,13 +116,13 @@ fn place(report: &mut Report, reading: &Reading, age_seconds: Option<f64>) {
         Reading::Storage(storage) => report.host.storage = Some(report::Storage { age_seconds, ..storage }),
         Reading::Network(network) => report.host.network = Some(report::Network { age_seconds, ..network }),
         Reading::Process(process) => place_process(report, process),
-        Reading::Pressure(pressure) => report.host.pressure = Some(report::Pressure { age_seconds, ..pressure }),
+        Reading::Pressure(pressure) => {
+            report.host.pressure = Some(report::Pressure { age_seconds, ..pressure })
+        }
         Reading::ComfyUi(reading) => {
             report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui });
         }
-        Reading::Models(models) => {
-            report.models = Some(Arc::new(report::Models { age_seconds, ..models.as_ref().clone() }));
-        }
+        Reading::Models(models) => report.models = Some(report::Models { age_seconds, ..models }),
         // GPUs are placed when all else is known: some of their figures are the host's.
         Reading::Gpus(_) => {}
     }

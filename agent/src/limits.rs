@@ -91,3 +91,22 @@ pub const SENSORS: u32 = 16;
 pub const RAS_BLOCKS: usize = 64;
 /// See [`SENSORS`].
 pub const KFD_NODES: usize = 256;
+
+/// How often the folders of models are looked through.
+pub const MODELS_PERIOD: Duration = Duration::from_secs(60);
+
+/// Model files that are told of, folders that are gone through below one of `--models`, and how deep these may lie.
+pub const MODEL_FILES: usize = 100_000;
+/// See [`MODEL_FILES`].
+pub const MODEL_FOLDERS: usize = 10_000;
+/// See [`MODEL_FILES`].
+pub const MODELS_DEPTH: usize = 16;
+
+/// The coarsest timestamps of filesystems (FAT): what changed within may have changed again unseen.
+pub const TIMESTAMP_GRANULARITY: Duration = Duration::from_secs(2);
+
+/// How long a model file must have been left alone to be taken for complete, and how long a listing is trusted whatever
+/// the folder's timestamp says.
+pub const MODELS_SETTLED: Duration = Duration::from_secs(3600);
+/// See [`MODELS_SETTLED`].
+pub const MODELS_TRUST: Duration = Duration::from_secs(3600);

@@ -6,10 +6,12 @@ mod cpu;
 mod disk;
 pub mod gpu;
 mod memory;
+mod models;
 mod network;
 mod process;
 mod procfs;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ pub use amd::AmdProbe;
 pub use cpu::CpuProbe;
 pub use disk::DiskProbe;
 pub use memory::MemoryProbe;
+pub use models::ModelsProbe;
 pub use network::NetworkProbe;
 pub use process::{ProcessProbe, ProcessReading};
 
@@ -62,8 +65,8 @@ pub enum Reading {
     Gpus(Gpus),
     /// The ComfyUI that the agent stands beside.
     ComfyUi(ComfyUiReading),
-    /// The host's model files; shared because there may be many.
-    Models(Arc<Models>),
+    /// The host's model files.
+    Models(Models),
 }
 
 impl Reading {
@@ -121,7 +124,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let wanted = |subject| config.probes.wants(subject);
     let wants_cache = config.ram_used == RamUsed::Psutil5;
     let driver = NvmlDriver::new(config);
-    let all: [Vec<(Subject, Box<dyn Probe>)>; 4] = [
+    let all: [Vec<(Subject, Box<dyn Probe>)>; 5] = [
         vec![
             (Subject::Cpu, Box::new(CpuProbe::default())),
             (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
@@ -131,8 +134,14 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
         vec![(Subject::Disk, Box::new(DiskProbe::default()))],
         vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
         vec![(Subject::AmdGpu, Box::new(AmdProbe::default()))],
+        models(&config.beside.models),
     ];
     let chosen =
         all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
     chosen.into_iter().map(Iterator::collect).filter(|group: &Group| !group.is_empty()).collect()
+}
+
+/// Only where folders are named.
+fn models(folders: &[PathBuf]) -> Vec<(Subject, Box<dyn Probe>)> {
+    if folders.is_empty() { Vec::new() } else { vec![(Subject::Models, Box::new(ModelsProbe::new(folders)))] }
 }
