@@ -100,7 +100,8 @@ impl Selection {
             Choice::Index(index) => gpu.index == Some(*index) && gpu.mig_parent_uuid.is_none(),
             Choice::Uuid(uuid) => gpu.uuid.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(uuid)),
             Choice::PciBusId(wanted) => {
-                gpu.pci_bus_id.as_deref().and_then(slot).as_ref() == Some(wanted) && gpu.mig_parent_uuid.is_none()
+                gpu.pci_bus_id.as_deref().and_then(slot).as_ref() == Some(wanted)
+                    && gpu.mig_parent_uuid.is_none()
             }
         }
     }

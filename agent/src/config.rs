@@ -1,5 +1,6 @@
 //! The agent's settings: flags, each with a variable `ORCHESTRATOR_AGENT_*` that it overrides. No files are read.
 
+mod access;
 mod beside;
 mod probes;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use access::AccessFiles;
 pub use beside::{Beside, Whereabouts};
 pub use probes::{Probes, Subject};
 
@@ -52,6 +54,10 @@ pub struct Config {
     /// NVIDIA's management library, where the system's loader does not find libnvidia-ml.so.1
     #[arg(long, env = "ORCHESTRATOR_AGENT_NVML_LIBRARY", value_name = "FILE")]
     pub nvml_library: Option<PathBuf>,
+
+    /// Who may ask, and over which certificate.
+    #[command(flatten)]
+    pub access: AccessFiles,
 
     /// How the log on standard error is written
     #[arg(long, env = "ORCHESTRATOR_AGENT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -175,11 +181,13 @@ mod tests {
 
     #[test]
     fn errors_are_one_line_with_the_way_out() {
-        let cases: [(&[&str], &str); 5] = [
+        let cases: [(&[&str], &str); 7] = [
             (&["--listn", "x"], "a similar argument exists: '--listen'"),
             (&["--listen", "localhost"], "give an IP address and a port"),
             (&["--gpu", "first"], "give auto, all, an index"),
             (&["--ram-used", "x"], "possible values: psutil7, psutil5"),
+            (&["--tls-key", "k.pem"], "not provided: --tls-certificate <FILE>"),
+            (&["--tls-certificate", "c.pem"], "not provided: --tls-key <FILE>"),
             (&["serve"], "unrecognized subcommand 'serve'"),
         ];
         for (arguments, expected) in cases {

@@ -68,6 +68,7 @@ fn count(record: &mut Record, reason: &'static str) {
 /// Everything that is known at `now`. A probe that failed or is overdue contributes nothing but its failure.
 pub fn report(sample: &Sample, now: Instant) -> Report {
     let mut report = Report { agent: Some(agent(sample.started_unix_seconds)), ..Report::default() };
+    report.host.name.clone_from(&sample.host_name);
     for record in &sample.records {
         report.probes.push(probe(record, now));
         if let Some((reading, began)) = valid(record, now) {
@@ -162,24 +163,27 @@ fn probe(record: &Record, now: Instant) -> report::Probe {
 
 const OVERDUE: &str = "the kernel or the driver has not answered in time; the reading is still under way";
 
-/// The JSON of `/orchestrator/metrics`: the host, and the first GPU that was chosen.
-pub fn node_metrics(report: &Report, ram_used: RamUsed) -> NodeMetrics {
-    let cpu = report.host.cpu.as_ref();
-    let memory = report.host.memory.as_ref();
+/// The JSON of `/orchestrator/metrics`: the host, and the first GPU that was chosen. Read straight from the sample: this
+/// document is asked for most.
+pub fn node_metrics(sample: &Sample, now: Instant, ram_used: RamUsed) -> NodeMetrics {
+    let readings = || sample.records.iter().filter_map(|record| Some(valid(record, now)?.0));
+    let memory = readings().find_map(Reading::memory);
     let host = NodeMetrics {
-        cpu_utilization: cpu.and_then(|cpu| cpu.utilization_ratio).map(percent_with_one_decimal),
+        cpu_utilization: readings().find_map(Reading::cpu_utilization_ratio).map(percent_with_one_decimal),
         ram_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
         ram_used: mebibytes(memory.and_then(|memory| ram_used_bytes(memory, ram_used))),
         ..NodeMetrics::default()
     };
-    match report.gpus.iter().find(|gpu| gpu.chosen == Some(true)) {
-        Some(gpu) if gpu.up == Some(true) => with_gpu(host, gpu),
+    let chosen = readings().flat_map(Reading::gpus).find(|reading| sample.selection.holds(&reading.gpu));
+    match chosen.map(|reading| &reading.gpu) {
+        Some(gpu) if gpu.up == Some(true) => with_gpu(host, gpu, memory),
         _ => host,
     }
 }
 
-fn with_gpu(host: NodeMetrics, gpu: &Gpu) -> NodeMetrics {
-    let memory = gpu.memory_v1.as_ref();
+fn with_gpu(host: NodeMetrics, gpu: &Gpu, host_memory: Option<&Memory>) -> NodeMetrics {
+    let unified = host_memory.filter(|_| gpu.memory_unified == Some(true)).map(gpus::host_memory);
+    let memory = unified.as_ref().or(gpu.memory_v1.as_ref());
     NodeMetrics {
         gpu_name: gpu.name.clone(),
         gpu_memory_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),

@@ -1,5 +1,12 @@
 //! The routes. A handler words the last sample and never causes a reading.
 
+mod body;
+mod converse;
+mod guard;
+mod places;
+mod punctual;
+mod refuse;
+mod release;
 mod serve;
 
 use std::sync::Arc;
@@ -9,22 +16,31 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
+pub use guard::{Asker, MayChange, Peer, guarded};
 pub use serve::serve;
 
-use crate::config::RamUsed;
+use crate::config::{Compat, RamUsed};
 use crate::derive;
 use crate::exposition;
+use crate::release::Release;
 use crate::sample::Sample;
 
-#[derive(Clone)]
-struct Shared {
-    samples: watch::Receiver<Arc<Sample>>,
-    ram_used: RamUsed,
+/// What the routes speak of.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// What the sampler publishes.
+    pub samples: watch::Receiver<Arc<Sample>>,
+    /// What `ram_used` means.
+    pub ram_used: RamUsed,
+    /// Names of another exporter that `/metrics` has besides.
+    pub compat: Option<Compat>,
+    /// Letting go of NVML.
+    pub release: Arc<Release>,
 }
 
 impl Shared {
@@ -37,20 +53,21 @@ impl Shared {
     }
 }
 
-/// All routes, over what the sampler publishes.
-pub fn routes(samples: watch::Receiver<Arc<Sample>>, ram_used: RamUsed) -> Router {
+/// All routes.
+pub fn routes(shared: Shared) -> Router {
     Router::new()
         .route("/orchestrator/metrics", get(node_metrics))
         .route("/metrics", get(metrics))
         .route("/v1/report", get(report))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
+        .route("/-/release", post(release::release))
         .fallback(unknown)
-        .with_state(Shared { samples, ram_used })
+        .with_state(shared)
 }
 
 async fn node_metrics(State(shared): State<Shared>) -> Json<NodeMetrics> {
-    Json(derive::node_metrics(&shared.report(), shared.ram_used))
+    Json(derive::node_metrics(&shared.sample(), Instant::now(), shared.ram_used))
 }
 
 async fn report(State(shared): State<Shared>) -> Json<Report> {
@@ -58,7 +75,7 @@ async fn report(State(shared): State<Shared>) -> Json<Report> {
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
-    match exposition::text(&shared.report()) {
+    match exposition::text(&shared.report(), shared.compat) {
         Ok(text) => ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
@@ -81,6 +98,6 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, String) {
 }
 
 async fn unknown(uri: Uri) -> (StatusCode, String) {
-    let routes = "/orchestrator/metrics, /metrics, /v1/report, /-/healthy, /-/ready";
+    let routes = "/orchestrator/metrics, /metrics, /v1/report, /-/healthy, /-/ready, /-/release";
     (StatusCode::NOT_FOUND, format!("nothing at {}; there are {routes}\n", uri.path()))
 }

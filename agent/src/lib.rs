@@ -7,6 +7,7 @@
 //! No request makes the agent read anything, so an answer takes the same short time whatever the driver does. The
 //! agent executes nothing, writes nothing and needs no root.
 
+pub mod access;
 pub mod choice;
 pub mod config;
 pub mod derive;

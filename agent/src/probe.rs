@@ -70,6 +70,22 @@ pub enum Reading {
 }
 
 impl Reading {
+    /// Busy share of all processors, 0 to 1, if these are they.
+    pub fn cpu_utilization_ratio(&self) -> Option<f64> {
+        match self {
+            Self::Cpu(cpu) => cpu.utilization_ratio,
+            _ => None,
+        }
+    }
+
+    /// Main memory, if this is it.
+    pub fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
     /// The GPUs, if these are some.
     pub fn gpus(&self) -> &[GpuReading] {
         match self {

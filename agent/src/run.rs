@@ -10,10 +10,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::access::{self, Access};
 use crate::config::Config;
 use crate::derive;
-use crate::http;
-use crate::limits::{FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::http::{self, Shared};
+use crate::limits::{Connections, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
 use crate::probe;
 use crate::release::Release;
 use crate::sample::Sample;
@@ -39,35 +40,46 @@ pub enum Error {
         source: io::Error,
     },
     /// The driver does not let this process in any more.
-    #[error("the NVIDIA driver refuses to be opened, as after `systemctl daemon-reload`; ending, to be started anew")]
+    #[error(
+        "the NVIDIA driver refuses to be opened, as after `systemctl daemon-reload`; ending, to be started anew"
+    )]
     ShutOut,
+    /// The token or the certificate cannot be used.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The system refuses a thread or a signal handler.
     #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
     Start(#[from] io::Error),
 }
 
-/// Samples and serves until SIGTERM or SIGINT.
+/// Samples and serves until SIGTERM or SIGINT. SIGHUP has the token and the certificate read again.
 ///
 /// # Errors
 /// It cannot start; once it serves, nothing ends it but a signal.
 pub async fn run(config: Config) -> Result<(), Error> {
     bound_file_descriptors();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangup = signal(SignalKind::hangup())?;
+    let access = Access::load(&config.access)?;
     let release = Arc::new(Release::default());
     let mut samples = sampler::start(probe::groups(&config, &release), config.gpu.clone())?;
     first_window(&mut samples).await;
     let listener = listen(config.listen).await?;
-    tracing::info!("listening on http://{}", listener.local_addr()?);
+    announce(listener.local_addr()?, &access);
+    let shared =
+        Shared { samples: samples.clone(), ram_used: config.ram_used, compat: config.compat, release };
+    let (routes, tls) = (http::guarded(http::routes(shared), access.token()), access.tls());
     let mut ended = Ok(());
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = watch_samples(samples.clone()) => ended = Err(Error::ShutOut),
+            () = access::keep(access, hangup) => {}
         }
         tracing::info!("stopping");
     };
-    http::serve(listener, http::routes(samples.clone(), config.ram_used), stop).await;
+    http::serve(listener, tls, routes, Connections::default(), stop).await;
     ended
 }
 
@@ -89,6 +101,17 @@ async fn first_window(samples: &mut watch::Receiver<Arc<Sample>>) {
     }
 }
 
+fn announce(address: SocketAddr, access: &Access) {
+    let scheme = if access.tls().is_some() { "https" } else { "http" };
+    tracing::info!("listening on {scheme}://{address}");
+    if access.token().is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {address} may read this machine's figures: ask for a token with --token-file, \
+             or listen on 127.0.0.1"
+        );
+    }
+}
+
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => Error::PortInUse { address },
@@ -96,26 +119,48 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// Logs once when a probe hangs: its own thread cannot. Ends when only a new process can reach the driver, and
-/// systemd would start one.
+/// Logs once what the sampling threads cannot: that a probe hangs, and that no GPU is the one asked for. Ends when only
+/// a new process can reach the driver, and systemd would start one.
 async fn watch_samples(samples: watch::Receiver<Arc<Sample>>) {
     let mut ticks = tokio::time::interval(READ_PERIOD);
     let is_service = std::env::var_os("INVOCATION_ID").is_some();
-    let mut hung: Vec<&'static str> = Vec::new();
+    let mut told = Told::default();
     loop {
         ticks.tick().await;
         let (sample, now) = (Arc::clone(&samples.borrow()), Instant::now());
         if is_service && derive::is_shut_out(&sample, now) {
             return;
         }
-        let overdue: Vec<&'static str> =
-            sample.records.iter().filter(|record| record.is_overdue(now)).map(|record| record.name).collect();
-        for probe in overdue.iter().filter(|probe| !hung.contains(probe)) {
+        told.hangs(&sample, now);
+        told.choice(&sample);
+    }
+}
+
+/// What the log has been told, so that it is told once.
+#[derive(Default)]
+struct Told {
+    hung: Vec<&'static str>,
+    choice_unmet: bool,
+}
+
+impl Told {
+    fn hangs(&mut self, sample: &Sample, now: Instant) {
+        let overdue = sample.records.iter().filter(|record| record.is_overdue(now));
+        let overdue: Vec<&'static str> = overdue.map(|record| record.name).collect();
+        for probe in overdue.iter().filter(|probe| !self.hung.contains(probe)) {
             tracing::warn!(
                 probe,
                 "hangs in the kernel or the driver; its figures are absent until it answers"
             );
         }
-        hung = overdue;
+        self.hung = overdue;
+    }
+
+    fn choice(&mut self, sample: &Sample) {
+        let unmet = sample.is_choice_unmet();
+        if unmet && !self.choice_unmet {
+            tracing::warn!("no GPU here is the one asked for; see `nvidia-smi -L` and give another --gpu");
+        }
+        self.choice_unmet = unmet;
     }
 }

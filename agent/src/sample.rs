@@ -12,6 +12,8 @@ use crate::probe::{Failure, GpuReading, Reading};
 pub struct Sample {
     /// When the agent began, in seconds since the Unix epoch.
     pub started_unix_seconds: f64,
+    /// The machine's own name.
+    pub host_name: Option<String>,
     /// The GPUs that the agent speaks for.
     pub selection: Selection,
     /// One entry a probe, in a fixed order.
@@ -23,8 +25,16 @@ impl Sample {
     pub fn select(&mut self) {
         let readings = || self.records.iter().filter_map(|record| Some(record.reading.as_ref()?.0.as_ref()));
         let gpus: Vec<&GpuReading> = readings().flat_map(Reading::gpus).collect();
-        let comfyui: &[u32] = readings().map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
+        let comfyui: &[u32] =
+            readings().map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
         self.selection.advance(&gpus, comfyui);
+    }
+
+    /// Whether there are GPUs, but none that the agent is to speak for.
+    pub fn is_choice_unmet(&self) -> bool {
+        let readings = self.records.iter().filter_map(|record| record.reading.as_ref());
+        let mut gpus = readings.flat_map(|(reading, _)| reading.gpus()).peekable();
+        gpus.peek().is_some() && !gpus.any(|reading| self.selection.holds(&reading.gpu))
     }
 }
 

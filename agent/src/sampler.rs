@@ -22,7 +22,8 @@ pub fn start(groups: Vec<Group>, choice: Choice) -> io::Result<watch::Receiver<A
     let due_by = Instant::now() + READ_DEADLINE;
     let records = groups.iter().flatten().map(|probe| Record::new(probe.name(), due_by)).collect();
     let selection = Selection::new(choice);
-    let sample = Sample { started_unix_seconds: unix_seconds(), selection, records };
+    let (started_unix_seconds, host_name) = (unix_seconds(), sysinfo::System::host_name().ok());
+    let sample = Sample { started_unix_seconds, host_name, selection, records };
     let (publish, receiver) = watch::channel(Arc::new(sample));
     let mut first = 0;
     for group in groups {

@@ -28,7 +28,7 @@ fn live() -> Result<String, Failed> {
 
 fn full() -> Result<String, Failed> {
     let report = serde_json::from_str(include_str!("data/report_full.json"))?;
-    Ok(agent::exposition::text(&report)?)
+    Ok(agent::exposition::text(&report, None)?)
 }
 
 fn lint(found: &Found, page: &str) -> Result<(), Failed> {

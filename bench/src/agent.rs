@@ -1,9 +1,11 @@
-//! `bench agent`: memory, CPU time and scrape latency of the agent, with its peers started beside it, scraped in the
-//! same window by the same client.
+//! `bench agent`: memory, CPU time, scrape latency and load of the agent, with its peers started beside it and measured
+//! by the same client in the same run.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod goals;
+mod subject;
+mod tables;
+
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,14 +13,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 
-use crate::client::Connection;
-use crate::figures::{Rounds, mebibytes, shown_times, time, times};
-use crate::output::{Findings, Table};
-use crate::process::{Program, binary, free_address};
+use crate::figures::Rounds;
+use crate::load::{Limit, Load, Loaded, Window};
+use crate::process::binary;
 use crate::usage::{self, Memory};
+use goals::Goal;
+use subject::{Nvml, Role, Subject};
 
 const ROUNDS: usize = 5;
-const PYTHON_NODE: &str = include_str!("../python_node.py");
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -31,10 +33,16 @@ pub(crate) struct Options {
     /// Requests of each page in each of five rounds, for the latency
     #[arg(long, default_value_t = 200)]
     requests: usize,
+    /// How long each page is loaded in each of five rounds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    load_seconds: u64,
+    /// Keep-alive connections of the load, each with one request on its way
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    connections: u16,
     /// Prometheus' node_exporter, measured where it is installed
     #[arg(long, value_name = "FILE", default_value = "/usr/bin/prometheus-node-exporter")]
     node_exporter: PathBuf,
-    /// A Python that has psutil and aiohttp: measures the Python node that the agent replaces
+    /// A Python that has psutil, aiohttp and nvidia-ml-py: measures the Python node that the agent replaces
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
 }
@@ -44,16 +52,25 @@ pub(crate) struct Outcome {
     measurement: &'static str,
     seconds: u64,
     interval_seconds: u64,
+    load_seconds: u64,
+    connections: u16,
+    binary_bytes: u64,
     programs: Vec<Measured>,
+    goals: Vec<Goal>,
     notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct Measured {
-    name: &'static str,
+    name: String,
+    role: Role,
+    /// GPUs that the simulated library showed it; 0: it was not given that library.
+    gpus: usize,
     memory: Memory,
     /// Seconds on a CPU in an hour of such scrapes.
     cpu_seconds_an_hour: f64,
+    /// The same as a share of one core's time.
+    cpu_share_of_a_core: f64,
     pages: Vec<Page>,
 }
 
@@ -62,103 +79,77 @@ struct Page {
     path: &'static str,
     bytes: usize,
     latency: Rounds,
+    load: Loaded,
 }
 
-/// A program under measurement, with the one connection over which it is scraped.
-struct Subject {
-    name: &'static str,
-    pages: &'static [&'static str],
-    program: Program,
-    connection: Connection,
+impl Measured {
+    fn page(&self, path: &str) -> Option<&Page> {
+        self.pages.iter().find(|page| page.path == path)
+    }
 }
 
-impl Subject {
-    fn start(
-        name: &'static str,
-        pages: &'static [&'static str],
-        command: impl Fn(SocketAddr) -> Command,
-    ) -> Result<Self> {
-        let address = free_address()?;
-        let program = Program::start(command(address), address, pages.first().copied().unwrap_or("/"))?;
-        let connection = Connection::open(address)?;
-        Ok(Self { name, pages, program, connection })
-    }
-
-    fn scrape(&mut self) -> Result<()> {
-        for page in self.pages {
-            self.get(page)?;
-        }
-        Ok(())
-    }
-
-    /// A server may close a connection on which nothing came for a while: then a new one, as Prometheus does it.
-    fn get(&mut self, page: &str) -> Result<crate::client::Answer> {
-        match self.connection.get(page) {
-            Ok(answer) => answer.ok(),
-            Err(_) => {
-                self.connection = Connection::open(self.program.address)?;
-                self.connection.get(page)?.ok()
-            }
-        }
+impl Outcome {
+    /// The agent beside which a program is measured: the one with as many GPUs.
+    fn agent_of(&self, program: &Measured) -> Option<&Measured> {
+        self.programs.iter().find(|agent| agent.role == Role::Agent && agent.gpus == program.gpus)
     }
 }
 
 pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     let mut notes = Vec::new();
-    let mut subjects = subjects(options, &mut notes)?;
+    let nvml = Nvml::install()?;
+    let mut subjects = subjects(options, &nvml, &mut notes)?;
     let usage = use_over_time(&mut subjects, options)?;
-    let pages = latencies(&mut subjects, options.requests)?;
+    let pages = pages(&mut subjects, options)?;
     let figures = subjects.iter().zip(usage).zip(pages);
-    let programs = figures.map(|((subject, (memory, cpu_seconds_an_hour)), pages)| Measured {
-        name: subject.name,
-        memory,
-        cpu_seconds_an_hour,
-        pages,
-    });
+    let programs: Vec<Measured> =
+        figures.map(|((subject, usage), pages)| measured(subject, usage, pages)).collect();
+    notes.extend(doubts(&programs));
+    let binary_bytes = binary("orchestrator-agent")?.metadata().context("look at the agent's file")?.len();
     Ok(Outcome {
         measurement: "agent",
         seconds: options.seconds,
         interval_seconds: options.interval,
-        programs: programs.collect(),
+        load_seconds: options.load_seconds,
+        connections: options.connections,
+        binary_bytes,
+        goals: goals::goals(&programs, binary_bytes),
+        programs,
         notes,
     })
 }
 
-fn subjects(options: &Options, notes: &mut Vec<String>) -> Result<Vec<Subject>> {
-    let agent = binary("orchestrator-agent")?;
-    let mut subjects =
-        vec![Subject::start("orchestrator-agent", &["/orchestrator/metrics", "/metrics"], |address| {
-            let mut command = Command::new(&agent);
-            command.arg("--listen").arg(address.to_string());
-            command
-        })?];
+fn measured(subject: &Subject, (memory, cpu_share_of_a_core): (Memory, f64), pages: Vec<Page>) -> Measured {
+    Measured {
+        name: subject.name(),
+        role: subject.role,
+        gpus: subject.gpus,
+        memory,
+        cpu_seconds_an_hour: cpu_share_of_a_core * 3600.0,
+        cpu_share_of_a_core,
+        pages,
+    }
+}
+
+fn subjects(options: &Options, nvml: &Nvml, notes: &mut Vec<String>) -> Result<Vec<Subject>> {
+    let mut subjects = vec![Subject::agent(None)?, Subject::agent(Some(nvml))?];
     let exporter = &options.node_exporter;
     if exporter.is_file() {
-        subjects.push(Subject::start("node_exporter", &["/metrics"], |address| {
-            let mut command = Command::new(exporter);
-            command.arg(format!("--web.listen-address={address}"));
-            command
-        })?);
+        subjects.push(Subject::node_exporter(exporter)?);
     } else {
         notes.push(format!("node_exporter skipped: there is no {}", exporter.display()));
     }
     match &options.python {
-        Some(python) => subjects.push(python_node(python)?),
+        Some(python) => {
+            subjects.push(Subject::python_node(python, None)?);
+            subjects.push(Subject::python_node(python, Some(nvml))?);
+        }
         None => notes.push("the Python node skipped: no --python was given".to_owned()),
     }
     Ok(subjects)
 }
 
-fn python_node(python: &Path) -> Result<Subject> {
-    let started = Subject::start("Python node", &["/orchestrator/metrics"], |address| {
-        let mut command = Command::new(python);
-        command.args(["-c", PYTHON_NODE]).arg(address.port().to_string());
-        command
-    });
-    started.context("it needs psutil and aiohttp: python -m venv DIR; DIR/bin/pip install psutil aiohttp")
-}
-
-/// Scrapes all at the interval. Memory at the end, and CPU seconds an hour.
+/// Scrapes all at the interval. Memory at the end, and the share of a core's time.
 fn use_over_time(subjects: &mut [Subject], options: &Options) -> Result<Vec<(Memory, f64)>> {
     // The first scrape pays for what is made once.
     subjects.iter_mut().try_for_each(Subject::scrape)?;
@@ -174,93 +165,78 @@ fn use_over_time(subjects: &mut [Subject], options: &Options) -> Result<Vec<(Mem
     thread::sleep(end.saturating_duration_since(Instant::now()));
     let (elapsed, after) = (began.elapsed(), cpu_of(subjects)?);
     let used = before.into_iter().zip(after).map(|(before, after)| after.saturating_sub(before));
-    let an_hour = used.map(|used| used.as_secs_f64() / elapsed.as_secs_f64() * 3600.0);
+    let share = used.map(|used| used.as_secs_f64() / elapsed.as_secs_f64());
     let memory = subjects.iter().map(|subject| usage::memory(subject.program.pid()));
-    memory.zip(an_hour).map(|(memory, cpu)| Ok((memory?, cpu))).collect()
+    memory.zip(share).map(|(memory, cpu)| Ok((memory?, cpu))).collect()
 }
 
 fn cpu_of(subjects: &[Subject]) -> Result<Vec<Duration>> {
     subjects.iter().map(|subject| usage::cpu(subject.program.pid())).collect()
 }
 
-/// Rounds of requests back to back, the programs in turn, so that what disturbs the machine disturbs all.
-fn latencies(subjects: &mut [Subject], requests: usize) -> Result<Vec<Vec<Page>>> {
-    let mut rounds: Vec<Vec<Vec<Vec<Duration>>>> =
-        subjects.iter().map(|subject| vec![Vec::new(); subject.pages.len()]).collect();
+/// What is measured page by page: latency, then load.
+fn pages(subjects: &mut [Subject], options: &Options) -> Result<Vec<Vec<Page>>> {
+    let requests = options.requests;
+    let latencies = rounds(subjects, |subject, path| {
+        (0..requests).map(|_| Ok(subject.get(path)?.took)).collect::<Result<Vec<Duration>>>()
+    })?;
+    let windows = rounds(subjects, |subject, path| load(subject, path, options))?;
+    let found = subjects.iter_mut().zip(latencies.into_iter().zip(windows));
+    found.map(|(subject, (latencies, windows))| described(subject, latencies, windows)).collect()
+}
+
+/// What `measure` finds in each round, a list for each page of each subject. The programs in turn, so that what
+/// disturbs the machine disturbs all.
+fn rounds<T>(
+    subjects: &mut [Subject],
+    mut measure: impl FnMut(&mut Subject, &'static str) -> Result<T>,
+) -> Result<Vec<Vec<Vec<T>>>> {
+    let mut found: Vec<Vec<Vec<T>>> =
+        subjects.iter().map(|subject| subject.pages.iter().map(|_| Vec::new()).collect()).collect();
     for _ in 0..ROUNDS {
-        for (subject, pages) in subjects.iter_mut().zip(&mut rounds) {
-            for (path, samples) in subject.pages.iter().zip(pages) {
-                let took = (0..requests).map(|_| Ok(subject.get(path)?.took)).collect::<Result<_>>()?;
-                samples.push(took);
+        for (subject, pages) in subjects.iter_mut().zip(&mut found) {
+            for (path, rounds) in subject.pages.iter().zip(pages) {
+                rounds.push(measure(subject, path)?);
             }
         }
     }
-    let described = subjects.iter_mut().zip(rounds).map(|(subject, pages)| described(subject, pages));
-    described.collect()
+    Ok(found)
 }
 
-fn described(subject: &mut Subject, rounds: Vec<Vec<Vec<Duration>>>) -> Result<Vec<Page>> {
-    let pages = subject.pages.iter().copied().zip(rounds).map(|(path, rounds)| {
+fn load(subject: &Subject, path: &str, options: &Options) -> Result<Window> {
+    let program = &subject.program;
+    let load = Load::open(program.address, path, options.connections.into())?;
+    let window = load.window(program.pid(), Duration::from_secs(options.load_seconds));
+    window.with_context(|| format!("load {path} of {}", subject.name()))
+}
+
+fn described(
+    subject: &mut Subject,
+    latencies: Vec<Vec<Vec<Duration>>>,
+    windows: Vec<Vec<Window>>,
+) -> Result<Vec<Page>> {
+    let pages = subject.pages.iter().copied().zip(latencies.into_iter().zip(windows));
+    let pages = pages.map(|(path, (latencies, windows))| {
         let bytes = subject.get(path)?.body.len();
-        let latency = Rounds::of(rounds).context("--requests must be at least 1")?;
-        Ok(Page { path, bytes, latency })
+        let latency = Rounds::of(latencies).context("--requests must be at least 1")?;
+        let load = Loaded::of(&windows).with_context(|| format!("{path} was not answered under load"))?;
+        Ok(Page { path, bytes, latency, load })
     });
     pages.collect()
 }
 
-impl Findings for Outcome {
-    fn tables(&self) -> Vec<Table> {
-        vec![self.usage_table(), self.latency_table()]
-    }
-
-    fn notes(&self) -> &[String] {
-        &self.notes
-    }
+/// What a reader has to know of rates that the server alone did not limit.
+fn doubts(programs: &[Measured]) -> impl Iterator<Item = String> {
+    programs.iter().flat_map(|program| program.pages.iter().filter_map(|page| doubt(program, page)))
 }
 
-impl Outcome {
-    fn usage_table(&self) -> Table {
-        let title = format!(
-            "Memory, and CPU time of an hour (measured over {} s, each page scraped every {} s)",
-            self.seconds, self.interval_seconds
-        );
-        let head = ["program", "RSS", "anonymous", "PSS", "PSS/agent", "CPU s/h", "CPU/agent"];
-        let mut table = Table::new(title, &head);
-        let Some(agent) = self.programs.first() else { return table };
-        let pss = |measured: &Measured| measured.memory.proportional_bytes as f64;
-        for program in &self.programs {
-            let memory = program.memory;
-            let bytes = [memory.rss_bytes, memory.anonymous_bytes, memory.proportional_bytes].map(mebibytes);
-            let [rss, anonymous, proportional] = bytes;
-            table.row([
-                program.name.to_owned(),
-                rss,
-                anonymous,
-                proportional,
-                shown_times(times(pss(program), pss(agent))),
-                format!("{:.2}", program.cpu_seconds_an_hour),
-                shown_times(times(program.cpu_seconds_an_hour, agent.cpu_seconds_an_hour)),
-            ]);
-        }
-        table
-    }
-
-    fn latency_table(&self) -> Table {
-        let title = format!("Latency of a scrape: median of {ROUNDS} rounds (least–greatest)");
-        let mut table = Table::new(title, &["program, page", "bytes", "p50", "p99", "max", "p50/agent"]);
-        let first = self.programs.first();
-        for program in &self.programs {
-            for page in &program.pages {
-                let same = first.and_then(|agent| agent.pages.iter().find(|own| own.path == page.path));
-                let of_agent =
-                    same.and_then(|own| times(page.latency.p50_us.median, own.latency.p50_us.median));
-                let name = format!("{} {}", program.name, page.path);
-                let cells = [name, page.bytes.to_string()];
-                let latency = page.latency;
-                let spreads = [latency.p50_us, latency.p99_us, latency.max_us].map(|us| us.shown(time));
-                table.row(cells.into_iter().chain(spreads).chain([shown_times(of_agent)]));
-            }
-        }
-        table
-    }
+fn doubt(program: &Measured, page: &Page) -> Option<String> {
+    let load = &page.load;
+    let disturbed = load.server.is_disturbed() || load.client.is_disturbed();
+    let why = match (disturbed, load.limit) {
+        (true, _) => "other work on the machine kept it or the client waiting for a core",
+        (false, Limit::Server) => return None,
+        (false, _) => "the server alone was not the limit",
+    };
+    Some(format!("{} {}: {why}, so its rate is a lower bound", program.name, page.path))
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a server may be silent.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = 64 << 20;
 const MAX_HEAD_BYTES: u64 = 64 << 10;
 

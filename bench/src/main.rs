@@ -7,6 +7,7 @@ mod client;
 mod disk;
 mod dispatch;
 mod figures;
+mod load;
 mod machine;
 mod output;
 mod process;

@@ -10,8 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::client::Connection;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a program may take until it is ready.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is asked whether it is.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running program that serves HTTP.
 #[derive(Debug)]

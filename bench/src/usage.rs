@@ -33,19 +33,52 @@ fn kib(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Time that the threads of a process have been on a CPU so far, to the nanosecond. Of threads that have ended
-/// nothing is known: right for processes that keep theirs.
-pub(crate) fn cpu(pid: u32) -> Result<Duration> {
+/// What the scheduler counts of threads, to the nanosecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Time on a CPU.
+    pub(crate) ran: Duration,
+    /// Time in which they could have run, but others did.
+    pub(crate) waited: Duration,
+}
+
+impl Work {
+    /// The part of it that came after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { ran: self.ran + other.ran, waited: self.waited + other.waited }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut nanos = text.split_whitespace().map(|word| word.parse().ok().map(Duration::from_nanos));
+        Some(Self { ran: nanos.next()??, waited: nanos.next()?? })
+    }
+}
+
+/// What the threads of a process have done so far. Of threads that have ended nothing is known: right for processes
+/// that keep theirs.
+pub(crate) fn work(pid: u32) -> Result<Work> {
     let tasks = read_dir(format!("/proc/{pid}/task")).with_context(|| format!("threads of process {pid}"))?;
-    let times = tasks.flatten().filter_map(|task| {
-        // A thread may end while this is read.
-        let text = read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    times
-        .reduce(u64::saturating_add)
-        .map(Duration::from_nanos)
+    // A thread may end while this is read.
+    let works = tasks.flatten().filter_map(|task| read_to_string(task.path().join("schedstat")).ok());
+    works
+        .filter_map(|text| Work::parse(&text))
+        .reduce(Work::and)
         .with_context(|| format!("the kernel does not tell the CPU time of process {pid}"))
+}
+
+/// What the calling thread has done so far.
+pub(crate) fn own_work() -> Result<Work> {
+    let text = read_to_string("/proc/thread-self/schedstat").context("read this thread's CPU time")?;
+    Work::parse(&text).context("the kernel does not tell the CPU time of this thread")
+}
+
+/// Time that the threads of a process have been on a CPU so far.
+pub(crate) fn cpu(pid: u32) -> Result<Duration> {
+    Ok(work(pid)?.ran)
 }
 
 fn read(pid: u32, file: &str) -> Result<String> {

@@ -18,6 +18,8 @@ pub const BODY_BYTES: usize = 100 * 1024 * 1024;
 pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// A file that a command reads: a workflow, a picture, the node classes of a server.
 pub const COMMAND_INPUT_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest file of a token or of an authority's certificates.
+pub const SECRET_FILE_BYTES: u64 = 1024 * 1024;
 /// Answers of `/history` and `/queue` that are made at once: each may hold thousands of whole prompts.
 pub const LARGE_ANSWERS: usize = 2;
 /// Nodes of a prompt.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use comfyui::Client;
@@ -34,6 +35,11 @@ pub enum StartError {
     Files(#[from] FilesError),
     #[error(transparent)]
     Backend(#[from] comfyui::Error),
+    #[error(
+        "the file {file} that agent_ca_file names cannot be used: {source}; name a PEM file with the certificates of the \
+         authority that signed the agents' own"
+    )]
+    Authority { file: PathBuf, source: comfyui::Error },
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -61,7 +67,9 @@ impl Collector {
         let hub = Hub::new(Arc::clone(&metrics));
         let http = comfyui::client::http()?;
         let clients = clients(&config, &http)?;
-        let (fleet, heard) = watch_fleet(&config, &http, &clients, &client_id, clock, &metrics, &stop)?;
+        let agents_http = agents_http(&config, &http)?;
+        let (fleet, heard) =
+            watch_fleet(&config, &agents_http, &clients, &client_id, clock, &metrics, &stop)?;
         let dispatch = dispatch::start(dispatch::Parts {
             queue: queue.clone(),
             files: Arc::clone(&files),
@@ -128,12 +136,19 @@ fn clients(config: &Config, http: &reqwest::Client) -> Result<HashMap<BackendId,
     config.backends.iter().map(client).collect()
 }
 
+/// What agents are asked by: the same connections as ComfyUI's, unless another authority vouches for agents.
+fn agents_http(config: &Config, http: &reqwest::Client) -> Result<reqwest::Client, StartError> {
+    let Some(authority) = &config.agents.authority else { return Ok(http.clone()) };
+    comfyui::client::http_trusting(&authority.pem)
+        .map_err(|source| StartError::Authority { file: authority.file.clone(), source })
+}
+
 type Watched = (watch::Receiver<Arc<Fleet>>, mpsc::Receiver<SocketEvent>);
 
 /// Starts the fleet's owner and every backend's polls.
 fn watch_fleet(
     config: &Config,
-    http: &reqwest::Client,
+    agents_http: &reqwest::Client,
     clients: &HashMap<BackendId, Client>,
     client_id: &ClientId,
     clock: Clock,
@@ -149,7 +164,8 @@ fn watch_fleet(
         let poller = Poller {
             backend: backend.id.clone(),
             client: client.clone(),
-            agent: Client::with(http.clone(), &backend.agent)?,
+            agent: Client::with(agents_http.clone(), &backend.agent)?,
+            agent_authorization: config.agents.authorization(&backend.agent, &config.backends).cloned(),
             client_id: client_id.clone(),
             intervals: Intervals::from_count(config.poll_interval),
             observations: observations.clone(),

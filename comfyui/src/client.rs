@@ -157,6 +157,15 @@ pub fn http() -> Result<reqwest::Client, Error> {
     http_with(&tls)
 }
 
+/// The same, trusting these certificates (PEM) besides the system's, for what is asked by HTTP only.
+///
+/// # Errors
+/// When there is no certificate in the text, or one that cannot be read.
+pub fn http_trusting(certificates_pem: &[u8]) -> Result<reqwest::Client, Error> {
+    let tls = crate::tls::trusting(certificates_pem).map_err(|why| unusable(&why))?;
+    http_with(&tls)
+}
+
 fn http_with(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls.clone())

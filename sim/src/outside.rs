@@ -19,6 +19,9 @@ pub const COMFYUI: &str = "ORCHESTRATOR_TEST_COMFYUI";
 /// The variable that names the PostgreSQL server that a test may fill: a `postgres://` URL.
 pub const POSTGRES: &str = "ORCHESTRATOR_TEST_POSTGRES";
 
+/// The variable that names a Python which has psutil, nvidia-ml-py and aiohttp.
+pub const PYTHON_NODE: &str = "ORCHESTRATOR_TEST_PYTHON_NODE";
+
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -28,6 +31,8 @@ pub enum Outside {
     Comfyui,
     /// A Python 3 interpreter.
     Python,
+    /// A Python with what the agent's Python predecessor needs, named by [`PYTHON_NODE`].
+    PythonNode,
     /// A PostgreSQL server, named by [`POSTGRES`].
     Postgres,
 }
@@ -72,6 +77,7 @@ impl Outside {
             Self::Promtool => "promtool",
             Self::Comfyui => "comfyui",
             Self::Python => "python",
+            Self::PythonNode => "python-node",
             Self::Postgres => "postgres",
         }
     }
@@ -84,6 +90,7 @@ impl Outside {
         match self {
             Self::Promtool => program("promtool", "install Debian's prometheus"),
             Self::Python => program("python3", "install python3"),
+            Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
             Self::Postgres => env::var(POSTGRES)
                 .map(Found::Url)
@@ -134,6 +141,15 @@ fn program(name: &str, remedy: &str) -> Result<Found, String> {
         .find(|file| file.is_file())
         .map(Found::Program)
         .ok_or_else(|| remedy.to_owned())
+}
+
+fn python_node(value: Option<PathBuf>) -> Result<Found, String> {
+    let python =
+        value.ok_or_else(|| format!("set {PYTHON_NODE}=<a Python with psutil, nvidia-ml-py and aiohttp>"))?;
+    if python.is_file() {
+        return Ok(Found::Program(python));
+    }
+    Err(format!("{PYTHON_NODE}: no Python at {}", python.display()))
 }
 
 fn comfyui(value: Option<&str>) -> Result<Found, String> {

@@ -208,6 +208,19 @@ async fn the_last_handle_ends_the_server() {
 }
 
 #[tokio::test]
+async fn an_agent_with_a_token_asks_for_it() {
+    let config = AgentConfig { token: Some("secret".to_owned()), ..AgentConfig::default() };
+    let agent = Agent::start(config).await.unwrap();
+    let status = async |path: &str, token: &str| {
+        let request = reqwest::Client::new().get(format!("{}{path}", agent.url())).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status("/orchestrator/metrics", "secret").await, 200);
+    assert_eq!(status("/orchestrator/metrics", "another").await, 401);
+    assert_eq!(status("/-/healthy", "another").await, 200);
+}
+
+#[tokio::test]
 async fn an_agent_reports_what_it_is_told_and_fails_on_command() {
     let agent = Agent::start(AgentConfig::default()).await.unwrap();
     let url = format!("{}/orchestrator/metrics", agent.url());

@@ -25,10 +25,12 @@ pub(super) fn place(report: &mut Report, sample: &Sample, now: Instant) {
 fn place_maker(report: &mut Report, gpus: &Gpus, sample: &Sample, age_seconds: Option<f64>, now: Instant) {
     report.gpu_driver = report.gpu_driver.take().or_else(|| gpus.driver.clone());
     for reading in &gpus.gpus {
-        let mut gpu = Gpu { age_seconds, chosen: Some(sample.selection.holds(&reading.gpu)), ..reading.gpu.clone() };
+        let mut gpu =
+            Gpu { age_seconds, chosen: Some(sample.selection.holds(&reading.gpu)), ..reading.gpu.clone() };
         gpu.tier_age_seconds = tier_ages(reading, now);
-        if gpu.memory_unified == Some(true) {
-            unify(&mut gpu, report.host.memory.as_ref());
+        if let Some(memory) = report.host.memory.as_ref().filter(|_| gpu.memory_unified == Some(true)) {
+            gpu.memory = Some(host_memory(memory));
+            gpu.memory_v1.clone_from(&gpu.memory);
         }
         report.gpus.push(gpu);
     }
@@ -39,16 +41,14 @@ fn tier_ages(reading: &GpuReading, now: Instant) -> std::collections::BTreeMap<S
     ages.flatten().collect()
 }
 
-/// The GPU works in the host's memory: its figures are the host's, and nothing is reserved.
-fn unify(gpu: &mut Gpu, memory: Option<&Memory>) {
-    let memory = memory.map(|memory| GpuMemory {
+/// The memory of a GPU that works in the host's. Nothing is reserved.
+pub(super) fn host_memory(memory: &Memory) -> GpuMemory {
+    GpuMemory {
         total_bytes: memory.total_bytes,
         used_bytes: memory.used_bytes,
         free_bytes: memory.available_bytes,
         reserved_bytes: None,
-    });
-    gpu.memory_v1 = memory.clone();
-    gpu.memory = memory;
+    }
 }
 
 /// What ComfyUI's processes have on each GPU; on one where they have something of unknown size, that is unknown.

@@ -48,7 +48,8 @@ fn busy_seconds(total: Option<f64>, before: Option<&Gpu>, now: &Gpu, elapsed: Du
 
 /// A reason that is active now counts as active since the last reading, unless that is long ago.
 fn add_clock_events(totals: &mut Totals, before: Option<&Gpu>, now: &Gpu, elapsed: Duration) {
-    let known = before.is_some_and(|before| !before.clock_event_active.is_empty()) && elapsed <= INTEGRATED_GAP;
+    let known =
+        before.is_some_and(|before| !before.clock_event_active.is_empty()) && elapsed <= INTEGRATED_GAP;
     for (reason, active) in &now.clock_event_active {
         let seconds = totals.clock_event_seconds.entry(reason.clone()).or_default();
         *seconds += if known && *active { elapsed.as_secs_f64() } else { 0.0 };

@@ -6,13 +6,11 @@ use report::{Gpu, GpuDriver, Report};
 
 use super::page::{Labels, Page};
 
-/// A family with one series a GPU.
-type Figure = (&'static str, &'static str, fn(&Gpu) -> Option<f64>);
+/// A family with one series a GPU: name, help and value.
+pub(super) type Figure = (&'static str, &'static str, fn(&Gpu) -> Option<f64>);
 
-const GAUGES: [Figure; 15] = [
-    ("orchestrator_gpu_up", "Whether the driver still reaches the GPU.", |gpu| {
-        gpu.up.map(|up| f64::from(u8::from(up)))
-    }),
+const GAUGES: [Figure; 18] = [
+    ("orchestrator_gpu_up", "Whether the driver still reaches the GPU.", |gpu| truth(gpu.up)),
     (
         "orchestrator_gpu_utilization_ratio",
         "Share of the driver's last sampling period in which a kernel ran.",
@@ -55,33 +53,77 @@ const GAUGES: [Figure; 15] = [
     ("orchestrator_gpu_pcie_link_width", "Present number of lanes of the PCIe link.", |gpu| {
         gpu.pcie_link_width.map(f64::from)
     }),
+    (
+        "orchestrator_gpu_row_remap_pending",
+        "Whether memory rows wait for a reset of the GPU to be remapped.",
+        |gpu| truth(gpu.row_remap_pending),
+    ),
+    ("orchestrator_gpu_mig_mode", "Whether the GPU is divided into MIG devices.", |gpu| truth(gpu.mig_mode)),
+    (
+        "orchestrator_gpu_memory_unified",
+        "Whether the GPU works in the host's memory, whose figures its memory's are then.",
+        |gpu| truth(gpu.memory_unified),
+    ),
 ];
 
 const COUNTERS: [Figure; 2] = [
     ("orchestrator_gpu_busy_seconds_total", "Utilization integrated over the agent's life.", |gpu| {
         gpu.busy_seconds_total
     }),
-    ("orchestrator_gpu_energy_joules_total", "Energy used since the driver was loaded.", |gpu| {
-        gpu.energy_joules_total
-    }),
+    (
+        "orchestrator_gpu_energy_joules_total",
+        "Energy used since the driver was loaded; goes on where it was when the driver is loaded again.",
+        |gpu| gpu.energy_joules_total,
+    ),
 ];
 
 /// A family with several series a GPU: name, help, the label that tells them apart, and their values.
-type Breakdown = (&'static str, &'static str, &'static str, fn(&Gpu) -> &BTreeMap<String, f64>);
+type Breakdown = (&'static str, &'static str, &'static str, fn(&Gpu) -> Vec<(String, f64)>);
 
-const BREAKDOWNS: [Breakdown; 3] = [
-    ("orchestrator_gpu_clock_hertz", "Present clock by domain.", "clock", |gpu| &gpu.clock_hertz),
-    ("orchestrator_gpu_clock_max_hertz", "Highest clock by domain.", "clock", |gpu| &gpu.clock_max_hertz),
-    ("orchestrator_gpu_fan_speed_ratio", "Intended speed of the fan.", "fan", |gpu| &gpu.fan_speed_ratio),
+const GAUGE_BREAKDOWNS: [Breakdown; 6] = [
+    ("orchestrator_gpu_clock_hertz", "Present clock by domain.", "clock", |gpu| {
+        each(&gpu.clock_hertz, |v| *v)
+    }),
+    ("orchestrator_gpu_clock_max_hertz", "Highest clock by domain.", "clock", |gpu| {
+        each(&gpu.clock_max_hertz, |v| *v)
+    }),
+    ("orchestrator_gpu_fan_speed_ratio", "Intended speed of the fan.", "fan", |gpu| {
+        each(&gpu.fan_speed_ratio, |v| *v)
+    }),
+    ("orchestrator_gpu_clock_event_active", "Whether this holds the clocks down now.", "reason", |gpu| {
+        each(&gpu.clock_event_active, |active| f64::from(u8::from(*active)))
+    }),
+    ("orchestrator_gpu_remapped_rows", "Rows of memory that spare ones replace, by cause.", "cause", |gpu| {
+        each(&gpu.remapped_rows, |rows| f64::from(*rows))
+    }),
+    (
+        "orchestrator_gpu_xid_last_timestamp_seconds",
+        "When this XID error last came, in seconds since the Unix epoch.",
+        "xid",
+        |gpu| each(&gpu.xid_last_timestamp_seconds, |v| *v),
+    ),
+];
+
+const COUNTER_BREAKDOWNS: [Breakdown; 3] = [
+    (
+        "orchestrator_gpu_clock_event_seconds_total",
+        "How long this has held the clocks down over the agent's life.",
+        "reason",
+        |gpu| each(&gpu.clock_event_seconds_total, |v| *v),
+    ),
+    ("orchestrator_gpu_ecc_errors_total", "Memory errors over the GPU's life.", "type", |gpu| {
+        each(&gpu.ecc_errors_total, |v| *v)
+    }),
+    (
+        "orchestrator_gpu_xid_errors_total",
+        "XID errors of the driver since the agent's start.",
+        "xid",
+        |gpu| each(&gpu.xid_errors_total, |errors| *errors as f64),
+    ),
 ];
 
 pub(super) fn write(page: &mut Page, report: &Report) {
-    let gpus: Vec<(&str, &Gpu)> = report
-        .gpus
-        .iter()
-        .filter(|gpu| gpu.chosen == Some(true))
-        .filter_map(|gpu| Some((gpu.uuid.as_deref()?, gpu)))
-        .collect();
+    let gpus: Vec<(&str, &Gpu)> = chosen(report).collect();
     info(page, &gpus, report.gpu_driver.as_ref());
     for (name, help, figure) in GAUGES {
         page.gauges(name, help, figures(&gpus, figure));
@@ -89,9 +131,18 @@ pub(super) fn write(page: &mut Page, report: &Report) {
     for (name, help, figure) in COUNTERS {
         page.counters(name, help, figures(&gpus, figure));
     }
-    for (name, help, label, figures) in BREAKDOWNS {
-        page.gauges(name, help, gpus.iter().flat_map(|(uuid, gpu)| breakdown(uuid, label, figures(gpu))));
+    for (name, help, label, figures) in GAUGE_BREAKDOWNS {
+        page.gauges(name, help, series(label, &broken_down(&gpus, figures)));
     }
+    for (name, help, label, figures) in COUNTER_BREAKDOWNS {
+        page.counters(name, help, series(label, &broken_down(&gpus, figures)));
+    }
+}
+
+/// The GPUs that the agent speaks for and that can be told apart.
+pub(super) fn chosen(report: &Report) -> impl Iterator<Item = (&str, &Gpu)> {
+    let chosen = report.gpus.iter().filter(|gpu| gpu.chosen == Some(true));
+    chosen.filter_map(|gpu| Some((gpu.uuid.as_deref()?, gpu)))
 }
 
 fn info(page: &mut Page, gpus: &[(&str, &Gpu)], driver: Option<&GpuDriver>) {
@@ -121,12 +172,31 @@ fn figures<'a>(
     gpus.iter().filter_map(move |(uuid, gpu)| Some((vec![("uuid", *uuid)], figure(gpu)?)))
 }
 
-fn breakdown<'a>(
-    uuid: &'a str,
+/// UUID, key and value of each series.
+fn broken_down<'a>(
+    gpus: &[(&'a str, &Gpu)],
+    figures: fn(&Gpu) -> Vec<(String, f64)>,
+) -> Vec<(&'a str, String, f64)> {
+    let of = |(uuid, gpu): &(&'a str, &Gpu)| {
+        let uuid = *uuid;
+        figures(gpu).into_iter().map(move |(key, value)| (uuid, key, value))
+    };
+    gpus.iter().flat_map(of).collect()
+}
+
+fn series<'a>(
     label: &'static str,
-    figures: &'a BTreeMap<String, f64>,
+    values: &'a [(&'a str, String, f64)],
 ) -> impl Iterator<Item = (Labels<'a>, f64)> {
-    figures.iter().map(move |(key, value)| (vec![("uuid", uuid), (label, key.as_str())], *value))
+    values.iter().map(move |(uuid, key, value)| (vec![("uuid", *uuid), (label, key.as_str())], *value))
+}
+
+fn each<K: ToString, V>(values: &BTreeMap<K, V>, figure: impl Fn(&V) -> f64) -> Vec<(String, f64)> {
+    values.iter().map(|(key, value)| (key.to_string(), figure(value))).collect()
+}
+
+fn truth(truth: Option<bool>) -> Option<f64> {
+    truth.map(|truth| f64::from(u8::from(truth)))
 }
 
 fn bytes(bytes: Option<u64>) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! The host: processors, memory, storage, network.
 
-use report::{Cpu, Host, Memory, Network, Storage};
+use report::{Cpu, Host, Memory, Network, Pressure, Storage};
 
 use super::page::Page;
 
@@ -16,6 +16,9 @@ pub(super) fn write(page: &mut Page, host: &Host) {
     }
     if let Some(network) = &host.network {
         interfaces(page, network);
+    }
+    if let Some(pressure) = &host.pressure {
+        stalls(page, pressure);
     }
 }
 
@@ -91,5 +94,18 @@ fn interfaces(page: &mut Page, network: &Network) {
         "orchestrator_host_network_transmit_bytes_total",
         "Bytes sent by the interface.",
         interfaces().filter_map(|(labels, one)| Some((labels, one.transmit_bytes_total? as f64))),
+    );
+}
+
+fn stalls(page: &mut Page, pressure: &Pressure) {
+    let resources = pressure.stalled_seconds_total.iter();
+    let series = resources.flat_map(|(resource, kinds)| {
+        let labels = move |kind| vec![("resource", resource.as_str()), ("kind", kind)];
+        kinds.iter().map(move |(kind, seconds)| (labels(kind.as_str()), *seconds))
+    });
+    page.counters(
+        "orchestrator_host_pressure_seconds_total",
+        "Time since boot in which some or all tasks waited for the resource.",
+        series,
     );
 }

@@ -40,6 +40,17 @@ fn process(page: &mut Page, agent: &Agent) {
         agent.virtual_memory_bytes.map(|bytes| bytes as f64),
     );
     page.gauge(
+        "process_open_fds",
+        "File descriptors that the agent has open.",
+        agent.open_fds.map(|fds| fds as f64),
+    );
+    page.gauge(
+        "process_max_fds",
+        "File descriptors that the agent may have open.",
+        agent.max_fds.map(|fds| fds as f64),
+    );
+    page.gauge("process_threads", "Threads of the agent.", agent.threads.map(|threads| threads as f64));
+    page.gauge(
         "process_start_time_seconds",
         "When the agent's process started, in seconds since the Unix epoch.",
         agent.start_time_seconds,

@@ -1,52 +1,92 @@
-//! Connections: how many, how long, and how they end. Knows nothing of what is served.
+//! The listener: who gets a place, and how all connections end. Knows nothing of what is served.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use crate::limits::{CONNECTIONS, HEAD_DEADLINE, STOP_DEADLINE};
+use super::converse::{Parts, converse};
+use super::places::Places;
+use super::refuse::refuse;
+use crate::limits::{Connections, STOP_DEADLINE};
 
-/// Serves until `stop`, then lets answers under way finish, for a while.
-pub async fn serve(listener: TcpListener, routes: Router, stop: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serves until `stop`, then lets answers under way finish, for a while. With `tls`, over its newest value only.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    routes: Router,
+    limits: Connections,
+    stop: impl Future<Output = ()>,
+) {
     let (stopping, stopped) = watch::channel(());
-    let mut connections = JoinSet::new();
+    let parts = Parts { routes, limits, stopped };
+    let mut door = Door::new(tls, parts);
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
-            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+            Some(_) = door.connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, place)) => {
-                connections.spawn(converse(stream, place, routes.clone(), stopped.clone()));
-            }
+            Ok((stream, peer)) => door.admit(stream, peer),
             Err(error) => pause_after(&error).await,
         }
     }
     drop((listener, stopping));
-    let finished = async { while connections.join_next().await.is_some() {} };
+    let finished = async { while door.connections.join_next().await.is_some() {} };
     // Whoever has not finished by then is cut off when the connections are dropped.
     let _ = tokio::time::timeout(STOP_DEADLINE, finished).await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+struct Door {
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    parts: Parts,
+    places: Places,
+    refusals: Arc<Semaphore>,
+    connections: JoinSet<()>,
+}
+
+impl Door {
+    fn new(tls: Option<watch::Receiver<Arc<ServerConfig>>>, parts: Parts) -> Self {
+        let (places, refusals) = (Places::new(parts.limits), Arc::new(Semaphore::new(parts.limits.refusals)));
+        Self { tls, parts, places, refusals, connections: JoinSet::new() }
+    }
+
+    /// Never waits.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let peer = peer.ip().to_canonical();
+        let Some(place) = self.places.take(peer) else { return self.turn_away(stream, peer) };
+        let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow())));
+        let conversation = converse(stream, peer, tls, self.parts.clone());
+        self.connections.spawn(async move {
+            conversation.await;
+            drop(place);
+        });
+    }
+
+    /// Who speaks TLS could not be told without a handshake.
+    fn turn_away(&mut self, stream: TcpStream, peer: IpAddr) {
+        tracing::debug!(%peer, "a connection is refused: there are too many");
+        if self.tls.is_some() {
+            return;
+        }
+        if let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() {
+            let refusal = refuse(stream, self.parts.limits);
+            self.connections.spawn(async move {
+                refusal.await;
+                drop(turn);
+            });
+        }
+    }
 }
 
 /// A client that went away again is no reason to wait; a lack of file descriptors is, or this loop would spin.
@@ -61,25 +101,5 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-async fn converse(
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    routes: Router,
-    mut stopped: watch::Receiver<()>,
-) {
-    let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(16 * 1024);
-    let connection = protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        // The sender is dropped, nothing is ever sent.
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
-    }
-}
+#[cfg(test)]
+mod tests;

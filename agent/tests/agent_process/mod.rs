@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "support of tests: whatever goes wrong here fails the test")]
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
@@ -14,7 +15,11 @@ pub(crate) struct AgentProcess {
     child: Child,
     /// Where it listens.
     pub(crate) address: String,
-    _log: BufReader<ChildStderr>,
+    /// What it said before it listened.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    begin: String,
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    log: RefCell<BufReader<ChildStderr>>,
 }
 
 /// What it answered.
@@ -46,25 +51,66 @@ pub(crate) fn output(arguments: &[&str]) -> Output {
 
 impl AgentProcess {
     /// Starts it and waits until it listens.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same, with variables of the environment.
+    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let elsewhere = if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let arguments = [elsewhere, arguments].concat();
+        let mut command = command(&arguments);
+        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut begin = String::new();
         let address = loop {
             let mut line = String::new();
             assert!(log.read_line(&mut line).unwrap() > 0, "the agent ended before it listened");
-            if let Some((_, rest)) = line.split_once("listening on http://") {
-                break rest.trim().trim_end_matches(|c: char| !c.is_ascii_digit()).to_owned();
+            if let Some((_, rest)) = line.split_once("listening on http") {
+                let address = rest.trim_start_matches('s').trim_start_matches("://").trim();
+                break address.trim_end_matches(|c: char| !c.is_ascii_digit()).to_owned();
             }
+            begin.push_str(&line);
         };
-        Self { child, address, _log: log }
+        Self { child, address, begin, log: RefCell::new(log) }
+    }
+
+    /// Its process.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Asks and waits for the whole answer.
     pub(crate) fn ask(&self, method: &str, path: &str) -> Answer {
+        self.answer(&format!("{method} {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// Asks with headers of one's own, each with its line's end.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn ask_with(&self, path: &str, headers: &str) -> Answer {
+        self.answer(&format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n{headers}\r\n"))
+    }
+
+    /// A connection over which this was sent.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn send(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    }
+
+    fn answer(&self, request: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -87,11 +133,36 @@ impl AgentProcess {
         }
     }
 
+    /// Whether it said this before it listened.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn said_at_start(&self, text: &str) -> bool {
+        self.begin.contains(text)
+    }
+
+    /// The next line of its log that holds this.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn log_until(&self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.log.borrow_mut().read_line(&mut line).unwrap();
+            assert!(read > 0, "the agent ended without saying {text:?}");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
     /// Sends a signal and waits for the end.
     #[allow(dead_code, reason = "each test target uses its part of this module")]
     pub(crate) fn stop(mut self, signal: &str) -> ExitStatus {
-        let kill = format!("kill -{signal} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.signal(signal);
         self.child.wait().unwrap()
     }
 }

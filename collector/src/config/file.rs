@@ -22,6 +22,8 @@ pub(super) struct File {
     pub max_body_bytes: Option<usize>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
+    pub agent_token_file: Option<PathBuf>,
+    pub agent_ca_file: Option<PathBuf>,
     pub backend: Vec<Backend>,
 }
 

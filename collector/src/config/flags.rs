@@ -33,6 +33,14 @@ pub struct Flags {
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_BACKEND", value_delimiter = ',')]
     pub backend: Vec<BackendUrl>,
 
+    /// A file whose first line is the token that the agents ask for; it is sent to agents only
+    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_AGENT_TOKEN_FILE")]
+    pub agent_token_file: Option<PathBuf>,
+
+    /// Certificates (PEM) of a private authority to trust for agents with https:// addresses, besides the system's
+    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_AGENT_CA_FILE")]
+    pub agent_ca_file: Option<PathBuf>,
+
     /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
     /// ~/.local/state/orchestrator-collector]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]

@@ -1,6 +1,7 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `value` says what a key may hold; this file puts them together.
+//! command line and the environment, `agents` the files of secrets, `value` says what a key may hold; this file puts them together.
 
+mod agents;
 mod file;
 mod flags;
 mod value;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::agents::{Agents, AgentsError};
 pub use self::file::FileError;
 pub use self::flags::{ClassFlags, Command, ConvertFlags, Flags, InspectFlags, LogFormat, ValidateFlags};
 pub use self::value::{BackendUrl, Wait};
@@ -22,6 +24,7 @@ use crate::limits;
 pub struct Config {
     pub listen: SocketAddr,
     pub backends: Vec<Backend>,
+    pub agents: Agents,
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
     pub free_after_idle: Option<Duration>,
@@ -47,6 +50,8 @@ pub struct Log {
 pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
+    #[error(transparent)]
+    Agents(#[from] AgentsError),
     #[error("two backends are called {0}: give one of them another `name` in the configuration file")]
     SameName(BackendId),
     #[error("two backends have the address {0}: one ComfyUI is one backend")]
@@ -69,10 +74,13 @@ const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 impl Config {
     pub fn load(flags: Flags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+        let token = flags.agent_token_file.or(file.agent_token_file);
+        let authority = flags.agent_ca_file.or(file.agent_ca_file);
         let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
         Ok(Self {
             listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
             backends: backends(flags.backend, file.backend)?,
+            agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),
             free_after_idle: flags

@@ -48,6 +48,8 @@ fn names_and_agents_are_made_from_addresses() {
     assert_eq!(shown[0], ("__1-8188-comfy_one", "http://[::1]:9188/"));
     assert_eq!(shown[1], ("x", "http://h:1443/"));
     assert_eq!(shown[2], ("h-65000", "http://h:1/"));
+    let highest = file("[[backend]]\nurl = 'http://h:65000'").unwrap();
+    assert_eq!(highest[0].agent.as_str(), "http://h:65000/");
 }
 
 #[test]
@@ -76,4 +78,74 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
         let error = file::parse(text).unwrap_err();
         assert!(wanted.iter().all(|part| error.contains(part)), "{text:?} gives\n{error}");
     }
+}
+
+const TOKEN: &str = "0123456789abcdef";
+
+/// A folder with one file, and the file's path.
+fn secret(content: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, content).unwrap();
+    (folder, path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn agents_are_shown_the_token_of_the_files_first_line_and_no_output_shows_it() {
+    let (_folder, path) = secret(&format!("  {TOKEN} \r\nanother line"));
+    let config = Config::load(flags(&["--agent-token-file", &path])).unwrap();
+    let shown = config.agents.authorization(&config.backends[0].agent, &config.backends).unwrap();
+    assert_eq!(shown.to_str().unwrap(), format!("Bearer {TOKEN}"));
+    let debug = format!("{config:?}");
+    assert!(debug.contains("Sensitive") && !debug.contains(TOKEN), "{debug}");
+}
+
+#[test]
+fn the_token_is_for_no_address_of_a_comfyui() {
+    let (_folder, path) = secret(TOKEN);
+    let agents = Agents::read(Some(path.as_ref()), None).unwrap();
+    let backends = file(
+        "[[backend]]\nurl = 'https://a'\n[[backend]]\nurl = 'http://b:8188/x'\n[[backend]]\nurl = 'http://c:65000'",
+    );
+    let backends = backends.unwrap();
+    for (agent, expected) in [
+        ("http://a:9188", true),
+        ("http://b:9188", true),
+        ("https://b", true),
+        ("https://a/", false),
+        ("https://a:443/agent", false),
+        ("http://b:8188", false),
+        ("https://b:8188", false),
+        ("http://c:65000", false),
+    ] {
+        let shown = agents.authorization(&agent.parse().unwrap(), &backends);
+        assert_eq!(shown.is_some(), expected, "{agent}");
+    }
+}
+
+#[test]
+fn a_file_without_a_token_is_refused_with_its_key_and_what_to_do() {
+    let (_empty, empty) = secret("\n0123456789abcdef");
+    let (_blank, blank) = secret("0123456789 abcdef");
+    for (path, expected) in [
+        (empty.as_str(), &["no token in the first line", "--token-file"][..]),
+        (&blank, &["no header can carry", "--token-file"]),
+        ("/no/such/file", &["cannot read", "No such file"]),
+    ] {
+        let told = Config::load(flags(&["--agent-token-file", path])).unwrap_err().to_string();
+        assert!(told.contains(path) && told.contains("agent_token_file"), "{told}");
+        assert!(expected.iter().all(|part| told.contains(part)), "{told}");
+        assert!(!told.contains("abcdef"), "{told}");
+    }
+    let told = Config::load(flags(&["--agent-ca-file", "/no/such/file"])).unwrap_err().to_string();
+    assert!(told.contains("agent_ca_file") && told.contains("/no/such/file"), "{told}");
+}
+
+#[test]
+fn the_flag_for_the_token_goes_before_the_files_key() {
+    let (_folder, path) = secret(TOKEN);
+    let (_other, configuration) = secret("agent_token_file = '/no/such/file'");
+    let named = Config::load(flags(&["--config", &configuration])).unwrap_err().to_string();
+    assert!(named.contains("/no/such/file"), "{named}");
+    Config::load(flags(&["--config", &configuration, "--agent-token-file", &path])).unwrap();
 }

@@ -109,7 +109,8 @@ pub(super) fn name_of(url: &Url) -> Result<BackendId, BadBackendId> {
 pub(super) fn agent_of(url: &Url) -> Url {
     let mut agent = url.clone();
     agent.set_path("");
-    let port = url.port_or_known_default().and_then(|port| port.checked_add(AGENT_PORT_DISTANCE));
+    let own = url.port_or_known_default();
+    let port = own.and_then(|port| port.checked_add(AGENT_PORT_DISTANCE)).or(own);
     // Neither can fail for an http address with a host, which BackendUrl is.
     let _ = agent.set_scheme("http");
     let _ = agent.set_port(port);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfyui::{Cause, Client};
 use report::NodeMetrics;
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::Poller;
 use crate::fleet::{Failure, Seen};
@@ -37,31 +37,42 @@ pub(super) async fn poll(poller: Poller) {
 
 /// The agent's failure is the one to report: the old node is only where else it could have been.
 async fn read(poller: &Poller) -> Result<NodeMetrics, Failure> {
-    match metrics(&poller.agent).await {
+    let shown = poller.agent_authorization.clone().map(|shown| (AUTHORIZATION, shown));
+    let has_token = shown.is_some();
+    match metrics(&poller.agent, HeaderMap::from_iter(shown)).await {
         Ok(metrics) => Ok(metrics),
-        Err(cause) => metrics(&poller.client).await.map_err(|_| failure(poller.agent.backend(), &cause)),
+        Err(cause) => metrics(&poller.client, HeaderMap::new())
+            .await
+            .map_err(|_| failure(poller.agent.backend(), &cause, has_token)),
     }
 }
 
-fn failure(agent: &str, cause: &Cause) -> Failure {
+fn failure(agent: &str, cause: &Cause, has_token: bool) -> Failure {
     let refused = matches!(cause, Cause::Refused);
     let reason = match cause {
         Cause::Refused => {
             "nothing listens there; is orchestrator-agent running on that host, and on this port?".into()
         }
         Cause::Document(why) => format!("its answer is no agent's ({why})"),
+        Cause::Status { status: 401, .. } if has_token => {
+            "it asks for another token than that of agent_token_file; write the one of its --token-file there"
+                .into()
+        }
+        Cause::Status { status: 401, .. } => {
+            "it asks for a token; name a file with that of its --token-file in agent_token_file".into()
+        }
         other => other.to_string(),
     };
     Failure { refused, reason: format!("cannot read the agent's figures at {agent}: {reason}") }
 }
 
-async fn metrics(server: &Client) -> Result<NodeMetrics, Cause> {
-    let body = tokio::time::timeout(TIMEOUT, body(server)).await.unwrap_or(Err(Cause::Timeout))?;
+async fn metrics(server: &Client, headers: HeaderMap) -> Result<NodeMetrics, Cause> {
+    let body = tokio::time::timeout(TIMEOUT, body(server, headers)).await.unwrap_or(Err(Cause::Timeout))?;
     serde_json::from_slice(&body).map_err(|e| Cause::Document(e.to_string()))
 }
 
-async fn body(server: &Client) -> Result<Vec<u8>, Cause> {
-    let answer = server.get_stream("/orchestrator/metrics", &[], HeaderMap::new()).await;
+async fn body(server: &Client, headers: HeaderMap) -> Result<Vec<u8>, Cause> {
+    let answer = server.get_stream("/orchestrator/metrics", &[], headers).await;
     let mut answer = answer.map_err(|error| error.cause)?;
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|e| Cause::Broken(e.to_string()))? {

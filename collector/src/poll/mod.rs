@@ -9,6 +9,7 @@ mod socket;
 use std::sync::Arc;
 
 use ::comfyui::Client;
+use reqwest::header::HeaderValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,8 @@ pub struct Poller {
     pub client: Client,
     /// At the agent's address; what it answers is no ComfyUI document, how it is asked is the same.
     pub agent: Client,
+    /// What that agent is shown, and nobody else; debug output hides it.
+    pub agent_authorization: Option<HeaderValue>,
     /// Our name on its WebSocket: only who submitted a prompt hears of it.
     pub client_id: ClientId,
     pub intervals: Intervals,

@@ -15,6 +15,7 @@ mod socket;
 mod stage;
 mod wait;
 
+mod agents;
 mod control;
 mod failures;
 mod files;

@@ -70,9 +70,14 @@ pub(crate) fn configuration(comfys: &[Comfy]) -> String {
 impl Program {
     /// Starts it on a state directory that may have been used before, and waits until it listens.
     pub(crate) async fn start(comfys: &[Comfy], state: &std::path::Path) -> Self {
+        Self::configured(&configuration(comfys), state).await
+    }
+
+    /// The same with a configuration file of one's own.
+    pub(crate) async fn configured(text: &str, state: &std::path::Path) -> Self {
         std::fs::create_dir_all(state).unwrap();
         let file = state.join("collector.toml");
-        std::fs::write(&file, configuration(comfys)).unwrap();
+        std::fs::write(&file, text).unwrap();
         let arguments = ["--config", file.to_str().unwrap(), "--state-directory", state.to_str().unwrap()];
         Self::spawn(&arguments).await
     }

@@ -32,11 +32,13 @@ pub struct AgentConfig {
     pub beside: Option<Comfy>,
     /// Whether it serves `/v1/report` too, or only the Python node's document.
     pub has_report: bool,
+    /// What it asks for but at `/-/`: without it the answer is 401. None: nothing.
+    pub token: Option<String>,
 }
 
 impl Default for AgentConfig {
     fn default() -> Self {
-        Self { port: 0, figures: Figures::default(), beside: None, has_report: true }
+        Self { port: 0, figures: Figures::default(), beside: None, has_report: true, token: None }
     }
 }
 
@@ -45,6 +47,7 @@ struct Desk {
     figures: Mutex<Figures>,
     beside: Option<Arc<Rig>>,
     has_report: bool,
+    token: Option<String>,
     faults: Faults,
     gate: Gate,
     requests: Mutex<BTreeMap<String, u64>>,
@@ -68,6 +71,7 @@ impl Agent {
             figures: Mutex::new(config.figures),
             beside: config.beside.as_ref().map(Comfy::rig),
             has_report: config.has_report,
+            token: config.token,
             faults: Faults::default(),
             gate: Gate::default(),
             requests: Mutex::default(),
@@ -155,10 +159,20 @@ async fn observe(State(desk): State<Arc<Desk>>, request: Request, next: Next) ->
     let route = format!("{} {}", request.method(), request.uri().path());
     *locked(&desk.requests).entry(route).or_default() += 1;
     desk.gate.answer().await;
+    if !desk.lets_in(&request) {
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+    }
     next.run(request).await
 }
 
 impl Desk {
+    fn lets_in(&self, request: &Request) -> bool {
+        let Some(token) = &self.token else { return true };
+        let shown = request.headers().get(header::AUTHORIZATION);
+        request.uri().path().starts_with("/-/")
+            || shown.is_some_and(|shown| shown.as_bytes() == format!("Bearer {token}").as_bytes())
+    }
+
     fn figures(&self) -> Figures {
         let figures = locked(&self.figures).clone();
         match &self.beside {

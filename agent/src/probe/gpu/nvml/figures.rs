@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
-use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, PerformanceState, TemperatureSensor};
+use nvml_wrapper::enum_wrappers::device::{
+    Clock, EccCounter, MemoryError, PerformanceState, TemperatureSensor,
+};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::enums::gpm::GpmMetricId;
 use nvml_wrapper::error::NvmlError;
@@ -77,7 +79,9 @@ pub(super) fn read_medium(ask: &mut Ask<'_, '_>) -> Medium {
         decoder_utilization_ratio: decoder.map(|engine| ratio(engine.utilization)),
         energy_joules: energy.map(|millijoules| millijoules as f64 / 1000.0),
         fan_speed_ratio: ask.field("fans", fans).unwrap_or_default(),
-        performance_state: ask.field("performance_state", Device::performance_state).and_then(performance_state),
+        performance_state: ask
+            .field("performance_state", Device::performance_state)
+            .and_then(performance_state),
         pcie_link_generation: ask.field("pcie_generation", Device::current_pcie_link_gen),
         pcie_link_width: ask.field("pcie_width", Device::current_pcie_link_width),
         processes: ask.field("processes", processes).unwrap_or_default(),

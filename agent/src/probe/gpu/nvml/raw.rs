@@ -45,13 +45,7 @@ pub(super) fn remapped_rows(device: &Device<'_>) -> Result<RemappedRows, NvmlErr
     let (mut correctable, mut uncorrectable, mut pending, mut failed) = (0, 0, 0, 0);
     // SAFETY: as above; the four integers are what this symbol writes to, and outlive the call.
     nvml_try(unsafe {
-        call(
-            device.handle(),
-            &raw mut correctable,
-            &raw mut uncorrectable,
-            &raw mut pending,
-            &raw mut failed,
-        )
+        call(device.handle(), &raw mut correctable, &raw mut uncorrectable, &raw mut pending, &raw mut failed)
     })?;
     Ok(RemappedRows { correctable, uncorrectable, pending: pending != 0 })
 }

@@ -1,0 +1,38 @@
+//! The ComfyUI that the agent stands beside.
+
+use report::ComfyUi;
+
+use super::page::Page;
+
+pub(super) fn write(page: &mut Page, comfyui: &ComfyUi) {
+    page.gauge(
+        "orchestrator_comfyui_up",
+        "Whether the ComfyUI beside the agent was found running.",
+        comfyui.up.map(|up| f64::from(u8::from(up))),
+    );
+    page.gauge(
+        "orchestrator_comfyui_process_start_time_seconds",
+        "When its main process started, in seconds since the Unix epoch.",
+        comfyui.process_start_time_seconds,
+    );
+    page.gauge(
+        "orchestrator_comfyui_memory_bytes",
+        "Main memory that it holds: its control group's working set, or its process' resident set.",
+        comfyui.memory_bytes.map(|bytes| bytes as f64),
+    );
+    page.counter(
+        "orchestrator_comfyui_cpu_seconds_total",
+        "Processor time, user and system, that it has used.",
+        comfyui.cpu_seconds_total,
+    );
+    page.counter(
+        "orchestrator_comfyui_restarts_total",
+        "How often another main process was found in its place since the agent's start.",
+        comfyui.restarts_total.map(|restarts| restarts as f64),
+    );
+    page.gauges(
+        "orchestrator_comfyui_gpu_memory_bytes",
+        "Memory that its processes have on the GPU.",
+        comfyui.gpu_memory_bytes.iter().map(|(uuid, bytes)| (vec![("uuid", uuid.as_str())], *bytes as f64)),
+    );
+}

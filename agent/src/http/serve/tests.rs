@@ -1,0 +1,225 @@
+use axum::routing::{get, post};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A bound that a test waits for, and that a busy machine does not reach in between.
+const SHORT: Duration = Duration::from_millis(200);
+
+fn limits() -> Connections {
+    Connections { total: 2, ..Connections::default() }
+}
+
+struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(limits: Connections) -> Self {
+        Self::speaking(None, limits).await
+    }
+
+    async fn start_tls(limits: Connections) -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        Self::speaking(Some(watch::channel(Arc::new(config)).1), limits).await
+    }
+
+    async fn speaking(tls: Option<watch::Receiver<Arc<ServerConfig>>>, limits: Connections) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new()
+            .route("/", get(|| async { "here\n" }))
+            .route("/", post(|| async { "taken\n" }))
+            .route("/long", get(|| async { "x".repeat(64 << 20) }));
+        let task = tokio::spawn(serve(listener, tls, routes, limits, std::future::pending()));
+        Self { address, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A connection over which this was sent.
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Waits until there is a place.
+    async fn serves_again(&self) {
+        let begin = tokio::time::Instant::now();
+        let asked = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        while !rest(self.send(asked).await).await.contains("here") {
+            assert!(begin.elapsed() < PATIENCE, "the place stays taken");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What comes until the agent closes the connection.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut text)).await;
+    // A reset is an end as well.
+    let _ = read.expect("the connection is closed in time");
+    String::from_utf8(text).unwrap()
+}
+
+/// One answer of a connection that stays open.
+async fn answer(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        let mut bytes = [0; 1024];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
+        let count = read.expect("it answers in time").unwrap();
+        assert!(count > 0, "closed after {text:?}");
+        text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_come_to_its_end_is_cut_off() {
+    let server = Server::start(Connections { request: SHORT, ..limits() }).await;
+    for begun in [
+        "",
+        "GET / HT",
+        "GET / HTTP/1.1\r\nHost: a\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+    ] {
+        let told = rest(server.send(begun).await).await;
+        assert!(!told.contains("200"), "{begun:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_request_has_a_deadline_too() {
+    let server = Server::start(Connections { request: SHORT, ..limits() }).await;
+    let mut stream = server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    answer(&mut stream, "here\n").await;
+    stream.write_all(b"GET / HT").await.unwrap();
+    assert_eq!(rest(stream).await, "");
+}
+
+#[tokio::test]
+async fn between_requests_a_connection_is_kept_longer_than_a_request_may_take() {
+    let server = Server::start(Connections { request: SHORT, ..limits() }).await;
+    for request in
+        ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"]
+    {
+        let mut stream = server.send(request).await;
+        answer(&mut stream, "\n").await;
+        // Time that passes is what this is about.
+        tokio::time::sleep(SHORT * 2).await;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert!(answer(&mut stream, "here\n").await.starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_idle_is_closed() {
+    let server = Server::start(Connections { idle: SHORT, ..limits() }).await;
+    let mut stream = server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    answer(&mut stream, "here\n").await;
+    assert_eq!(rest(stream).await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let server = Server::start(Connections { total: 1, stall: SHORT, ..limits() }).await;
+    let stalled = server.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    // Its place is free once it was cut off, and not before.
+    server.serves_again().await;
+    assert!(rest(stalled).await.len() < 64 << 20);
+}
+
+#[tokio::test]
+async fn whoever_finds_no_place_is_told_so_and_gets_one_when_it_is_free() {
+    let server = Server::start(limits()).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        answer(&mut stream, "here\n").await;
+        held.push(stream);
+    }
+    for sent in ["", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        let told = rest(server.send(sent).await).await;
+        assert!(told.starts_with("HTTP/1.1 503") && told.contains("Retry-After: 1"), "{told}");
+    }
+    let mut freed = held.pop().unwrap();
+    freed.shutdown().await.unwrap();
+    assert_eq!(rest(freed).await, "");
+    server.serves_again().await;
+}
+
+#[tokio::test]
+async fn those_who_do_not_read_their_refusal_hold_nobody_up() {
+    let limits = Connections { total: 0, refusals: 1, refusal: Duration::from_secs(60), ..limits() };
+    let server = Server::start(limits).await;
+    let mut silent = server.connect().await;
+    answer(&mut silent, "seconds\n").await;
+    assert_eq!(rest(server.connect().await).await, "", "no second one is told");
+}
+
+#[tokio::test]
+async fn a_long_body_is_refused_and_a_short_one_forgotten() {
+    let server = Server::start(Connections { idle: SHORT, ..limits() }).await;
+    let chunked = format!("Transfer-Encoding: chunked\r\n\r\n1001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1001));
+    for (body, expected) in [
+        ("Content-Length: 2\r\n\r\n{}", "200 OK"),
+        ("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "200 OK"),
+        ("Content-Length: 4097\r\n\r\n", "413 Payload Too Large"),
+        ("Content-Length: 1000000000000\r\n\r\n", "413 Payload Too Large"),
+        (&chunked, "413 Payload Too Large"),
+    ] {
+        let told = rest(server.send(&format!("POST / HTTP/1.1\r\nHost: a\r\n{body}")).await).await;
+        assert!(told.contains(expected), "{body:.40}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_head_is_refused() {
+    let server = Server::start(limits()).await;
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(17 * 1024));
+    let told = rest(server.send(&head).await).await;
+    assert!(told.contains("431 Request Header Fields Too Large"), "{told}");
+}
+
+#[tokio::test]
+async fn over_tls_a_client_that_does_not_shake_hands_is_cut_off() {
+    let server = Server::start_tls(Connections { handshake: SHORT, ..limits() }).await;
+    for begun in ["", "\u{16}\u{3}\u{1}"] {
+        assert_eq!(rest(server.send(begun).await).await, "", "{begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_a_plain_request_gets_no_answer() {
+    let server = Server::start_tls(limits()).await;
+    let mut stream = server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut told = Vec::new();
+    // An alert of TLS, or a reset.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut told)).await.expect("it is closed");
+    assert!(!told.starts_with(b"HTTP"), "{told:?}");
+}
+
+#[tokio::test]
+async fn over_tls_whoever_finds_no_place_is_turned_away_without_a_word() {
+    let server = Server::start_tls(Connections { total: 0, ..limits() }).await;
+    assert_eq!(rest(server.connect().await).await, "");
+}

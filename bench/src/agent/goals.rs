@@ -1,0 +1,173 @@
+//! What the agent promises of its cost, beside what was measured: pure.
+
+use serde::Serialize;
+
+use super::subject::{JSON, Role};
+use super::{Measured, Page};
+use crate::figures::{mebibytes, shown_times, time};
+use crate::output::Table;
+
+const RESIDENT_BYTES: f64 = 6.0 * MIB;
+const BINARY_BYTES: f64 = 5.0 * MIB;
+const CPU_PERCENT_OF_A_CORE: f64 = 0.2;
+const JSON_P99_US: f64 = 1_000.0;
+/// The agent's requests a second beside the Python node's.
+const MORE_REQUESTS: f64 = 10.0;
+/// The Python node's CPU time a request beside the agent's.
+const LESS_CPU: f64 = 15.0;
+/// The Python node's resident memory beside the agent's.
+const LESS_MEMORY: f64 = 6.0;
+const MIB: f64 = 1_048_576.0;
+
+/// One promise, and whether it was kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Goal {
+    goal: String,
+    unit: Unit,
+    #[serde(flatten)]
+    bound: Bound,
+    /// Absent where there was nothing to measure it with.
+    measured: Option<f64>,
+    kept: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Unit {
+    Bytes,
+    PercentOfACore,
+    Microseconds,
+    Times,
+}
+
+impl Unit {
+    fn shown(self, figure: f64) -> String {
+        match self {
+            Self::Bytes => mebibytes(figure as u64),
+            Self::PercentOfACore => format!("{figure:.3} %"),
+            Self::Microseconds => time(figure),
+            Self::Times => shown_times(Some(figure)),
+        }
+    }
+}
+
+impl Goal {
+    fn new(goal: String, unit: Unit, bound: Bound, measured: Option<f64>) -> Self {
+        let kept = measured.map(|measured| match bound {
+            Bound::AtMost(most) => measured <= most,
+            Bound::AtLeast(least) => measured >= least,
+        });
+        Self { goal, unit, bound, measured, kept }
+    }
+
+    fn row(&self) -> [String; 4] {
+        let bound = match self.bound {
+            Bound::AtMost(most) => format!("≤ {}", self.unit.shown(most)),
+            Bound::AtLeast(least) => format!("≥ {}", self.unit.shown(least)),
+        };
+        let measured = self.measured.map_or_else(|| "–".to_owned(), |measured| self.unit.shown(measured));
+        let kept = match self.kept {
+            Some(true) => "kept",
+            Some(false) => "MISSED",
+            None => "not measured",
+        };
+        [self.goal.clone(), bound, measured, kept.to_owned()]
+    }
+}
+
+/// All goals: for every agent that was measured, and for the program's file.
+pub(super) fn goals(programs: &[Measured], binary_bytes: u64) -> Vec<Goal> {
+    let agents = programs.iter().filter(|program| program.role == Role::Agent);
+    let each = agents.flat_map(|agent| {
+        let python = programs.iter().find(|other| other.role == Role::PythonNode && other.gpus == agent.gpus);
+        alone(agent).into_iter().chain(beside(agent, python))
+    });
+    let binary = Goal::new(
+        "size of the binary".to_owned(),
+        Unit::Bytes,
+        Bound::AtMost(BINARY_BYTES),
+        Some(binary_bytes as f64),
+    );
+    each.chain([binary]).collect()
+}
+
+fn alone(agent: &Measured) -> [Goal; 3] {
+    let named = |what: &str| format!("{}: {what}", agent.name);
+    let p99 = agent.page(JSON).map(|page| page.latency.p99_us.median);
+    let cpu = agent.cpu_share_of_a_core * 100.0;
+    let resident = agent.memory.rss_bytes as f64;
+    [
+        Goal::new(named("resident memory"), Unit::Bytes, Bound::AtMost(RESIDENT_BYTES), Some(resident)),
+        Goal::new(
+            named("CPU, sampled and scraped"),
+            Unit::PercentOfACore,
+            Bound::AtMost(CPU_PERCENT_OF_A_CORE),
+            Some(cpu),
+        ),
+        Goal::new(named("p99 of the JSON"), Unit::Microseconds, Bound::AtMost(JSON_P99_US), p99),
+    ]
+}
+
+fn beside(agent: &Measured, python: Option<&Measured>) -> [Goal; 3] {
+    let goal = |what: &str, least: f64, ratio: Option<f64>| {
+        Goal::new(format!("{}: {what}", agent.name), Unit::Times, Bound::AtLeast(least), ratio)
+    };
+    let pages = agent.page(JSON).zip(python.and_then(|python| python.page(JSON)));
+    let ratio = |of: fn(&Page, &Page) -> f64| pages.map(|(agent, python)| of(agent, python));
+    let requests =
+        ratio(|agent, python| agent.load.requests_a_second.median / python.load.requests_a_second.median);
+    let cpu = ratio(|agent, python| python.load.cpu_us_a_request.median / agent.load.cpu_us_a_request.median);
+    let memory = python.map(|python| python.memory.rss_bytes as f64 / agent.memory.rss_bytes as f64);
+    [
+        goal("requests a second beside the Python node", MORE_REQUESTS, requests),
+        goal("the Python node's CPU time a request beside its own", LESS_CPU, cpu),
+        goal("the Python node's resident memory beside its own", LESS_MEMORY, memory),
+    ]
+}
+
+/// All goals for people.
+pub(super) fn table(goals: &[Goal]) -> Table {
+    let mut table = Table::new("Goals", &["goal", "bound", "measured", "verdict"]);
+    for goal in goals {
+        table.row(goal.row());
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_kept_up_to_its_bound_and_open_without_a_figure() {
+        let kept = |bound, measured| Goal::new("x".to_owned(), Unit::Times, bound, measured).kept;
+        assert_eq!(kept(Bound::AtMost(6.0), Some(6.0)), Some(true));
+        assert_eq!(kept(Bound::AtMost(6.0), Some(6.1)), Some(false));
+        assert_eq!(kept(Bound::AtLeast(10.0), Some(10.0)), Some(true));
+        assert_eq!(kept(Bound::AtLeast(10.0), Some(9.9)), Some(false));
+        assert_eq!(kept(Bound::AtLeast(10.0), None), None);
+    }
+
+    #[test]
+    fn goals_are_written_with_bound_figure_and_verdict() {
+        let goal = |unit, bound, measured| Goal::new("x".to_owned(), unit, bound, measured).row();
+        let cases = [
+            (
+                goal(Unit::Bytes, Bound::AtMost(RESIDENT_BYTES), Some(5.0 * MIB)),
+                ["≤ 6.0 MiB", "5.0 MiB", "kept"],
+            ),
+            (goal(Unit::Times, Bound::AtLeast(15.0), Some(12.0)), ["≥ 15.00×", "12.00×", "MISSED"]),
+            (goal(Unit::PercentOfACore, Bound::AtMost(0.2), None), ["≤ 0.200 %", "–", "not measured"]),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(row[1..], expected);
+        }
+    }
+}
