@@ -155,3 +155,7 @@ impl Default for Connections {
         }
     }
 }
+
+/// How long a reading waits for the filesystems of named folders; what has not answered is left out of it. Shorter than
+/// [`READ_DEADLINE`], so that one that hangs does not spoil the others.
+pub const FOLDER_PATIENCE: Duration = Duration::from_secs(1);

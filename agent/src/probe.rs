@@ -19,13 +19,13 @@ use report::{ComfyUi, Cpu, Memory, Models, Network, Pressure, Storage};
 
 pub use amd::AmdProbe;
 pub use cpu::CpuProbe;
-pub use disk::DiskProbe;
+pub use disk::{DiskProbe, FolderProbe};
 pub use memory::MemoryProbe;
 pub use models::ModelsProbe;
 pub use network::NetworkProbe;
 pub use process::{ProcessProbe, ProcessReading};
 
-use crate::config::{Config, RamUsed, Subject};
+use crate::config::{Beside, Config, RamUsed, Subject};
 use crate::release::Release;
 pub use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
@@ -147,7 +147,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
             (Subject::Network, Box::new(NetworkProbe::default())),
             (Subject::Process, Box::new(ProcessProbe::default())),
         ],
-        vec![(Subject::Disk, Box::new(DiskProbe::default()))],
+        vec![(Subject::Disk, disk(&config.beside))],
         vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
         vec![(Subject::AmdGpu, Box::new(AmdProbe::default()))],
         models(&config.beside.models),
@@ -155,6 +155,15 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let chosen =
         all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
     chosen.into_iter().map(Iterator::collect).filter(|group: &Group| !group.is_empty()).collect()
+}
+
+fn disk(beside: &Beside) -> Box<dyn Probe> {
+    let folders = || beside.folder.iter().chain(&beside.models);
+    if folders().next().is_none() {
+        Box::new(DiskProbe::default())
+    } else {
+        Box::new(FolderProbe::new(folders()))
+    }
 }
 
 /// Only where folders are named.
