@@ -111,7 +111,11 @@ pub(crate) fn times(figure: f64, of: f64) -> Option<f64> {
 }
 
 pub(crate) fn shown_times(times: Option<f64>) -> String {
-    times.map_or_else(|| "–".to_owned(), |times| format!("{times:.2}×"))
+    match times {
+        Some(times) if times < 0.1 => format!("{times:.4}×"),
+        Some(times) => format!("{times:.2}×"),
+        None => "–".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +156,6 @@ mod tests {
     #[test]
     fn nothing_is_no_measure_to_compare_with() {
         assert_eq!(times(3.0, 0.0), None);
-        assert_eq!(shown_times(times(3.0, 2.0)), "1.50×");
+        assert_eq!([times(3.0, 2.0), times(1.0, 200.0), None].map(shown_times), ["1.50×", "0.0050×", "–"]);
     }
 }
