@@ -56,7 +56,7 @@ impl Tree for Os {
     fn list(&self, path: &Path, take: &mut dyn FnMut(OsString, Kind) -> bool) -> io::Result<()> {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
-            if !take(entry.file_name(), kind(&entry)?) {
+            if !take(entry.file_name(), kind(&entry)) {
                 break;
             }
         }
@@ -69,12 +69,14 @@ impl Tree for Os {
     }
 }
 
-fn kind(entry: &std::fs::DirEntry) -> io::Result<Kind> {
-    let own = entry.file_type()?;
-    if !own.is_symlink() {
-        return Ok(kind_of(own));
+/// What cannot be told has gone since the folder was opened.
+fn kind(entry: &std::fs::DirEntry) -> Kind {
+    match entry.file_type() {
+        Ok(own) if own.is_symlink() => {
+            std::fs::metadata(entry.path()).map_or(Kind::File, |target| kind_of(target.file_type()))
+        }
+        own => own.map_or(Kind::Other, kind_of),
     }
-    Ok(std::fs::metadata(entry.path()).map_or(Kind::File, |target| kind_of(target.file_type())))
 }
 
 fn kind_of(file_type: std::fs::FileType) -> Kind {
