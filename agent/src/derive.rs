@@ -123,9 +123,7 @@ fn place(report: &mut Report, reading: &Reading, age_seconds: Option<f64>) {
         Reading::ComfyUi(reading) => {
             report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui });
         }
-        Reading::Models(models) => {
-            report.models = Some(Arc::new(report::Models { age_seconds, ..models.as_ref().clone() }));
-        }
+        Reading::Models(models) => report.models = Some(report::Models { age_seconds, ..models }),
         // GPUs are placed when all else is known: some of their figures are the host's.
         Reading::Gpus(_) => {}
     }

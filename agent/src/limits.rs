@@ -69,6 +69,41 @@ pub const RELEASE: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 /// How long `/-/release` waits for the driver's call that is under way.
 pub const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often an AMD GPU is looked for where there is none.
+pub const AMD_ABSENT_PERIOD: Duration = Duration::from_secs(60);
+
+/// The longest text of a file in sysfs (one page), and of libdrm's list of names (some 20 KB today).
+pub const SYSFS_BYTES: u64 = 4096;
+/// See [`SYSFS_BYTES`].
+pub const NAMES_BYTES: u64 = 1024 * 1024;
+
+/// Sensors of a kind, blocks that count errors, and compute devices that are looked at: bounds for what a driver may
+/// claim. A host of eight divided MI300X has 66 compute devices.
+pub const SENSORS: u32 = 16;
+/// See [`SENSORS`].
+pub const RAS_BLOCKS: usize = 64;
+/// See [`SENSORS`].
+pub const KFD_NODES: usize = 256;
+
+/// How often the folders of models are looked through.
+pub const MODELS_PERIOD: Duration = Duration::from_secs(60);
+
+/// Model files that are told of, folders that are gone through below one of `--models`, and how deep these may lie.
+pub const MODEL_FILES: usize = 100_000;
+/// See [`MODEL_FILES`].
+pub const MODEL_FOLDERS: usize = 10_000;
+/// See [`MODEL_FILES`].
+pub const MODELS_DEPTH: usize = 16;
+
+/// The coarsest timestamps of filesystems (FAT): what changed within may have changed again unseen.
+pub const TIMESTAMP_GRANULARITY: Duration = Duration::from_secs(2);
+
+/// How long a model file must have been left alone to be taken for complete, and how long a listing is trusted whatever
+/// the folder's timestamp says.
+pub const MODELS_SETTLED: Duration = Duration::from_secs(3600);
+/// See [`MODELS_SETTLED`].
+pub const MODELS_TRUST: Duration = Duration::from_secs(3600);
+
 /// The longest file of a token, of certificates or of a key that is read.
 pub const ACCESS_FILE_BYTES: u64 = 1 << 20;
 
@@ -142,3 +177,6 @@ pub const SOCK_DIAG_DEADLINE: Duration = Duration::from_secs(1);
 
 /// By how much a PID file may seem older than the process that it names: the start of a process is known to a second.
 pub const PID_FILE_SLACK_SECONDS: f64 = 2.0;
+/// How long a reading waits for the filesystems of named folders; what has not answered is left out of it. Shorter than
+/// [`READ_DEADLINE`], so that one that hangs does not spoil the others.
+pub const FOLDER_PATIENCE: Duration = Duration::from_secs(1);

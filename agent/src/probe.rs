@@ -1,30 +1,35 @@
 //! Probes: one subject each, read synchronously on a sampler thread. A probe knows how to ask; it keeps no history,
 //! derives nothing from two readings, and knows nothing of HTTP or of Prometheus.
 
+mod amd;
 mod comfyui;
 mod cpu;
 mod disk;
 pub mod gpu;
 mod memory;
+mod models;
 mod network;
 mod pressure;
 mod process;
 mod procfs;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use report::{ComfyUi, Cpu, Memory, Models, Network, Pressure, Storage};
 
+pub use amd::AmdProbe;
 pub use comfyui::ComfyUiProbe;
 pub use cpu::CpuProbe;
-pub use disk::DiskProbe;
+pub use disk::{DiskProbe, FolderProbe};
 pub use memory::MemoryProbe;
+pub use models::ModelsProbe;
 pub use network::NetworkProbe;
 pub use pressure::PressureProbe;
 pub use process::{ProcessProbe, ProcessReading};
 
-use crate::config::{Config, RamUsed, Subject};
+use crate::config::{Beside, Config, RamUsed, Subject};
 use crate::release::Release;
 pub use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
@@ -64,8 +69,8 @@ pub enum Reading {
     Gpus(Gpus),
     /// The ComfyUI that the agent stands beside.
     ComfyUi(ComfyUiReading),
-    /// The host's model files; shared because there may be many.
-    Models(Arc<Models>),
+    /// The host's model files.
+    Models(Models),
 }
 
 impl Reading {
@@ -139,7 +144,7 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let wanted = |subject| config.probes.wants(subject);
     let wants_cache = config.ram_used == RamUsed::Psutil5;
     let driver = NvmlDriver::new(config);
-    let all: [Vec<(Subject, Box<dyn Probe>)>; 4] = [
+    let all: [Vec<(Subject, Box<dyn Probe>)>; 6] = [
         vec![
             (Subject::Cpu, Box::new(CpuProbe::default())),
             (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
@@ -147,11 +152,27 @@ pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
             (Subject::Pressure, Box::new(PressureProbe::default())),
             (Subject::Process, Box::new(ProcessProbe::default())),
         ],
-        vec![(Subject::Disk, Box::new(DiskProbe::default()))],
         vec![(Subject::Comfyui, Box::new(ComfyUiProbe::new(config.beside.whereabouts(config.listen))))],
+        vec![(Subject::Disk, disk(&config.beside))],
         vec![(Subject::Gpu, Box::new(GpuProbe::new(Box::new(driver), Arc::clone(release))))],
+        vec![(Subject::AmdGpu, Box::new(AmdProbe::default()))],
+        models(&config.beside.models),
     ];
     let chosen =
         all.map(|group| group.into_iter().filter(|(subject, _)| wanted(*subject)).map(|(_, probe)| probe));
     chosen.into_iter().map(Iterator::collect).filter(|group: &Group| !group.is_empty()).collect()
+}
+
+fn disk(beside: &Beside) -> Box<dyn Probe> {
+    let folders = || beside.folder.iter().chain(&beside.models);
+    if folders().next().is_none() {
+        Box::new(DiskProbe::default())
+    } else {
+        Box::new(FolderProbe::new(folders()))
+    }
+}
+
+/// Only where folders are named.
+fn models(folders: &[PathBuf]) -> Vec<(Subject, Box<dyn Probe>)> {
+    if folders.is_empty() { Vec::new() } else { vec![(Subject::Models, Box::new(ModelsProbe::new(folders)))] }
 }

@@ -147,6 +147,28 @@ fn a_port_in_use_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn named_folders_are_told_by_their_models_and_filesystems_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (models, output) = (folder.path().join("models"), folder.path().join("output"));
+    std::fs::create_dir_all(models.join("loras/sdxl")).unwrap();
+    std::fs::create_dir(&output).unwrap();
+    std::fs::write(models.join("loras/sdxl/a.safetensors"), "seven b").unwrap();
+    let (models, output) = (models.to_str().unwrap(), output.to_str().unwrap());
+    let agent = AgentProcess::start(&["--models", models, "--folder", output]);
+    agent.ask_until("/-/ready", |answer| answer.status == 200);
+
+    let report: report::Report = serde_json::from_value(json(&agent.ask("GET", "/v1/report"))).unwrap();
+    let inventory = report.models.unwrap();
+    let file =
+        report::ModelFile { folder: "loras".into(), name: "sdxl/a.safetensors".into(), bytes: Some(7) };
+    assert_eq!((inventory.files.as_ref(), inventory.truncated), (&[file][..], None));
+    assert!(inventory.age_seconds.unwrap() < 10.0);
+    let filesystems = report.host.storage.unwrap().filesystems;
+    assert_eq!(filesystems.len(), 1, "{filesystems:?}");
+    assert!(folder.path().canonicalize().unwrap().starts_with(&filesystems[0].mountpoint));
+}
+
+#[test]
 fn an_address_of_another_machine_is_refused_with_what_to_do() {
     let (code, error) = refusal(&["--listen", "192.0.2.1:1"]);
     assert_eq!(code, Some(1));

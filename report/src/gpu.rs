@@ -86,7 +86,8 @@ pub struct Gpu {
     /// How long each reason has been active over the agent's life.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clock_event_seconds_total: BTreeMap<String, f64>,
-    /// Memory errors over the GPU's life: `corrected`, `uncorrected`. Only of GPUs with error correction.
+    /// Memory errors: `corrected`, `uncorrected`; over the GPU's life where it remembers them (NVIDIA), or else since its
+    /// driver was loaded (AMD). Only of GPUs with error correction.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ecc_errors_total: BTreeMap<String, f64>,
     /// Rows of memory that spare ones replace, by cause: `correctable`, `uncorrectable`.

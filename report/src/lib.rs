@@ -10,8 +10,6 @@ mod host;
 mod models;
 mod node_metrics;
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 pub use comfyui::ComfyUi;
@@ -42,7 +40,7 @@ pub struct Report {
     pub comfyui: Option<ComfyUi>,
     /// Model files; only where the agent was asked to list folders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub models: Option<Arc<Models>>,
+    pub models: Option<Models>,
     /// How each probe of the agent fares.
     #[serde(default)]
     pub probes: Vec<Probe>,

@@ -1,13 +1,15 @@
 //! What a host has of model files.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// The model files below the folders that the agent was asked to list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Models {
-    /// Ordered by folder and name.
+    /// Ordered by folder and name. Shared: there may be many, and every report has them.
     #[serde(default)]
-    pub files: Vec<ModelFile>,
+    pub files: Arc<[ModelFile]>,
     /// Whether files were left out because there are more than the agent lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,

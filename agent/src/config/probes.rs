@@ -40,6 +40,8 @@ pub enum Subject {
     Gpu,
     /// AMD GPUs
     AmdGpu,
+    /// Model files, where --models names folders of them
+    Models,
     /// The ComfyUI beside the agent
     Comfyui,
     /// The agent's own process

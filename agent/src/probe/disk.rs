@@ -1,11 +1,18 @@
-//! Filesystems and the block devices below them. Network filesystems are left out: asking a server that is gone
-//! can hang for ever.
+//! Filesystems and the block devices below them: those of the folders that the operator names (`disk/folders.rs`), or else
+//! all local ones. Network filesystems are left out of these: asking a server that is gone can hang for ever.
+
+mod counters;
+mod folders;
+mod lookout;
+mod mounts;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use report::{Disk, Filesystem, Storage};
 use sysinfo::{DiskRefreshKind, Disks};
+
+pub use folders::FolderProbe;
 
 use super::{Failure, Probe, Reading};
 use crate::limits::STORAGE_PERIOD;

@@ -8,16 +8,17 @@
 //!   └──────────────────────┘
 //! ```
 
+mod lost;
 mod nvml;
 mod reading;
 #[cfg(test)]
 mod tests;
+pub(super) mod tier;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use report::Gpu;
-
+pub(super) use lost::Lost;
 pub use nvml::NvmlDriver;
 pub use reading::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
@@ -48,15 +49,12 @@ pub struct GpuProbe {
     driver: Box<dyn Driver>,
     session: Option<Box<dyn Session>>,
     release: Arc<Release>,
-    /// Identities of all GPUs that were ever seen, so that one that vanishes is told as lost.
-    known: Vec<Gpu>,
     reopen: Backoff,
-    lost: Backoff,
+    renew: Backoff,
     /// When the driver is opened anew for the sake of a lost GPU.
     renew_at: Option<Instant>,
     pause: Duration,
-    /// Lost GPUs that the log has been told of.
-    told: Vec<Gpu>,
+    lost: Lost,
 }
 
 impl GpuProbe {
@@ -66,12 +64,11 @@ impl GpuProbe {
             driver,
             session: None,
             release,
-            known: Vec::new(),
             reopen: Backoff::new(REOPEN_PAUSE),
-            lost: Backoff::new(LOST_PAUSE),
+            renew: Backoff::new(LOST_PAUSE),
             renew_at: None,
             pause: READ_PERIOD,
-            told: Vec::new(),
+            lost: Lost::default(),
         }
     }
 
@@ -95,59 +92,18 @@ impl GpuProbe {
     }
 
     fn settle(&mut self, mut gpus: Gpus, now: Instant) -> Gpus {
-        self.remember(&mut gpus);
-        self.tell(&gpus);
+        self.lost.settle(&mut gpus);
         if gpus.gpus.iter().all(|reading| reading.gpu.up == Some(true)) {
-            self.lost.reset();
+            self.renew.reset();
             self.renew_at = None;
         } else if self.renew_at.is_none() {
-            self.renew_at = Some(now + self.lost.next());
+            self.renew_at = Some(now + self.renew.next());
         }
         gpus
-    }
-
-    /// Adds the GPUs that the driver does not speak of any more, as lost. A MIG device that is gone was taken away
-    /// by somebody, like a program that has ended.
-    fn remember(&mut self, gpus: &mut Gpus) {
-        let seen = gpus.gpus.iter().map(|reading| &reading.gpu);
-        for gpu in seen.filter(|gpu| gpu.uuid.is_some() && gpu.mig_parent_uuid.is_none()) {
-            self.known.retain(|known| known.uuid != gpu.uuid);
-            self.known.push(identity(gpu));
-        }
-        let gone: Vec<GpuReading> = self
-            .known
-            .iter()
-            .filter(|known| !gpus.gpus.iter().any(|reading| reading.gpu.uuid == known.uuid))
-            .map(|known| GpuReading { gpu: known.clone(), ..GpuReading::default() })
-            .collect();
-        gpus.gpus.extend(gone);
-    }
-
-    fn tell(&mut self, gpus: &Gpus) {
-        let down = gpus.gpus.iter().map(|reading| &reading.gpu).filter(|gpu| gpu.up != Some(true));
-        let lost: Vec<Gpu> = down.map(identity).collect();
-        for gpu in lost.iter().filter(|gpu| !self.told.contains(gpu)) {
-            tracing::warn!(uuid = gpu.uuid, pci_bus_id = gpu.pci_bus_id, "a GPU is lost; reset it or reboot");
-        }
-        for gpu in self.told.iter().filter(|gpu| !lost.contains(gpu)) {
-            tracing::info!(uuid = gpu.uuid, "a lost GPU is back");
-        }
-        self.told = lost;
     }
 }
 
 const RELEASED: &str = "NVML is let go of on demand; GPUs are read again when the time asked for is over";
-
-/// Who a GPU is, without what it did and without its place, which another may have by now.
-fn identity(gpu: &Gpu) -> Gpu {
-    Gpu {
-        uuid: gpu.uuid.clone(),
-        name: gpu.name.clone(),
-        pci_bus_id: gpu.pci_bus_id.clone(),
-        up: Some(false),
-        ..Gpu::default()
-    }
-}
 
 impl Probe for GpuProbe {
     fn name(&self) -> &'static str {

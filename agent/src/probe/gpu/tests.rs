@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use report::Gpu;
+
 use super::*;
 
 type Script = Arc<Mutex<State>>;

@@ -11,6 +11,7 @@ use report::Gpu;
 use super::ask::{Ask, Unsupported, is_fatal};
 use super::figures::{self, Medium, Slow, TensorCores};
 use crate::limits::{GPU_MEDIUM_PERIOD, GPU_SLOW_PERIOD, MIG_DEVICES, XIDS_A_READING};
+use crate::probe::gpu::tier::due;
 use crate::probe::{GpuReading, Xid};
 
 /// What is read only where somebody asked for it.
@@ -162,19 +163,6 @@ fn identify(identity: &mut Gpu, device: &Device<'_>) {
     identity.uuid = identity.uuid.take().or_else(|| device.uuid().ok());
     identity.name = identity.name.take().or_else(|| device.name().ok());
     identity.pci_bus_id = identity.pci_bus_id.take().or_else(|| Some(device.pci_info().ok()?.bus_id));
-}
-
-/// What a tier says: read now if its time has come, or else what it said last. And whether it was read now.
-fn due<T: Clone>(
-    last: &mut Option<(T, Instant)>,
-    period: std::time::Duration,
-    now: Instant,
-    read: impl FnOnce() -> T,
-) -> (T, bool) {
-    match last {
-        Some((value, at)) if now.saturating_duration_since(*at) < period => (value.clone(), false),
-        _ => (last.insert((read(), now)).0.clone(), true),
-    }
 }
 
 fn mig_devices<'nvml>(device: &Device<'nvml>) -> Vec<Device<'nvml>> {

@@ -1,0 +1,62 @@
+//! GPUs that were there and are not any more, of one maker. A driver forgets what it lost; operators must not.
+
+use report::Gpu;
+
+use super::{GpuReading, Gpus};
+
+/// Who was ever seen, and what the log was told.
+#[derive(Debug, Default)]
+pub(in crate::probe) struct Lost {
+    /// Identities of all GPUs that were ever seen, so that one that vanishes is told as lost.
+    known: Vec<Gpu>,
+    /// Lost GPUs that the log has been told of.
+    told: Vec<Gpu>,
+}
+
+impl Lost {
+    /// Adds those that a reading does not speak of any more, and logs who is lost and who is back.
+    pub(in crate::probe) fn settle(&mut self, gpus: &mut Gpus) {
+        self.remember(gpus);
+        self.tell(gpus);
+    }
+
+    /// Adds the GPUs that the driver does not speak of any more, as lost. A MIG device that is gone was taken away
+    /// by somebody, like a program that has ended.
+    fn remember(&mut self, gpus: &mut Gpus) {
+        let seen = gpus.gpus.iter().map(|reading| &reading.gpu);
+        for gpu in seen.filter(|gpu| gpu.uuid.is_some() && gpu.mig_parent_uuid.is_none()) {
+            self.known.retain(|known| known.uuid != gpu.uuid);
+            self.known.push(identity(gpu));
+        }
+        let gone: Vec<GpuReading> = self
+            .known
+            .iter()
+            .filter(|known| !gpus.gpus.iter().any(|reading| reading.gpu.uuid == known.uuid))
+            .map(|known| GpuReading { gpu: known.clone(), ..GpuReading::default() })
+            .collect();
+        gpus.gpus.extend(gone);
+    }
+
+    fn tell(&mut self, gpus: &Gpus) {
+        let down = gpus.gpus.iter().map(|reading| &reading.gpu).filter(|gpu| gpu.up != Some(true));
+        let lost: Vec<Gpu> = down.map(identity).collect();
+        for gpu in lost.iter().filter(|gpu| !self.told.contains(gpu)) {
+            tracing::warn!(uuid = gpu.uuid, pci_bus_id = gpu.pci_bus_id, "a GPU is lost; reset it or reboot");
+        }
+        for gpu in self.told.iter().filter(|gpu| !lost.contains(gpu)) {
+            tracing::info!(uuid = gpu.uuid, "a lost GPU is back");
+        }
+        self.told = lost;
+    }
+}
+
+/// Who a GPU is, without what it did and without its place, which another may have by now.
+fn identity(gpu: &Gpu) -> Gpu {
+    Gpu {
+        uuid: gpu.uuid.clone(),
+        name: gpu.name.clone(),
+        pci_bus_id: gpu.pci_bus_id.clone(),
+        up: Some(false),
+        ..Gpu::default()
+    }
+}
