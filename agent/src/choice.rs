@@ -21,6 +21,9 @@ pub enum Choice {
     PciBusId(String),
 }
 
+/// How UUIDs begin: of GPUs, of MIG devices, and of AMD's GPUs that have none but their place.
+const UUIDS: [&str; 3] = ["GPU-", "MIG-", "PCI-"];
+
 /// A choice that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no GPU: give auto, all, an index such as 0, a UUID (GPU-...) or a PCI bus id (01:00.0)")]
@@ -33,7 +36,7 @@ impl FromStr for Choice {
         match text {
             "auto" => Ok(Self::Auto),
             "all" => Ok(Self::All),
-            _ if text.starts_with("GPU-") || text.starts_with("MIG-") => Ok(Self::Uuid(text.to_owned())),
+            _ if UUIDS.iter().any(|kind| text.starts_with(kind)) => Ok(Self::Uuid(text.to_owned())),
             _ => slot(text)
                 .map(Self::PciBusId)
                 .or_else(|| text.parse().ok().map(Self::Index))
