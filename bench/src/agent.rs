@@ -2,6 +2,7 @@
 //! by the same client in the same run.
 
 mod goals;
+mod hang;
 mod subject;
 mod tables;
 
@@ -18,6 +19,7 @@ use crate::load::{Limit, Load, Loaded, Window};
 use crate::process::binary;
 use crate::usage::{self, Memory};
 use goals::Goal;
+use hang::Hang;
 use subject::{Nvml, Role, Subject};
 
 const ROUNDS: usize = 5;
@@ -56,6 +58,8 @@ pub(crate) struct Outcome {
     connections: u16,
     binary_bytes: u64,
     programs: Vec<Measured>,
+    /// The agent with GPUs, while their driver hangs.
+    hang: Hang,
     goals: Vec<Goal>,
     notes: Vec<String>,
 }
@@ -101,6 +105,7 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     let mut subjects = subjects(options, &nvml, &mut notes)?;
     let usage = use_over_time(&mut subjects, options)?;
     let pages = pages(&mut subjects, options)?;
+    let hang = hang::measure(&nvml, options.requests)?;
     let figures = subjects.iter().zip(usage).zip(pages);
     let programs: Vec<Measured> =
         figures.map(|((subject, usage), pages)| measured(subject, usage, pages)).collect();
@@ -113,8 +118,9 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
         load_seconds: options.load_seconds,
         connections: options.connections,
         binary_bytes,
-        goals: goals::goals(&programs, binary_bytes),
+        goals: goals::goals(&programs, hang, binary_bytes),
         programs,
+        hang,
         notes,
     })
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::hang::Hang;
 use super::subject::{JSON, Role};
 use super::{Measured, Page};
 use crate::figures::{mebibytes, shown_times, time};
@@ -17,6 +18,10 @@ const MORE_REQUESTS: f64 = 10.0;
 const LESS_CPU: f64 = 15.0;
 /// The Python node's resident memory beside the agent's.
 const LESS_MEMORY: f64 = 6.0;
+/// The slowest answer while the driver hangs.
+const HANG_US: f64 = 50_000.0;
+/// GPU figures are gone within two deadlines of two seconds.
+const HANG_GONE_SECONDS: f64 = 4.0;
 const MIB: f64 = 1_048_576.0;
 
 /// One promise, and whether it was kept.
@@ -44,6 +49,7 @@ enum Unit {
     Bytes,
     PercentOfACore,
     Microseconds,
+    Seconds,
     Times,
 }
 
@@ -53,6 +59,7 @@ impl Unit {
             Self::Bytes => mebibytes(figure as u64),
             Self::PercentOfACore => format!("{figure:.3} %"),
             Self::Microseconds => time(figure),
+            Self::Seconds => format!("{figure:.2} s"),
             Self::Times => shown_times(Some(figure)),
         }
     }
@@ -82,8 +89,8 @@ impl Goal {
     }
 }
 
-/// All goals: for every agent that was measured, and for the program's file.
-pub(super) fn goals(programs: &[Measured], binary_bytes: u64) -> Vec<Goal> {
+/// All goals: for every agent that was measured, for one whose driver hangs, and for the program's file.
+pub(super) fn goals(programs: &[Measured], hang: Hang, binary_bytes: u64) -> Vec<Goal> {
     let agents = programs.iter().filter(|program| program.role == Role::Agent);
     let each = agents.flat_map(|agent| {
         let python = programs.iter().find(|other| other.role == Role::PythonNode && other.gpus == agent.gpus);
@@ -95,7 +102,20 @@ pub(super) fn goals(programs: &[Measured], binary_bytes: u64) -> Vec<Goal> {
         Bound::AtMost(BINARY_BYTES),
         Some(binary_bytes as f64),
     );
-    each.chain([binary]).collect()
+    each.chain(hanging(hang)).chain([binary]).collect()
+}
+
+fn hanging(hang: Hang) -> [Goal; 2] {
+    let slowest = format!("the driver hangs: the slowest of {} answers of all pages", hang.answers);
+    [
+        Goal::new(slowest, Unit::Microseconds, Bound::AtMost(HANG_US), Some(hang.slowest_us)),
+        Goal::new(
+            "the driver hangs: GPU figures are gone".to_owned(),
+            Unit::Seconds,
+            Bound::AtMost(HANG_GONE_SECONDS),
+            Some(hang.gone_seconds),
+        ),
+    ]
 }
 
 fn alone(agent: &Measured) -> [Goal; 3] {

@@ -1,5 +1,6 @@
 //! The programs under measurement, and how each is started: the agent, and what it is measured beside.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use sim_nvml::Driver;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Connection};
@@ -17,9 +19,9 @@ use crate::process::{LOOK_EVERY, PATIENCE, Program, binary, free_address};
 /// The figures for people and programs; the only page that agent and Python node both have.
 pub(super) const JSON: &str = "/orchestrator/metrics";
 /// The page for Prometheus.
-const METRICS: &str = "/metrics";
+pub(super) const METRICS: &str = "/metrics";
 const PYTHON_NODE: &str = include_str!("../../python_node.py");
-/// What the simulated library shows while nothing commands it.
+/// What the simulated library shows.
 const GPUS: usize = 2;
 
 /// What a subject is.
@@ -48,7 +50,7 @@ impl Subject {
             let mut command = Command::new(&agent);
             command.arg("--listen").arg(address.to_string());
             if let Some(nvml) = nvml {
-                command.arg("--nvml-library").arg(nvml.library());
+                command.arg("--nvml-library").arg(nvml.library()).env(sim_nvml::VARIABLE, nvml.control());
             }
             command
         })
@@ -67,7 +69,7 @@ impl Subject {
             let mut command = Command::new(python);
             command.args(["-c", PYTHON_NODE]).arg(address.port().to_string());
             if let Some(nvml) = nvml {
-                command.env("LD_LIBRARY_PATH", nvml.folder.path());
+                command.env("LD_LIBRARY_PATH", nvml.folder.path()).env(sim_nvml::VARIABLE, nvml.control());
             }
             command
         });
@@ -84,7 +86,9 @@ impl Subject {
     ) -> Result<Self> {
         let address = free_address()?;
         let mut command = command(address);
-        command.env_remove(sim_nvml::VARIABLE);
+        if nvml.is_none() {
+            command.env_remove(sim_nvml::VARIABLE);
+        }
         let program = Program::start(command, address, pages.first().copied().unwrap_or("/"))?;
         let connection = Connection::open(address)?;
         let mut subject = Self { role, gpus: nvml.map_or(0, |_| GPUS), pages, program, connection };
@@ -139,8 +143,9 @@ impl Subject {
     }
 }
 
-/// The simulated NVML in a folder of its own, under the name by which programs load it. Nothing commands it: it shows
-/// two GPUs that are well, and a call costs next to nothing, so that what is measured are its callers.
+/// The simulated NVML in a folder of its own, under the name by which programs load it. It shows two GPUs that are well,
+/// and a call costs next to nothing (none is logged, unlike by `sim_nvml::Control`), so that what is measured are its
+/// callers.
 pub(super) struct Nvml {
     folder: TempDir,
 }
@@ -154,10 +159,25 @@ impl Nvml {
         let library = sim_nvml::built()?;
         let folder = TempDir::with_prefix("bench-nvml-").context("make a temporary folder")?;
         symlink(library, folder.path().join(Self::NAME)).context("install the simulated NVML")?;
-        Ok(Self { folder })
+        let nvml = Self { folder };
+        nvml.change(|_| {})?;
+        Ok(nvml)
+    }
+
+    /// Commands it from now on: two GPUs, and what `edit` makes of them.
+    pub(super) fn change(&self, edit: impl FnOnce(&mut Driver)) -> Result<()> {
+        let mut driver = Driver::with_gpus(GPUS);
+        edit(&mut driver);
+        let fresh = self.folder.path().join("fresh");
+        fs::write(&fresh, serde_json::to_vec(&driver)?).context("write the simulated NVML's file")?;
+        fs::rename(&fresh, self.control()).context("replace the simulated NVML's file")
     }
 
     fn library(&self) -> PathBuf {
         self.folder.path().join(Self::NAME)
+    }
+
+    fn control(&self) -> PathBuf {
+        self.folder.path().join("control.json")
     }
 }
