@@ -14,6 +14,7 @@ pub mod derive;
 pub mod exposition;
 pub mod http;
 pub mod limits;
+pub mod pci;
 pub mod probe;
 pub mod release;
 mod run;

@@ -132,7 +132,7 @@ async fn watch_samples(samples: watch::Receiver<Arc<Sample>>) {
             return;
         }
         told.hangs(&sample, now);
-        told.choice(&sample);
+        told.choice(&sample, now);
     }
 }
 
@@ -156,8 +156,8 @@ impl Told {
         self.hung = overdue;
     }
 
-    fn choice(&mut self, sample: &Sample) {
-        let unmet = sample.is_choice_unmet();
+    fn choice(&mut self, sample: &Sample, now: Instant) {
+        let unmet = sample.is_choice_unmet(now);
         if unmet && !self.choice_unmet {
             tracing::warn!("no GPU here is the one asked for; see `nvidia-smi -L` and give another --gpu");
         }

@@ -23,18 +23,21 @@ pub struct Sample {
 impl Sample {
     /// Binds the selection anew to what is known now.
     pub fn select(&mut self) {
-        let readings = || self.records.iter().filter_map(|record| Some(record.reading.as_ref()?.0.as_ref()));
-        let gpus: Vec<&GpuReading> = readings().flat_map(Reading::gpus).collect();
+        // One entry a maker, whether or not its driver has ever answered: their order is that of the probes.
+        let makers: Vec<&[GpuReading]> = self.records.iter().map(Record::gpus).collect();
+        let readings = self.records.iter().filter_map(|record| Some(record.reading.as_ref()?.0.as_ref()));
         let comfyui: &[u32] =
-            readings().map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
-        self.selection.advance(&gpus, comfyui);
+            readings.map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
+        self.selection.advance(&makers, comfyui);
     }
 
-    /// Whether there are GPUs, but none that the agent is to speak for.
-    pub fn is_choice_unmet(&self) -> bool {
-        let readings = self.records.iter().filter_map(|record| record.reading.as_ref());
-        let mut gpus = readings.flat_map(|(reading, _)| reading.gpus()).peekable();
-        gpus.peek().is_some() && !gpus.any(|reading| self.selection.holds(&reading.gpu))
+    /// Whether there are GPUs, but none that the agent is to speak for. Before every probe has had its time that is
+    /// not known.
+    pub fn is_choice_unmet(&self, now: Instant) -> bool {
+        let mut gpus = self.records.iter().flat_map(Record::gpus).peekable();
+        self.records.iter().all(|record| record.is_settled(now))
+            && gpus.peek().is_some()
+            && !gpus.any(|reading| self.selection.holds(&reading.gpu))
     }
 }
 
@@ -75,6 +78,11 @@ impl Record {
             failures: BTreeMap::new(),
             due_by,
         }
+    }
+
+    /// The GPUs of its last reading, if it is a maker's.
+    fn gpus(&self) -> &[GpuReading] {
+        self.reading.as_ref().map_or(&[], |(reading, _)| reading.gpus())
     }
 
     /// Whether the attempt under way has passed its deadline.

@@ -5,7 +5,6 @@
 //! `Documentation/hwmon/sysfs-interface.rst` for its sensors, `Documentation/ABI/testing/sysfs-bus-pci` for its link, and
 //! `drivers/gpu/drm/amd/amdkfd/kfd_{topology,process}.c` for the processes that compute on it.
 
-mod address;
 mod card;
 mod figures;
 mod files;
@@ -22,7 +21,7 @@ use std::time::{Duration, Instant};
 use super::gpu::Lost;
 use super::{Failure, Gpus, Probe, Reading};
 use crate::limits::{AMD_ABSENT_PERIOD, GPU_MEDIUM_PERIOD, GPUS, READ_PERIOD};
-use address::Address;
+use crate::pci::Address;
 use card::Card;
 use kfd::Kfd;
 

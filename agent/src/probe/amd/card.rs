@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use report::Gpu;
 
-use super::address::Address;
 use super::figures::{self, Medium, Slow};
 use super::files::{self, Files};
 use super::kfd::Kfd;
 use super::parse;
 use super::sensors::Sensors;
 use crate::limits::{GPU_MEDIUM_PERIOD, GPU_SLOW_PERIOD, NAMES_BYTES};
+use crate::pci::Address;
 use crate::probe::gpu::tier::due;
 use crate::probe::{GpuProcess, GpuReading};
 

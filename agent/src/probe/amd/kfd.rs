@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
-use super::address::Address;
 use super::files;
 use crate::limits::{GPU_PROCESSES, GPU_SLOW_PERIOD, KFD_NODES};
+use crate::pci::Address;
 use crate::probe::GpuProcess;
 use crate::probe::gpu::tier::due;
 
