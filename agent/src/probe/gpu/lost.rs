@@ -3,6 +3,7 @@
 use report::Gpu;
 
 use super::{GpuReading, Gpus};
+use crate::limits::GPUS;
 
 /// Who was ever seen, and what the log was told.
 #[derive(Debug, Default)]
@@ -28,6 +29,9 @@ impl Lost {
             self.known.retain(|known| known.uuid != gpu.uuid);
             self.known.push(identity(gpu));
         }
+        // A driver that gives a GPU another name each time makes no more of them than there can be.
+        let excess = self.known.len().saturating_sub(GPUS as usize);
+        self.known.drain(..excess);
         let gone: Vec<GpuReading> = self
             .known
             .iter()
