@@ -54,8 +54,9 @@ pub fn advance(mut record: Record, attempt: Attempt) -> Record {
         }
         Err(failure) => {
             count(&mut record, failure.reason);
+            let is_another = record.failure.as_ref().is_none_or(|before| before.reason != failure.reason);
+            record.failing_since = record.failing_since.filter(|_| !is_another).or(Some(attempt.ended));
             record.failure = Some(failure);
-            record.failing_since.get_or_insert(attempt.ended);
         }
     }
     record

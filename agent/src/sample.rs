@@ -50,7 +50,7 @@ pub struct Record {
     pub reading: Option<(Arc<Reading>, Instant)>,
     /// Why the last attempt failed; `None` if it succeeded or none has ended yet.
     pub failure: Option<Failure>,
-    /// When the first of the failures since the last success ended.
+    /// When the first of the failures ended that had this reason, without a success or another reason since.
     pub failing_since: Option<Instant>,
     /// Attempts that have ended.
     pub attempts: u64,

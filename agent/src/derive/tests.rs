@@ -399,6 +399,15 @@ fn only_a_driver_that_was_open_and_refuses_for_long_calls_for_a_new_process() {
         (vec![(Duration::ZERO, opened()), (SECOND, refused()), (long, refused())], true),
         (vec![(Duration::ZERO, opened()), (SECOND, refused())], false),
         (vec![(Duration::ZERO, refused()), (long, refused())], false),
+        // Let go of on demand: only what comes after that is a refusal.
+        (
+            vec![
+                (Duration::ZERO, opened()),
+                (SECOND, Err(Failure::new("released", "no"))),
+                (long, refused()),
+            ],
+            false,
+        ),
         (
             vec![(Duration::ZERO, opened()), (SECOND, refused()), (SECOND * 2, opened()), (long, refused())],
             false,
