@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod choice;
+pub mod clock;
 pub mod config;
 pub mod derive;
 pub mod exposition;

@@ -1,6 +1,6 @@
 //! One GPU during a session: its identity, what was read of it in which tier, its MIG devices and its XID errors.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
@@ -10,6 +10,7 @@ use report::Gpu;
 
 use super::ask::{Ask, Unsupported, is_fatal};
 use super::figures::{self, Medium, Slow, TensorCores};
+use crate::clock::now_unix_seconds;
 use crate::limits::{GPU_MEDIUM_PERIOD, GPU_SLOW_PERIOD, MIG_DEVICES, XIDS_A_READING};
 use crate::probe::gpu::tier::due;
 use crate::probe::{GpuReading, Xid};
@@ -128,7 +129,7 @@ impl<'nvml> Card<'nvml> {
         let Some(events) = &self.xids else { return Vec::new() };
         // Zero milliseconds: what has come by now. NVML says `Timeout` when nothing (more) has.
         let numbers = (0..XIDS_A_READING).map_while(|_| events.wait(0).ok()?.event_data);
-        numbers.map(|number| Xid { number: xid_number(&number), unix_seconds: unix_seconds() }).collect()
+        numbers.map(|number| Xid { number: xid_number(&number), unix_seconds: now_unix_seconds() }).collect()
     }
 
     /// Looks which MIG devices there are; those that stay keep what was found out about them.
@@ -182,8 +183,4 @@ fn xid_number(error: &XidError) -> u64 {
         // What NVML itself says of an error that it cannot name.
         XidError::Unknown => 999,
     }
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
