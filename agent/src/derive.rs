@@ -112,25 +112,26 @@ fn agent(started_unix_seconds: f64) -> Agent {
 }
 
 fn place(report: &mut Report, reading: &Reading, age_seconds: Option<f64>) {
-    match reading.clone() {
-        Reading::Cpu(cpu) => report.host.cpu = Some(report::Cpu { age_seconds, ..cpu }),
-        Reading::Memory(memory) => report.host.memory = Some(Memory { age_seconds, ..memory }),
-        Reading::Storage(storage) => report.host.storage = Some(report::Storage { age_seconds, ..storage }),
-        Reading::Network(network) => report.host.network = Some(report::Network { age_seconds, ..network }),
-        Reading::Process(process) => place_process(report, process),
+    let host = &mut report.host;
+    match reading {
+        Reading::Cpu(cpu) => host.cpu = Some(report::Cpu { age_seconds, ..cpu.clone() }),
+        Reading::Memory(memory) => host.memory = Some(Memory { age_seconds, ..memory.clone() }),
+        Reading::Storage(storage) => host.storage = Some(report::Storage { age_seconds, ..storage.clone() }),
+        Reading::Network(network) => host.network = Some(report::Network { age_seconds, ..network.clone() }),
         Reading::Pressure(pressure) => {
-            report.host.pressure = Some(report::Pressure { age_seconds, ..pressure })
+            host.pressure = Some(report::Pressure { age_seconds, ..pressure.clone() });
         }
+        Reading::Process(process) => place_process(report, process),
         Reading::ComfyUi(reading) => {
-            report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui });
+            report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui.clone() });
         }
-        Reading::Models(models) => report.models = Some(report::Models { age_seconds, ..models }),
+        Reading::Models(models) => report.models = Some(report::Models { age_seconds, ..models.clone() }),
         // GPUs are placed when all else is known: some of their figures are the host's.
         Reading::Gpus(_) => {}
     }
 }
 
-fn place_process(report: &mut Report, process: ProcessReading) {
+fn place_process(report: &mut Report, process: &ProcessReading) {
     let agent = report.agent.get_or_insert_default();
     agent.resident_memory_bytes = Some(process.resident_memory_bytes);
     agent.virtual_memory_bytes = Some(process.virtual_memory_bytes);

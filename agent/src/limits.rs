@@ -8,6 +8,10 @@ pub const READ_PERIOD: Duration = Duration::from_secs(1);
 /// The first window of CPU utilization; the listener opens after it.
 pub const FIRST_CPU_WINDOW: Duration = Duration::from_millis(200);
 
+/// By how much less processor time the kernel may tell than before (node_exporter's figure); beyond that a processor was
+/// taken away.
+pub const CPU_CORRECTION_SECONDS: f64 = 3.0;
+
 /// How often network counters and the agent's own process are read.
 pub const COUNTER_PERIOD: Duration = Duration::from_secs(5);
 

@@ -66,6 +66,17 @@ fn utilization_is_the_busy_share_between_two_readings() {
 }
 
 #[test]
+fn processor_time_does_not_fall_unless_a_processor_is_gone() {
+    let start = Instant::now();
+    for (idle, expected) in [(51.0, 51.0), (49.5, 50.0), (20.0, 20.0)] {
+        let readings =
+            vec![(Duration::ZERO, Ok(times(10.0, 50.0, 5.0))), (SECOND, Ok(times(11.0, idle, 5.0)))];
+        let cpu = report_of(&record(start, readings), start + SECOND).host.cpu.unwrap();
+        assert_eq!(cpu.seconds_total["idle"], expected);
+    }
+}
+
+#[test]
 fn the_first_reading_says_nothing_of_utilization() {
     let start = Instant::now();
     let record = record(start, vec![(Duration::ZERO, Ok(times(10.0, 90.0, 0.0)))]);
