@@ -28,13 +28,15 @@ const LIBRARY: &str = "libnvidia-ml.so.1";
 pub struct NvmlDriver {
     library: PathBuf,
     wishes: Wishes,
+    /// The driver that the log was told of: one that is opened again and again is told once.
+    told: Option<GpuDriver>,
 }
 
 impl NvmlDriver {
     /// The library that the settings name, or else the one that the system's loader finds.
     pub fn new(config: &Config) -> Self {
         let library = config.nvml_library.clone().unwrap_or_else(|| LIBRARY.into());
-        Self { library, wishes: Wishes { tensor_cores: config.compat == Some(Compat::Dcgm) } }
+        Self { library, wishes: Wishes { tensor_cores: config.compat == Some(Compat::Dcgm) }, told: None }
     }
 
     fn failure(&self, error: &NvmlError) -> Failure {
@@ -76,7 +78,10 @@ impl Driver for NvmlDriver {
             return Err(Failure::new("no_device", "the NVIDIA driver knows no GPU"));
         }
         let driver = versions(&nvml);
-        tracing::info!(gpus = count, driver = driver.driver_version.as_deref(), "the NVIDIA driver is open");
+        if self.told.as_ref() != Some(&driver) {
+            tracing::info!(gpus = count, driver = driver.driver_version, "the NVIDIA driver is open");
+            self.told = Some(driver.clone());
+        }
         let wishes = self.wishes;
         let open = Open::new(nvml, |nvml| (0..count).map(|index| Card::new(nvml, index, wishes)).collect());
         Ok(Box::new(NvmlSession { driver, open }))

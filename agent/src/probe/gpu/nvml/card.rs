@@ -11,8 +11,8 @@ use report::Gpu;
 use super::ask::{Ask, Unsupported, is_fatal};
 use super::figures::{self, Medium, Slow, TensorCores};
 use crate::clock::now_unix_seconds;
-use crate::limits::{GPU_MEDIUM_PERIOD, GPU_SLOW_PERIOD, MIG_DEVICES, XIDS_A_READING};
-use crate::probe::gpu::tier::due;
+use crate::limits::{MIG_DEVICES, XIDS_A_READING};
+use crate::probe::gpu::tier::Tiers;
 use crate::probe::{GpuReading, Xid};
 
 /// What is read only where somebody asked for it.
@@ -27,8 +27,7 @@ pub(super) struct Card<'nvml> {
     index: u32,
     identity: Gpu,
     unsupported: Unsupported,
-    medium: Option<(Medium, Instant)>,
-    slow: Option<(Slow, Instant)>,
+    tiers: Tiers<Medium, Slow>,
     tensor_cores: Option<TensorCores<'nvml>>,
     xids: Option<EventSet<'nvml>>,
     mig: Vec<Card<'nvml>>,
@@ -59,8 +58,7 @@ impl<'nvml> Card<'nvml> {
             index,
             identity,
             unsupported: Unsupported::new(),
-            medium: None,
-            slow: None,
+            tiers: Tiers::new(),
             tensor_cores: None,
             xids: None,
             mig: Vec::new(),
@@ -89,15 +87,15 @@ impl<'nvml> Card<'nvml> {
         if let Some(tensor_cores) = &mut self.tensor_cores {
             gpu.tensor_active_ratio = tensor_cores.read(&mut ask, nvml);
         }
-        let medium = due(&mut self.medium, GPU_MEDIUM_PERIOD, now, || figures::read_medium(&mut ask));
-        let (slow, is_new) = due(&mut self.slow, GPU_SLOW_PERIOD, now, || figures::read_slow(&mut ask));
+        let (medium, _) = self.tiers.medium.due(now, || figures::read_medium(&mut ask));
+        let (slow, is_new) = self.tiers.slow.due(now, || figures::read_slow(&mut ask));
         let (ended_by, error, answers) = (ask.ended_by.take(), ask.error.take(), ask.answers);
         match ended_by {
             Some(error) if is_fatal(&error) => return Err(error),
             Some(_) => return Ok(self.lost()),
             None => {}
         }
-        let reading = self.worded(gpu, medium.0, slow);
+        let reading = self.worded(gpu, medium, slow);
         if is_new {
             self.divide();
         }
@@ -108,18 +106,17 @@ impl<'nvml> Card<'nvml> {
         Ok(read)
     }
 
-    fn worded(&self, mut gpu: Gpu, medium: Medium, slow: Slow) -> GpuReading {
-        let processes = medium.processes.clone();
+    fn worded(&self, mut gpu: Gpu, mut medium: Medium, slow: Slow) -> GpuReading {
+        let processes = std::mem::take(&mut medium.processes);
         figures::place_medium(&mut gpu, medium);
         figures::place_slow(&mut gpu, slow);
-        let tiers =
-            [("5s", self.medium.as_ref().map(|(_, at)| *at)), ("60s", self.slow.as_ref().map(|(_, at)| *at))];
-        let tiers = tiers.into_iter().filter_map(|(tier, at)| Some((tier, at?))).collect();
-        GpuReading { gpu, tiers, processes, xids: self.xids(), ..GpuReading::default() }
+        GpuReading { gpu, tiers: self.tiers.read_at(), processes, xids: self.xids(), ..GpuReading::default() }
     }
 
-    /// Its identity, and the XID error that may say why.
-    fn lost(&self) -> CardRead {
+    /// Its identity, and the XID error that may say why. What was not answered because it was lost is asked again when
+    /// it is back.
+    fn lost(&mut self) -> CardRead {
+        self.tiers.forget();
         let gpu = Gpu { up: Some(false), ..self.identity.clone() };
         let reading = GpuReading { gpu, xids: self.xids(), ..GpuReading::default() };
         CardRead { readings: vec![reading], answers: 1, error: None }
