@@ -15,6 +15,9 @@ pub const CPU_CORRECTION_SECONDS: f64 = 3.0;
 /// How often network counters and the agent's own process are read.
 pub const COUNTER_PERIOD: Duration = Duration::from_secs(5);
 
+/// Network interfaces that are told of; a host of many containers has one for each.
+pub const INTERFACES: usize = 4096;
+
 /// How often filesystems are read: `statvfs` on each mount is the host's dearest question.
 pub const STORAGE_PERIOD: Duration = Duration::from_secs(15);
 

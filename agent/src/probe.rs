@@ -29,7 +29,7 @@ pub use network::NetworkProbe;
 pub use pressure::PressureProbe;
 pub use process::{ProcessProbe, ProcessReading};
 
-use crate::config::{Beside, Config, RamUsed, Subject};
+use crate::config::{Beside, Config, Subject};
 use crate::release::Release;
 pub use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
@@ -142,13 +142,12 @@ pub type Group = Vec<Box<dyn Probe>>;
 /// it cannot take the other figures with it.
 pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let wanted = |subject| config.probes.wants(subject);
-    let wants_cache = config.ram_used == RamUsed::Psutil5;
     let driver = NvmlDriver::new(config);
     let all: [Vec<(Subject, Box<dyn Probe>)>; 6] = [
         vec![
             (Subject::Cpu, Box::new(CpuProbe::default())),
-            (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
-            (Subject::Network, Box::new(NetworkProbe::default())),
+            (Subject::Memory, Box::new(MemoryProbe)),
+            (Subject::Network, Box::new(NetworkProbe)),
             (Subject::Pressure, Box::new(PressureProbe::default())),
             (Subject::Process, Box::new(ProcessProbe::default())),
         ],

@@ -4,7 +4,6 @@
 mod counters;
 mod folders;
 mod lookout;
-mod mounts;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

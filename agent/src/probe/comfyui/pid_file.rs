@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::process::{Process, Processes};
 use crate::clock::unix_seconds;
 use crate::limits::PID_FILE_SLACK_SECONDS;
 use crate::probe::Failure;
+use crate::probe::procfs::processes::{Process, Processes};
 
 /// A PID file is not longer than this.
 const LENGTH: u64 = 64;
