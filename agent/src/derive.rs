@@ -1,24 +1,24 @@
 //! What follows from readings. Pure: time is an argument; nothing is read here.
 //!
 //! [`advance`] folds one attempt into a probe's record, [`report()`] says what is known at a moment,
-//! [`node_metrics`] says it again in the words of the Python node, and [`is_shut_out`] whether the process must be
+//! [`node_metrics()`] says it again in the words of the Python node, and [`is_shut_out`] whether the process must be
 //! started anew to reach the driver.
 
 mod gpus;
 mod integrate;
+mod node_metrics;
 mod totals;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use report::{Agent, Gpu, Memory, NodeMetrics, Report};
+use report::{Agent, Memory, Report};
 
-use crate::config::RamUsed;
+pub use node_metrics::node_metrics;
+
 use crate::limits::{READ_DEADLINE, REFUSAL_PATIENCE};
 use crate::probe::{Failure, ProcessReading, Reading};
 use crate::sample::{Record, Sample};
-
-const MEBIBYTE: u64 = 1024 * 1024;
 
 /// One attempt to read a probe.
 #[derive(Debug)]
@@ -164,57 +164,6 @@ fn probe(record: &Record, now: Instant) -> report::Probe {
 }
 
 const OVERDUE: &str = "the kernel or the driver has not answered in time; the reading is still under way";
-
-/// The JSON of `/orchestrator/metrics`: the host, and the first GPU that was chosen. Read straight from the sample: this
-/// document is asked for most.
-pub fn node_metrics(sample: &Sample, now: Instant, ram_used: RamUsed) -> NodeMetrics {
-    let readings = || sample.records.iter().filter_map(|record| Some(valid(record, now)?.0));
-    let memory = readings().find_map(Reading::memory);
-    let host = NodeMetrics {
-        cpu_utilization: readings().find_map(Reading::cpu_utilization_ratio).map(percent_with_one_decimal),
-        ram_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
-        ram_used: mebibytes(memory.and_then(|memory| ram_used_bytes(memory, ram_used))),
-        ..NodeMetrics::default()
-    };
-    let chosen = readings().flat_map(Reading::gpus).find(|reading| sample.selection.holds(&reading.gpu));
-    match chosen.map(|reading| &reading.gpu) {
-        Some(gpu) if gpu.up == Some(true) => with_gpu(host, gpu, memory),
-        _ => host,
-    }
-}
-
-fn with_gpu(host: NodeMetrics, gpu: &Gpu, host_memory: Option<&Memory>) -> NodeMetrics {
-    let unified = host_memory.filter(|_| gpu.memory_unified == Some(true)).map(gpus::host_memory);
-    let memory = unified.as_ref().or(gpu.memory_v1.as_ref());
-    NodeMetrics {
-        gpu_name: gpu.name.clone(),
-        gpu_memory_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
-        gpu_memory_used: mebibytes(memory.and_then(|memory| memory.used_bytes)),
-        gpu_utilization: gpu.utilization_ratio.map(|ratio| (ratio * 100.0).round() as u32),
-        gpu_temperature: gpu.temperature_celsius.map(|celsius| celsius as u32),
-        ..host
-    }
-}
-
-/// psutil 7.1 changed what it calls used. Before, buffers and caches were taken off what is not free; and where
-/// that falls below zero, as in some containers, nothing was taken off.
-fn ram_used_bytes(memory: &Memory, rule: RamUsed) -> Option<u64> {
-    match rule {
-        RamUsed::Psutil7 => memory.used_bytes,
-        RamUsed::Psutil5 => {
-            let not_free = memory.total_bytes?.checked_sub(memory.free_bytes?)?;
-            Some(not_free.checked_sub(memory.cached_bytes?).unwrap_or(not_free))
-        }
-    }
-}
-
-fn mebibytes(bytes: Option<u64>) -> Option<u64> {
-    bytes.map(|bytes| bytes / MEBIBYTE)
-}
-
-fn percent_with_one_decimal(ratio: f64) -> f64 {
-    (ratio * 1000.0).round() / 10.0
-}
 
 #[cfg(test)]
 mod tests;

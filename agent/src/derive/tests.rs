@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use report::{ComfyUi, Cpu, Gpu, GpuMemory};
+use report::{ComfyUi, Cpu, Gpu, GpuMemory, NodeMetrics};
 
 use super::*;
 use crate::choice::Selection;
+use crate::config::RamUsed;
 use crate::probe::{ComfyUiReading, GpuProcess, GpuReading, Gpus, Xid};
 
 const SECOND: Duration = Duration::from_secs(1);
