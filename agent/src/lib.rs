@@ -21,5 +21,7 @@ pub mod release;
 mod run;
 pub mod sample;
 pub mod sampler;
+pub mod told;
+mod watch;
 
 pub use run::{Error, run};

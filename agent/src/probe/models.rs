@@ -8,7 +8,7 @@ mod tests;
 mod tree;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,6 +17,7 @@ use report::{ModelFile, Models};
 
 use super::{Failure, Probe, Reading};
 use crate::limits::{MODEL_FILES, MODELS_PERIOD};
+use crate::told::Told;
 use tree::{Os, Tree};
 use walk::{Unreadable, Walker};
 
@@ -49,14 +50,14 @@ struct Inventory<T> {
     walkers: Vec<Walker<T>>,
     bound: usize,
     last: Models,
-    told: HashSet<PathBuf>,
+    told: Told<PathBuf>,
     told_of_names: bool,
 }
 
 impl<T: Tree> Inventory<T> {
     fn new(tree: T, folders: &[PathBuf], bound: usize) -> Self {
         let walkers = folders.iter().map(|folder| Walker::new(tree.clone(), folder.clone())).collect();
-        Self { walkers, bound, last: Models::default(), told: HashSet::new(), told_of_names: false }
+        Self { walkers, bound, last: Models::default(), told: Told::default(), told_of_names: false }
     }
 
     /// What can be read is told; only where no folder can be, that is a failure.
@@ -82,10 +83,10 @@ impl<T: Tree> Inventory<T> {
     }
 
     fn tell(&mut self, found: &Found) {
-        for Unreadable { path, error } in found.unreadable.iter().filter(|at| !self.told.contains(&at.path)) {
+        let begun = self.told.news(found.unreadable.iter().map(|at| at.path.clone())).begun;
+        for Unreadable { path, error } in found.unreadable.iter().filter(|at| begun.contains(&at.path)) {
             tracing::warn!(path = %path.display(), "model files are left out: {error}; may the agent's user read it?");
         }
-        self.told = found.unreadable.iter().map(|at| at.path.clone()).collect();
         if found.is_misnamed && !self.told_of_names {
             tracing::warn!("model files whose names are not UTF-8 are left out: no prompt can name them");
         }

@@ -4,14 +4,15 @@ use report::Gpu;
 
 use super::{GpuReading, Gpus};
 use crate::limits::GPUS;
+use crate::told::Told;
 
 /// Who was ever seen, and what the log was told.
 #[derive(Debug, Default)]
 pub(in crate::probe) struct Lost {
     /// Identities of all GPUs that were ever seen, so that one that vanishes is told as lost.
     known: Vec<Gpu>,
-    /// Lost GPUs that the log has been told of.
-    told: Vec<Gpu>,
+    /// UUID and slot of the lost ones that the log was told of.
+    told: Told<(Option<String>, Option<String>)>,
 }
 
 impl Lost {
@@ -43,14 +44,13 @@ impl Lost {
 
     fn tell(&mut self, gpus: &Gpus) {
         let down = gpus.gpus.iter().map(|reading| &reading.gpu).filter(|gpu| gpu.up != Some(true));
-        let lost: Vec<Gpu> = down.map(identity).collect();
-        for gpu in lost.iter().filter(|gpu| !self.told.contains(gpu)) {
-            tracing::warn!(uuid = gpu.uuid, pci_bus_id = gpu.pci_bus_id, "a GPU is lost; reset it or reboot");
+        let news = self.told.news(down.map(|gpu| (gpu.uuid.clone(), gpu.pci_bus_id.clone())));
+        for (uuid, pci_bus_id) in news.begun {
+            tracing::warn!(uuid, pci_bus_id, "a GPU is lost; reset it or reboot");
         }
-        for gpu in self.told.iter().filter(|gpu| !lost.contains(gpu)) {
-            tracing::info!(uuid = gpu.uuid, "a lost GPU is back");
+        for (uuid, pci_bus_id) in news.ended {
+            tracing::info!(uuid, pci_bus_id, "a lost GPU is back");
         }
-        self.told = lost;
     }
 }
 
