@@ -50,7 +50,7 @@ impl FromStr for Choice {
 /// The choice, bound to the GPU that it was found to mean. The driver's order may change under a running agent (a
 /// GPU is lost, the driver is opened anew); the agent goes on speaking for the same GPU. `auto` follows ComfyUI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     choice: Choice,
     bound: Option<Bound>,
 }
@@ -66,13 +66,13 @@ struct Bound {
 
 impl Selection {
     /// A choice that has seen no GPU yet.
-    pub fn new(choice: Choice) -> Self {
+    pub(crate) fn new(choice: Choice) -> Self {
         Self { choice, bound: None }
     }
 
     /// The selection after a look at all GPUs, by their makers; `comfyui` are the processes of the ComfyUI beside the
     /// agent.
-    pub fn advance(&mut self, makers: &[&[GpuReading]], comfyui: &[u32]) {
+    pub(crate) fn advance(&mut self, makers: &[&[GpuReading]], comfyui: &[u32]) {
         let used = (self.choice == Choice::Auto).then(|| used_by(makers, comfyui)).flatten();
         if let Some(uuid) = used {
             self.bound = Some(Bound { uuid: uuid.to_owned(), maker: 0 });
@@ -84,7 +84,7 @@ impl Selection {
     }
 
     /// Whether the agent speaks for this GPU.
-    pub fn holds(&self, gpu: &Gpu) -> bool {
+    pub(crate) fn holds(&self, gpu: &Gpu) -> bool {
         match (&self.choice, &self.bound) {
             (Choice::All, _) => true,
             (_, Some(bound)) => gpu.uuid.as_ref() == Some(&bound.uuid),

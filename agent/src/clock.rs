@@ -3,11 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// This moment.
-pub fn now_unix_seconds() -> f64 {
+pub(crate) fn now_unix_seconds() -> f64 {
     unix_seconds(SystemTime::now()).unwrap_or_default()
 }
 
 /// A moment; `None` if it is before the epoch.
-pub fn unix_seconds(time: SystemTime) -> Option<f64> {
+pub(crate) fn unix_seconds(time: SystemTime) -> Option<f64> {
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
 }

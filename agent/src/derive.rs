@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use report::{Agent, Memory, Report};
 
-pub use node_metrics::node_metrics;
+pub(crate) use node_metrics::node_metrics;
 
 use crate::limits::{READ_DEADLINE, REFUSAL_PATIENCE};
 use crate::probe::{Failure, ProcessReading, Reading};
@@ -22,7 +22,7 @@ use crate::sample::{Record, Sample};
 
 /// One attempt to read a probe.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// When it began; what it read is at least as old as this.
     pub began: Instant,
     /// When it ended.
@@ -36,7 +36,7 @@ pub struct Attempt {
 }
 
 /// The record after an attempt.
-pub fn advance(mut record: Record, attempt: Attempt) -> Record {
+pub(crate) fn advance(mut record: Record, attempt: Attempt) -> Record {
     if record.is_overdue(attempt.ended) {
         count(&mut record, "timeout");
     }
@@ -67,7 +67,7 @@ fn count(record: &mut Record, reason: &'static str) {
 }
 
 /// Everything that is known at `now`. A probe that failed or is overdue contributes nothing but its failure.
-pub fn report(sample: &Sample, now: Instant) -> Report {
+pub(crate) fn report(sample: &Sample, now: Instant) -> Report {
     let mut report = Report { agent: Some(agent(sample.started_unix_seconds)), ..Report::default() };
     report.host.name.clone_from(&sample.host_name);
     for record in &sample.records {
@@ -82,7 +82,7 @@ pub fn report(sample: &Sample, now: Instant) -> Report {
 
 /// Whether the driver, after it had been open, has refused to be opened for so long that it will not come back to
 /// this process: systemd takes the devices of a running unit away when it is reloaded.
-pub fn is_shut_out(sample: &Sample, now: Instant) -> bool {
+pub(crate) fn is_shut_out(sample: &Sample, now: Instant) -> bool {
     sample.records.iter().any(|record| {
         let refused = record.failure.as_ref().is_some_and(|failure| failure.reason == "permission");
         let since = record.failing_since.map(|since| now.saturating_duration_since(since));

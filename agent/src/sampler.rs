@@ -19,7 +19,7 @@ use crate::sample::{Record, Sample};
 ///
 /// # Errors
 /// The system refuses a thread.
-pub fn start(groups: Vec<Group>, choice: Choice) -> io::Result<watch::Receiver<Arc<Sample>>> {
+pub(crate) fn start(groups: Vec<Group>, choice: Choice) -> io::Result<watch::Receiver<Arc<Sample>>> {
     let due_by = Instant::now() + READ_DEADLINE;
     let records = groups.iter().flatten().map(|probe| Record::new(probe.name(), due_by)).collect();
     let selection = Selection::new(choice);

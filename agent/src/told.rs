@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 /// What holds and has been told.
 #[derive(Debug)]
-pub struct Told<T>(BTreeSet<T>);
+pub(crate) struct Told<T>(BTreeSet<T>);
 
 /// How what holds differs from what has been told.
 #[derive(Debug, PartialEq, Eq)]
-pub struct News<T> {
+pub(crate) struct News<T> {
     /// What holds now and was not told.
     pub begun: BTreeSet<T>,
     /// What was told and holds no more.
@@ -23,7 +23,7 @@ impl<T> Default for Told<T> {
 
 impl<T: Ord + Clone> Told<T> {
     /// Takes all that holds now, which counts as told afterwards.
-    pub fn news(&mut self, now: impl IntoIterator<Item = T>) -> News<T> {
+    pub(crate) fn news(&mut self, now: impl IntoIterator<Item = T>) -> News<T> {
         let now: BTreeSet<T> = now.into_iter().collect();
         let (begun, ended) = (&now - &self.0, &self.0 - &now);
         self.0 = now;

@@ -13,7 +13,7 @@ use crate::sample::Sample;
 const MEBIBYTE: u64 = 1024 * 1024;
 
 /// The host, and the first GPU that was chosen.
-pub fn node_metrics(sample: &Sample, now: Instant, ram_used: RamUsed) -> NodeMetrics {
+pub(crate) fn node_metrics(sample: &Sample, now: Instant, ram_used: RamUsed) -> NodeMetrics {
     let readings = || sample.records.iter().filter_map(|record| Some(valid(record, now)?.0));
     let memory = readings().find_map(Reading::memory);
     let host = NodeMetrics {

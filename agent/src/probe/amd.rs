@@ -33,7 +33,7 @@ const NAMES: &str = "/usr/share/libdrm/amdgpu.ids";
 
 /// Reads all AMD GPUs. That there is none is no failure: most hosts have GPUs of one maker.
 #[derive(Debug)]
-pub struct AmdProbe {
+pub(crate) struct AmdProbe {
     cards_folder: PathBuf,
     names: PathBuf,
     kfd: Kfd,
@@ -51,7 +51,7 @@ impl Default for AmdProbe {
 
 impl AmdProbe {
     /// A probe over sysfs at `root`, which takes the names of cards that tell none from the file `names`.
-    pub fn new(root: &Path, names: &Path) -> Self {
+    pub(crate) fn new(root: &Path, names: &Path) -> Self {
         Self {
             cards_folder: root.join("class/drm"),
             names: names.to_owned(),

@@ -12,7 +12,7 @@ const CACHES: [&str; 3] = ["Buffers", "Cached", "SReclaimable"];
 
 /// Reads main memory and swap.
 #[derive(Debug, Default)]
-pub struct MemoryProbe;
+pub(crate) struct MemoryProbe;
 
 impl Probe for MemoryProbe {
     fn name(&self) -> &'static str {

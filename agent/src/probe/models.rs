@@ -22,11 +22,11 @@ use tree::{Os, Tree};
 use walk::{Unreadable, Walker};
 
 /// Lists the model files of several folders.
-pub struct ModelsProbe(Inventory<Os>);
+pub(crate) struct ModelsProbe(Inventory<Os>);
 
 impl ModelsProbe {
     /// A probe of these folders. Of two files with one name the earlier folder's counts, as in ComfyUI's search order.
-    pub fn new(folders: &[PathBuf]) -> Self {
+    pub(crate) fn new(folders: &[PathBuf]) -> Self {
         Self(Inventory::new(Os, folders, MODEL_FILES))
     }
 }

@@ -10,7 +10,7 @@ use crate::limits::{COUNTER_PERIOD, INTERFACES};
 
 /// Reads all interfaces, the loopback one too.
 #[derive(Debug, Default)]
-pub struct NetworkProbe;
+pub(crate) struct NetworkProbe;
 
 impl Probe for NetworkProbe {
     fn name(&self) -> &'static str {

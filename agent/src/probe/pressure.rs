@@ -17,7 +17,7 @@ const MICROSECONDS_PER_SECOND: f64 = 1_000_000.0;
 
 /// Reads `/proc/pressure`.
 #[derive(Debug)]
-pub struct PressureProbe {
+pub(crate) struct PressureProbe {
     folder: PathBuf,
     is_unsupported: bool,
 }

@@ -27,7 +27,7 @@ pub struct ProcessReading {
 
 /// Reads this process alone, without its threads.
 #[derive(Debug, Default)]
-pub struct ProcessProbe {
+pub(crate) struct ProcessProbe {
     processes: Processes,
 }
 

@@ -15,7 +15,7 @@ use crate::told::Told;
 
 /// Reads the filesystems of some folders.
 #[derive(Debug)]
-pub struct FolderProbe {
+pub(crate) struct FolderProbe {
     lookouts: Vec<Lookout>,
     patience: Duration,
     /// Folders in trouble that the log has been told of.
@@ -24,7 +24,7 @@ pub struct FolderProbe {
 
 impl FolderProbe {
     /// A probe of these folders.
-    pub fn new<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Self {
+    pub(crate) fn new<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Self {
         Self::with(folders, lookout::look, FOLDER_PATIENCE)
     }
 

@@ -25,7 +25,7 @@ const LIBRARY: &str = "libnvidia-ml.so.1";
 
 /// The NVIDIA driver of this machine, through its management library.
 #[derive(Debug)]
-pub struct NvmlDriver {
+pub(crate) struct NvmlDriver {
     library: PathBuf,
     wishes: Wishes,
     /// The driver that the log was told of: one that is opened again and again is told once.
@@ -34,7 +34,7 @@ pub struct NvmlDriver {
 
 impl NvmlDriver {
     /// The library that the settings name, or else the one that the system's loader finds.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let library = config.nvml_library.clone().unwrap_or_else(|| LIBRARY.into());
         Self { library, wishes: Wishes { tensor_cores: config.compat == Some(Compat::Dcgm) }, told: None }
     }
