@@ -55,6 +55,18 @@ fn a_call_that_hangs_takes_only_the_gpus_away_and_only_until_it_returns() {
 }
 
 #[test]
+fn what_a_lost_gpu_left_unanswered_is_asked_again_when_it_is_back() {
+    let mut driver = Driver::with_gpus(1);
+    driver.gpus[0].fail.insert("nvmlDeviceGetUtilizationRates".into(), Failure::GpuIsLost);
+    let rig = Rig::start(&driver, &[]);
+    rig.gpu_until(|gpu| gpu.up == Some(false));
+    rig.change(|driver| driver.gpus[0].fail.clear());
+    let gpu = rig.gpu_until(|gpu| gpu.up == Some(true));
+    assert!(gpu.power_limit_watts.is_some() && gpu.pcie_link_width.is_some(), "{gpu:?}");
+    assert_eq!(rig.calls("nvmlInit_v2"), 1);
+}
+
+#[test]
 fn a_gpu_that_falls_off_the_bus_is_down_says_why_and_harms_no_other() {
     let rig = Rig::start(&Driver::with_gpus(2), &["--gpu", "all"]);
     let lost = rig.gpu_until(|gpu| gpu.up == Some(true)).uuid.unwrap();

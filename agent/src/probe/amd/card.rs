@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use report::Gpu;
 
-use super::figures::{self, Medium, Slow};
+use super::figures;
 use super::files::{self, Files};
 use super::kfd::Kfd;
 use super::parse;
 use super::sensors::Sensors;
 use crate::limits::{GPU_SLOW_PERIOD, NAMES_BYTES};
 use crate::pci::Address;
+use crate::probe::GpuReading;
 use crate::probe::gpu::tier::{Tier, Tiers};
-use crate::probe::{GpuProcess, GpuReading};
 
 /// What is remembered of one card.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Card {
     device: PathBuf,
     identity: Gpu,
     sensors: Tier<Sensors>,
-    tiers: Tiers<(Medium, Vec<GpuProcess>), Slow>,
+    tiers: Tiers,
 }
 
 impl Card {
@@ -68,11 +68,11 @@ impl Card {
         if files.is_gone() {
             return self.gone();
         }
-        let read_medium = || (figures::read_medium(&mut files, &sensors), kfd.processes(address, now));
-        let ((medium, processes), _) = self.tiers.medium.due(now, read_medium);
+        let read_medium = || figures::read_medium(&mut files, &sensors, kfd.processes(address, now));
+        let (medium, _) = self.tiers.medium.due(now, read_medium);
         let (slow, _) = self.tiers.slow.due(now, || figures::read_slow(&mut files, &sensors, device));
-        figures::place_medium(&mut gpu, medium);
-        figures::place_slow(&mut gpu, slow);
+        let processes = medium.place(&mut gpu);
+        slow.place(&mut gpu);
         GpuReading { gpu, tiers: self.tiers.read_at(), processes, ..GpuReading::default() }
     }
 

@@ -9,10 +9,10 @@ use nvml_wrapper::{Device, EventSet, Nvml};
 use report::Gpu;
 
 use super::ask::{Ask, Unsupported, is_fatal};
-use super::figures::{self, Medium, Slow, TensorCores};
+use super::figures::{self, TensorCores};
 use crate::clock::now_unix_seconds;
 use crate::limits::{MIG_DEVICES, XIDS_A_READING};
-use crate::probe::gpu::tier::Tiers;
+use crate::probe::gpu::tier::{Medium, Slow, Tiers};
 use crate::probe::{GpuReading, Xid};
 
 /// What is read only where somebody asked for it.
@@ -27,7 +27,7 @@ pub(super) struct Card<'nvml> {
     index: u32,
     identity: Gpu,
     unsupported: Unsupported,
-    tiers: Tiers<Medium, Slow>,
+    tiers: Tiers,
     tensor_cores: Option<TensorCores<'nvml>>,
     xids: Option<EventSet<'nvml>>,
     mig: Vec<Card<'nvml>>,
@@ -106,10 +106,9 @@ impl<'nvml> Card<'nvml> {
         Ok(read)
     }
 
-    fn worded(&self, mut gpu: Gpu, mut medium: Medium, slow: Slow) -> GpuReading {
-        let processes = std::mem::take(&mut medium.processes);
-        figures::place_medium(&mut gpu, medium);
-        figures::place_slow(&mut gpu, slow);
+    fn worded(&self, mut gpu: Gpu, medium: Medium, slow: Slow) -> GpuReading {
+        let processes = medium.place(&mut gpu);
+        slow.place(&mut gpu);
         GpuReading { gpu, tiers: self.tiers.read_at(), processes, xids: self.xids(), ..GpuReading::default() }
     }
 
