@@ -16,7 +16,7 @@ use report::{Agent, Memory, Report};
 
 pub(crate) use node_metrics::node_metrics;
 
-use crate::limits::{READ_DEADLINE, REFUSAL_PATIENCE};
+use crate::limits::REFUSAL_PATIENCE;
 use crate::probe::{Failure, ProcessReading, Reading};
 use crate::sample::{Record, Sample};
 
@@ -31,8 +31,8 @@ pub(crate) struct Attempt {
     pub ended_unix_seconds: f64,
     /// What it read.
     pub result: Result<Reading, Failure>,
-    /// How long the probe waits before the next.
-    pub pause: Duration,
+    /// How long until the next must have ended: the probe's pause and its patience.
+    pub due_in: Duration,
 }
 
 /// The record after an attempt.
@@ -42,7 +42,7 @@ pub(crate) fn advance(mut record: Record, attempt: Attempt) -> Record {
     }
     record.attempts += 1;
     record.duration = Some(attempt.ended.saturating_duration_since(attempt.began));
-    record.due_by = attempt.ended + attempt.pause + READ_DEADLINE;
+    record.due_by = attempt.ended + attempt.due_in;
     match attempt.result {
         Ok(reading) => {
             let previous = record.reading.as_ref().map(|(reading, began)| (reading.as_ref(), *began));

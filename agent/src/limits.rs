@@ -95,6 +95,10 @@ pub(crate) const KFD_NODES: usize = 256;
 /// How often the folders of models are looked through.
 pub(crate) const MODELS_PERIOD: Duration = Duration::from_secs(60);
 
+/// How late a look through them may be: thousands of folders on a slow disk or a server take their time, and the list
+/// before holds meanwhile.
+pub(crate) const MODELS_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Model files that are told of, folders that are gone through below one of `--models`, and how deep these may lie.
 pub(crate) const MODEL_FILES: usize = 100_000;
 /// See [`MODEL_FILES`].

@@ -30,6 +30,7 @@ pub(crate) use pressure::PressureProbe;
 pub(crate) use process::{ProcessProbe, ProcessReading};
 
 use crate::config::{Beside, Config, Subject};
+use crate::limits::READ_DEADLINE;
 use crate::release::Release;
 pub(crate) use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
@@ -48,6 +49,11 @@ pub trait Probe: Send {
 
     /// How long to wait, after a reading has ended, before the next.
     fn pause(&self) -> Duration;
+
+    /// How late the next reading may be before it counts as failed.
+    fn patience(&self) -> Duration {
+        READ_DEADLINE
+    }
 }
 
 /// What a probe has read. Ages and figures that need two readings are left empty: `derive` fills them.

@@ -80,7 +80,8 @@ impl Scheduled {
         let result = self.probe.read(began);
         let (ended, pause) = (Instant::now(), self.probe.pause());
         self.next = ended + pause;
-        let attempt = Attempt { began, ended, ended_unix_seconds: now_unix_seconds(), result, pause };
+        let due_in = pause + self.probe.patience();
+        let attempt = Attempt { began, ended, ended_unix_seconds: now_unix_seconds(), result, due_in };
         self.publish(attempt, publish);
     }
 

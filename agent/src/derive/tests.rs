@@ -5,12 +5,13 @@ use report::{ComfyUi, Cpu, Gpu, GpuMemory, NodeMetrics};
 use super::*;
 use crate::choice::Selection;
 use crate::config::RamUsed;
+use crate::limits::READ_DEADLINE;
 use crate::probe::{ComfyUiReading, GpuProcess, GpuReading, Gpus, Xid};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn attempt(began: Instant, result: Result<Reading, Failure>) -> Attempt {
-    Attempt { began, ended: began, ended_unix_seconds: 1000.0, result, pause: SECOND }
+    Attempt { began, ended: began, ended_unix_seconds: 1000.0, result, due_in: SECOND + READ_DEADLINE }
 }
 
 fn times(busy: f64, idle: f64, iowait: f64) -> Reading {
@@ -113,6 +114,15 @@ fn a_reading_that_does_not_come_in_time_is_absent_and_counted_once() {
     let report = report_of(&after, hung);
     assert_eq!((report.gpus.len(), report.probes[0].success), (1, Some(true)));
     assert_eq!(report.probes[0].failures_total, [("timeout".to_owned(), 1)].into());
+}
+
+#[test]
+fn a_probe_that_takes_its_time_is_given_it() {
+    let start = Instant::now();
+    let patient = Attempt { due_in: SECOND * 60, ..attempt(start, Ok(gpus(vec![gpu("GPU-1", None)]))) };
+    let record = advance(Record::new("p", start + SECOND), patient);
+    assert_eq!(report_of(&record, start + SECOND * 60).gpus.len(), 1);
+    assert_eq!(report_of(&record, start + SECOND * 61).gpus.len(), 0);
 }
 
 #[test]

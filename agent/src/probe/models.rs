@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use report::{ModelFile, Models};
 
 use super::{Failure, Probe, Reading};
-use crate::limits::{MODEL_FILES, MODELS_PERIOD};
+use crate::limits::{MODEL_FILES, MODELS_DEADLINE, MODELS_PERIOD};
 use crate::told::Told;
 use tree::{Os, Tree};
 use walk::{Unreadable, Walker};
@@ -42,6 +42,10 @@ impl Probe for ModelsProbe {
 
     fn pause(&self) -> Duration {
         MODELS_PERIOD
+    }
+
+    fn patience(&self) -> Duration {
+        MODELS_DEADLINE
     }
 }
 
