@@ -31,6 +31,10 @@ pub const GPUS: u32 = 64;
 /// See [`GPUS`].
 pub const FANS: u32 = 16;
 
+/// GPUs of one maker that are remembered, so that one that vanishes is told as lost: twice as many as are read, for
+/// machines whose GPUs are exchanged while they run.
+pub const KNOWN_GPUS: usize = 128;
+
 /// Longest stretch between two utilization readings that speaks for the time between them; a longer one, as after
 /// a hang, is left out of the busy seconds.
 pub const INTEGRATED_GAP: Duration = Duration::from_secs(3);

@@ -3,6 +3,7 @@
 use report::Gpu;
 
 use super::{GpuReading, Gpus};
+use crate::limits::KNOWN_GPUS;
 
 /// Who was ever seen, and what the log was told.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ impl Lost {
             self.known.retain(|known| known.uuid != gpu.uuid);
             self.known.push(identity(gpu));
         }
+        // Those that were seen last are at the end.
+        self.known.drain(..self.known.len().saturating_sub(KNOWN_GPUS));
         let gone: Vec<GpuReading> = self
             .known
             .iter()
@@ -58,5 +61,24 @@ fn identity(gpu: &Gpu) -> Gpu {
         pci_bus_id: gpu.pci_bus_id.clone(),
         up: Some(false),
         ..Gpu::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_gpus_that_are_ever_others_the_latest_are_remembered() {
+        let mut lost = Lost::default();
+        let mut told = Gpus::default();
+        for number in 0..=KNOWN_GPUS {
+            let gpu = Gpu { uuid: Some(format!("GPU-{number}")), up: Some(true), ..Gpu::default() };
+            told = Gpus { gpus: vec![GpuReading { gpu, ..GpuReading::default() }], ..Gpus::default() };
+            lost.settle(&mut told);
+        }
+        let up: Vec<Option<bool>> = told.gpus.iter().map(|reading| reading.gpu.up).collect();
+        assert_eq!((up.len(), up.first()), (KNOWN_GPUS, Some(&Some(true))));
+        assert!(told.gpus.iter().all(|reading| reading.gpu.uuid.as_deref() != Some("GPU-0")));
     }
 }
