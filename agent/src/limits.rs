@@ -38,6 +38,10 @@ pub(crate) const GPUS: u32 = 64;
 /// See [`GPUS`].
 pub(crate) const FANS: u32 = 16;
 
+/// GPUs of one maker that are remembered, so that one that vanishes is told as lost: twice as many as are read, for
+/// machines whose GPUs are exchanged while they run.
+pub(crate) const KNOWN_GPUS: usize = 128;
+
 /// Longest stretch between two utilization readings that speaks for the time between them; a longer one, as after
 /// a hang, is left out of the busy seconds.
 pub(crate) const INTEGRATED_GAP: Duration = Duration::from_secs(3);

@@ -47,7 +47,7 @@ pub enum Error {
     #[error(transparent)]
     Access(#[from] access::Error),
     /// The system refuses a thread or a signal handler.
-    #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
+    #[error("cannot start: {0}; check the limits of this process (ulimit -u and -n, TasksMax)")]
     Start(#[from] io::Error),
 }
 
@@ -57,9 +57,10 @@ pub enum Error {
 /// It cannot start; once it serves, nothing ends it but a signal.
 pub async fn run(config: Config) -> Result<(), Error> {
     bound_file_descriptors();
+    // Before signals are listened to: a file that hangs, such as a pipe, must not keep them from ending the agent.
+    let access = Access::load(&config.access)?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hangup = signal(SignalKind::hangup())?;
-    let access = Access::load(&config.access)?;
     let release = Arc::new(Release::default());
     let mut samples = sampler::start(probe::groups(&config, &release), config.gpu.clone())?;
     first_window(&mut samples).await;

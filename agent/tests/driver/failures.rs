@@ -199,3 +199,27 @@ fn a_broken_control_of_figures_is_never_told_as_zero() {
     rig.gpu_until(|gpu| gpu.memory_v1.is_none());
     assert!(rig.document().get("gpu_memory_used").is_none());
 }
+
+#[test]
+fn a_log_that_nobody_reads_any_more_costs_no_figures() {
+    let rig = Rig::start(&Driver::with_gpus(2), &[]);
+    rig.ready();
+    rig.agent.leave_log();
+    for lost in [true, false] {
+        rig.change(|driver| driver.gpus[0].lost = lost);
+        rig.gpu_until(|gpu| gpu.up == Some(!lost));
+    }
+    assert_eq!(rig.agent.stop("TERM").code(), Some(0));
+}
+
+#[test]
+fn gpus_that_cannot_be_told_apart_make_no_series_twice() {
+    for (uuid, told) in [("", 0), ("GPU-same", 1)] {
+        let mut driver = Driver::with_gpus(2);
+        driver.gpus.iter_mut().for_each(|gpu| gpu.uuid = uuid.into());
+        let rig = Rig::start(&driver, &["--gpu", "all"]);
+        rig.ready();
+        let page = rig.agent.ask("GET", "/metrics").body;
+        assert_eq!(page.matches("orchestrator_gpu_up{").count(), told, "{uuid:?} {page}");
+    }
+}

@@ -17,6 +17,7 @@ mod wait;
 
 mod agents;
 mod control;
+mod crowd;
 mod failures;
 mod files;
 mod follow;

@@ -12,7 +12,7 @@ use super::wait::until;
 
 pub(crate) const BOTH: [Generation; 2] = [Generation::V0_8, Generation::V2024];
 /// Backends by their place.
-pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// A server that takes no time for anything but what it is held for.
 pub(crate) fn quick(generation: Generation) -> ComfyConfig {

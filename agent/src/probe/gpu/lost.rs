@@ -3,7 +3,7 @@
 use report::Gpu;
 
 use super::{GpuReading, Gpus};
-use crate::limits::GPUS;
+use crate::limits::KNOWN_GPUS;
 use crate::told::Told;
 
 /// Who was ever seen, and what the log was told.
@@ -30,9 +30,8 @@ impl Lost {
             self.known.retain(|known| known.uuid != gpu.uuid);
             self.known.push(identity(gpu));
         }
-        // A driver that gives a GPU another name each time makes no more of them than there can be.
-        let excess = self.known.len().saturating_sub(GPUS as usize);
-        self.known.drain(..excess);
+        // Those that were seen last are at the end.
+        self.known.drain(..self.known.len().saturating_sub(KNOWN_GPUS));
         let gone: Vec<GpuReading> = self
             .known
             .iter()
@@ -62,5 +61,24 @@ fn identity(gpu: &Gpu) -> Gpu {
         pci_bus_id: gpu.pci_bus_id.clone(),
         up: Some(false),
         ..Gpu::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_gpus_that_are_ever_others_the_latest_are_remembered() {
+        let mut lost = Lost::default();
+        let mut told = Gpus::default();
+        for number in 0..=KNOWN_GPUS {
+            let gpu = Gpu { uuid: Some(format!("GPU-{number}")), up: Some(true), ..Gpu::default() };
+            told = Gpus { gpus: vec![GpuReading { gpu, ..GpuReading::default() }], ..Gpus::default() };
+            lost.settle(&mut told);
+        }
+        let up: Vec<Option<bool>> = told.gpus.iter().map(|reading| reading.gpu.up).collect();
+        assert_eq!((up.len(), up.first()), (KNOWN_GPUS, Some(&Some(true))));
+        assert!(told.gpus.iter().all(|reading| reading.gpu.uuid.as_deref() != Some("GPU-0")));
     }
 }

@@ -6,6 +6,7 @@ mod card;
 mod figures;
 mod raw;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -135,11 +136,19 @@ fn read_cards<'nvml>(
         last_error = read.error.or(last_error);
         readings.extend(read.readings);
     }
+    tell_once(&mut readings);
     // A driver that answers nothing at all is not read any better by asking on.
     match last_error.filter(|_| answers == 0) {
         Some(error) => Err(closed(&error)),
         None => Ok(readings),
     }
+}
+
+/// A GPU that was lost when the driver was opened may come back at the place of another. Two series of one UUID would
+/// be one to Prometheus, and both wrong.
+fn tell_once(readings: &mut Vec<GpuReading>) {
+    let mut told = HashSet::new();
+    readings.retain(|reading| reading.gpu.uuid.clone().is_none_or(|uuid| told.insert(uuid)));
 }
 
 fn closed(error: &NvmlError) -> Failure {

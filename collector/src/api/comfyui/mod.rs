@@ -2,6 +2,7 @@
 
 mod control;
 mod history;
+mod judge;
 mod node_classes;
 mod prompt;
 mod queue;

@@ -133,7 +133,7 @@ impl<'nvml> Card<'nvml> {
         let parts = self.device.as_ref().map(mig_devices).unwrap_or_default();
         let mut before = std::mem::take(&mut self.mig);
         for device in parts {
-            let Ok(uuid) = device.uuid() else { continue };
+            let Some(uuid) = uuid(&device) else { continue };
             let known = before.iter().position(|card| card.identity.uuid.as_ref() == Some(&uuid));
             self.mig.push(match known {
                 Some(place) => before.swap_remove(place),
@@ -157,9 +157,14 @@ impl<'nvml> Card<'nvml> {
 
 /// Asks for what is not known yet: on a GPU in trouble the first attempt may fail.
 fn identify(identity: &mut Gpu, device: &Device<'_>) {
-    identity.uuid = identity.uuid.take().or_else(|| device.uuid().ok());
+    identity.uuid = identity.uuid.take().or_else(|| uuid(device));
     identity.name = identity.name.take().or_else(|| device.name().ok());
     identity.pci_bus_id = identity.pci_bus_id.take().or_else(|| Some(device.pci_info().ok()?.bus_id));
+}
+
+/// One that is empty tells nothing from anything.
+fn uuid(device: &Device<'_>) -> Option<String> {
+    device.uuid().ok().filter(|uuid| !uuid.is_empty())
 }
 
 fn mig_devices<'nvml>(device: &Device<'nvml>) -> Vec<Device<'nvml>> {
