@@ -48,7 +48,9 @@ pub(crate) fn advance(mut record: Record, attempt: Attempt) -> Record {
             let previous = record.reading.as_ref().map(|(reading, began)| (reading.as_ref(), *began));
             let reading = integrate::integrated(previous, reading, attempt.began);
             record.reading = Some((Arc::new(reading), attempt.began));
-            record.failure = None;
+            // What a call that hung had read before it is as old as the hang: it counts for totals and is not told.
+            let is_stale = record.duration > Some(attempt.due_in);
+            record.failure = is_stale.then(|| Failure::new("timeout", STALE));
             record.failing_since = None;
             record.last_success_unix_seconds = Some(attempt.ended_unix_seconds);
         }
@@ -61,6 +63,9 @@ pub(crate) fn advance(mut record: Record, attempt: Attempt) -> Record {
     }
     record
 }
+
+const STALE: &str =
+    "the kernel or the driver answered too late for what it had been asked; it is asked again";
 
 fn count(record: &mut Record, reason: &'static str) {
     *record.failures.entry(reason).or_default() += 1;

@@ -63,7 +63,7 @@ pub(crate) const MIG_DEVICES: u32 = 16;
 /// See [`MIG_DEVICES`].
 pub(crate) const GPU_PROCESSES: usize = 1024;
 /// See [`MIG_DEVICES`].
-pub(crate) const XIDS_A_READING: usize = 64;
+pub(crate) const XIDS_A_READING: usize = 1024;
 /// See [`MIG_DEVICES`].
 pub(crate) const XID_NUMBERS: usize = 256;
 
@@ -95,6 +95,9 @@ pub(crate) const SENSORS: u32 = 16;
 pub(crate) const RAS_BLOCKS: usize = 64;
 /// See [`SENSORS`].
 pub(crate) const KFD_NODES: usize = 256;
+
+/// Folders of models that cannot be read and are named in the log one by one.
+pub(crate) const MODEL_WARNINGS: usize = 16;
 
 /// How often the folders of models are looked through.
 pub(crate) const MODELS_PERIOD: Duration = Duration::from_secs(60);

@@ -109,9 +109,14 @@ fn a_reading_that_does_not_come_in_time_is_absent_and_counted_once() {
     assert_eq!(report.probes[0].failures_total, [("timeout".to_owned(), 1)].into());
     assert!(report.probes[0].error.as_deref().unwrap().contains("not answered in time"));
 
+    // It comes at last: as old as the hang, it is not told either; the one after it is.
+    let hung = hung + SECOND * 10;
     let late = Attempt { began: start + SECOND, ..attempt(hung, Ok(gpus(vec![gpu("GPU-1", Some(0.5))]))) };
     let after = advance(before, late);
     let report = report_of(&after, hung);
+    assert_eq!((report.gpus.len(), report.probes[0].success), (0, Some(false)));
+    let next = attempt(hung + SECOND, Ok(gpus(vec![gpu("GPU-1", Some(0.5))])));
+    let report = report_of(&advance(after, next), hung + SECOND);
     assert_eq!((report.gpus.len(), report.probes[0].success), (1, Some(true)));
     assert_eq!(report.probes[0].failures_total, [("timeout".to_owned(), 1)].into());
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use report::{ModelFile, Models};
 
 use super::{Failure, Probe, Reading};
-use crate::limits::{MODEL_FILES, MODELS_DEADLINE, MODELS_PERIOD};
+use crate::limits::{MODEL_FILES, MODEL_WARNINGS, MODELS_DEADLINE, MODELS_PERIOD};
 use crate::told::Told;
 use tree::{Os, Tree};
 use walk::{Unreadable, Walker};
@@ -88,8 +88,20 @@ impl<T: Tree> Inventory<T> {
 
     fn tell(&mut self, found: &Found) {
         let begun = self.told.news(found.unreadable.iter().map(|at| at.path.clone())).begun;
-        for Unreadable { path, error } in found.unreadable.iter().filter(|at| begun.contains(&at.path)) {
+        let new = || found.unreadable.iter().filter(|at| begun.contains(&at.path));
+        for Unreadable { path, error } in new().take(MODEL_WARNINGS) {
             tracing::warn!(path = %path.display(), "model files are left out: {error}; may the agent's user read it?");
+        }
+        if new().count() > MODEL_WARNINGS {
+            tracing::warn!(
+                folders = new().count(),
+                "model files are left out in more folders; does a link lead to /?"
+            );
+        }
+        if found.truncated && self.last.truncated.is_none() {
+            tracing::warn!(
+                "there is more below --models than is listed; does a link lead out of the models folder?"
+            );
         }
         if found.is_misnamed && !self.told_of_names {
             tracing::warn!("model files whose names are not UTF-8 are left out: no prompt can name them");
