@@ -21,7 +21,9 @@ mod failures;
 mod files;
 mod follow;
 mod jobs;
+
 mod refusals;
 mod restart;
+mod retention;
 mod start;
 mod submit;
