@@ -21,6 +21,7 @@ mod failures;
 mod files;
 mod follow;
 mod jobs;
+mod own_jobs;
 
 mod refusals;
 mod restart;

@@ -18,8 +18,9 @@ use sha2::{Digest, Sha256};
 use super::{App, Refusal, peer_of, read_body, read_json};
 use crate::fleet::{Fleet, Missing, Union};
 use crate::id::{ClientId, JobId};
-use crate::job::{Needs, Submission};
+use crate::job::{Needs, Place, Submission};
 use crate::limits;
+use crate::queue::Documents;
 
 #[derive(Deserialize)]
 struct Body {
@@ -51,6 +52,30 @@ pub(super) async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let body: Body = read_json(&read_body(body)?)?;
+    let (id, place) = accept(&app, body, address).await?;
+    Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": {} })))
+}
+
+/// The same prompt once more for the same client, as a new job at the end of the queue.
+pub(in crate::api) async fn again(
+    app: &App,
+    documents: Documents,
+    address: SocketAddr,
+) -> Result<JobId, Refusal> {
+    let client_id = documents.extra_data.get("client_id").and_then(Value::as_str).map(str::to_owned);
+    let body = Body {
+        prompt: Some(documents.prompt),
+        client_id,
+        prompt_id: None,
+        number: None,
+        front: false,
+        extra_data: Some(documents.extra_data),
+        partial_execution_targets: documents.partial_execution_targets,
+    };
+    accept(app, body, address).await.map(|(id, _)| id)
+}
+
+async fn accept(app: &App, body: Body, address: SocketAddr) -> Result<(JobId, Place), Refusal> {
     let Some(raw) = body.prompt.as_deref() else {
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
@@ -60,10 +85,10 @@ pub(super) async fn submit(
     let info = (!fleet.union.is_empty()).then(|| fleet.union.document());
     let needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(file));
     check_placeable(&fleet, &needs)?;
-    let submission = submission(&app, body, needs, outputs_to_execute, address)?;
+    let submission = submission(app, body, needs, outputs_to_execute, address)?;
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
-    Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": {} })))
+    Ok((id, place))
 }
 
 /// The graph, or ComfyUI's own words on what is wrong with it. A class is unknown only if some backend has told what it
