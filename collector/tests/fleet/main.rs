@@ -22,7 +22,6 @@ mod files;
 mod follow;
 mod jobs;
 mod own_jobs;
-
 mod refusals;
 mod restart;
 mod retention;
