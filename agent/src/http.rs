@@ -1,13 +1,8 @@
 //! The routes. A handler words the last sample and never causes a reading.
 
 mod body;
-mod converse;
 mod guard;
-mod places;
-mod punctual;
-mod refuse;
 mod release;
-mod serve;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,8 +16,7 @@ use axum::{Json, Router};
 use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
-pub use guard::{Asker, MayChange, Peer, guarded};
-pub use serve::serve;
+pub use guard::{Asker, MayChange, guarded};
 
 use crate::config::{Compat, RamUsed};
 use crate::derive;

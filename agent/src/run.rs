@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use door::files;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +15,7 @@ use crate::access::{self, Access};
 use crate::config::Config;
 use crate::derive;
 use crate::http::{self, Shared};
-use crate::limits::{Connections, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::limits::{CONNECTIONS, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
 use crate::probe;
 use crate::release::Release;
 use crate::sample::Sample;
@@ -75,11 +76,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = watch_samples(samples.clone()) => ended = Err(Error::ShutOut),
-            () = access::keep(access, hangup) => {}
+            () = files::keep(access, hangup) => {}
         }
         tracing::info!("stopping");
     };
-    http::serve(listener, tls, routes, Connections::default(), stop).await;
+    door::serve(listener, tls, routes, CONNECTIONS, stop).await;
     ended
 }
 
