@@ -44,8 +44,9 @@ pub async fn serve(
     }
     drop((listener, stopping));
     let finished = async { while door.connections.join_next().await.is_some() {} };
-    // Whoever has not finished by then is cut off when the connections are dropped.
-    let _ = tokio::time::timeout(limits.stop, finished).await;
+    if tokio::time::timeout(limits.stop, finished).await.is_err() {
+        tracing::warn!("some requests did not end in time and are cut off");
+    }
 }
 
 struct Door {

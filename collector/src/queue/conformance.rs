@@ -37,6 +37,8 @@ fn submission() -> Submission {
         front: false,
         client_id: Some(ClientId::new("me")),
         peer: Some([127, 0, 0, 1].into()),
+        owner: Some("anna".to_owned()),
+        max_waiting: None,
         needs: Needs { classes: ["A".to_owned()].into(), ..Needs::default() },
         prompt: serde_json::from_str(r#"{"1":  {"class_type": "A", "seed": 18446744073709551615}}"#).unwrap(),
         extra_data: json!({"client_id": "me"}).as_object().cloned().unwrap(),
@@ -118,7 +120,7 @@ async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
 }
 
 async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
-    store.commit(&[Write::ForgetAllEnded]).await.unwrap();
+    store.commit(&[Write::ForgetAllEnded { owner: None }]).await.unwrap();
     let mut ids = Vec::new();
     for at in 10..14 {
         let job = submit(store).await;
@@ -132,7 +134,12 @@ async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
     assert_eq!(page(None, None).await, [0, 1, 2], "oldest first, without the one that never ran");
     assert_eq!(page(Some(2), None).await, [1, 2], "the newest");
     assert_eq!(page(Some(1), Some(1)).await, [1]);
-    store.commit(&[Write::Forget(vec![ids[1]])]).await.unwrap();
+    let somebody = || Some("bob".to_owned());
+    let not_theirs = Write::Forget { jobs: ids.clone(), owner: somebody() };
+    store.commit(&[not_theirs, Write::ForgetAllEnded { owner: somebody() }]).await.unwrap();
+    assert_eq!(page(None, None).await, [0, 1, 2], "all are somebody else's");
+    let owner = Some("anna".to_owned());
+    store.commit(&[Write::Forget { jobs: vec![ids[1]], owner }]).await.unwrap();
     assert_eq!(page(None, None).await, [0, 2]);
     store.commit(&[Write::Trim { keep: 2 }]).await.unwrap();
     assert_eq!(page(None, None).await, [2], "the cancelled one counts as kept");

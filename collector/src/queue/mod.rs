@@ -27,6 +27,10 @@ use crate::{lifecycle, limits};
 pub enum SubmitError {
     #[error("the queue holds {limit} jobs, which is its bound; try again later", limit = limits::LIVE_JOBS)]
     Full,
+    #[error(
+        "{limit} jobs of {owner} wait already, which is the bound of its token (max_waiting); try again when some have run"
+    )]
+    OwnerFull { owner: String, limit: usize },
     #[error("another prompt was already submitted under the id {0}")]
     Conflict(JobId),
     #[error(transparent)]
@@ -95,13 +99,14 @@ impl Queue {
         self.send(|reply| Command::Change(change, reply)).await
     }
 
-    /// Forgets ended jobs; others are left alone.
-    pub async fn forget(&self, jobs: Vec<JobId>) -> Result<(), ChangeError> {
-        self.send(|reply| Command::Forget(jobs, reply)).await
+    /// Forgets ended jobs, if an owner is named only its own; others are left alone.
+    pub async fn forget(&self, jobs: Vec<JobId>, owner: Option<String>) -> Result<(), ChangeError> {
+        self.send(|reply| Command::Forget(Write::Forget { jobs, owner }, reply)).await
     }
 
-    pub async fn forget_all_ended(&self) -> Result<(), ChangeError> {
-        self.send(Command::ForgetAllEnded).await
+    /// The same for all that have ended.
+    pub async fn forget_all_ended(&self, owner: Option<String>) -> Result<(), ChangeError> {
+        self.send(|reply| Command::Forget(Write::ForgetAllEnded { owner }, reply)).await
     }
 
     async fn send(

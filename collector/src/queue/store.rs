@@ -19,9 +19,15 @@ pub enum Write {
     },
     /// A change that was found legal, with the attempt's number that it concerns already in it.
     Change(Change),
-    /// Forgets ended jobs.
-    Forget(Vec<JobId>),
-    ForgetAllEnded,
+    /// Forgets ended jobs, of this owner only if one is named.
+    Forget {
+        jobs: Vec<JobId>,
+        owner: Option<String>,
+    },
+    /// The same for all that have ended.
+    ForgetAllEnded {
+        owner: Option<String>,
+    },
     /// Forgets the oldest ended jobs beyond so many.
     Trim {
         keep: u64,

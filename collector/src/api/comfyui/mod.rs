@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::queue::announce as announce_queue;
-use super::{App, Refusal};
+use super::{App, Asker, Refusal};
 use crate::limits;
 
 /// Only uploads may be as long as the configuration allows: all else is parsed, which takes many times its length.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
+use axum::{Extension, Json};
 use comfyui::Prompt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{App, Refusal, peer_of, read_body, read_json};
+use super::{App, Asker, Refusal, peer_of, read_body, read_json};
 use crate::fleet::{Fleet, Missing, Union};
 use crate::id::{ClientId, JobId};
 use crate::job::{Needs, Submission};
@@ -48,6 +48,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::
 pub(super) async fn submit(
     State(app): State<Arc<App>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let body: Body = read_json(&read_body(body)?)?;
@@ -60,7 +61,9 @@ pub(super) async fn submit(
     let info = (!fleet.union.is_empty()).then(|| fleet.union.document());
     let needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(file));
     check_placeable(&fleet, &needs)?;
-    let submission = submission(&app, body, needs, outputs_to_execute, address)?;
+    let mut submission = submission(&app, body, needs, outputs_to_execute, address)?;
+    submission.owner = asker.name().map(str::to_owned);
+    submission.max_waiting = asker.max_waiting();
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
     Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": {} })))
@@ -168,6 +171,8 @@ fn submission(
         front: body.front,
         client_id,
         peer: Some(peer_of(address)),
+        owner: None,
+        max_waiting: None,
         needs,
         prompt,
         extra_data,

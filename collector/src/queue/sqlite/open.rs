@@ -21,8 +21,10 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
+    (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
+];
 
 impl Sqlite {
     /// Opens or creates `collector.sqlite` in `directory`.
