@@ -101,8 +101,7 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// The bounds of connections.
 ///
 /// A WebSocket keeps its place, so there are more of them than of requests; a proxy in front of the collector is one
-/// address for all who come through it. A request's head is as long as aiohttp's, whose lines and fields ComfyUI takes. A
-/// client that takes no byte for as long as a frame may take is as good as gone.
+/// address for all who come through it. A client that takes no byte for as long as a frame may take is as good as gone.
 pub const CONNECTIONS: Limits = Limits {
     total: CLIENT_SOCKETS + 2000,
     per_address: 2000,
@@ -113,6 +112,34 @@ pub const CONNECTIONS: Limits = Limits {
     bytes_a_second: 16 * 1024,
     idle: Duration::from_secs(75),
     stall: CLIENT_SEND,
-    head_bytes: 64 * 1024,
+    head_bytes: 32 * 1024,
     stop: STOP_WITHIN,
 };
+
+/// File descriptors to ask the system for, and those that are not for clients: the store, uploads, backends and agents.
+pub const FILE_DESCRIPTORS: u64 = 65_536;
+/// See [`FILE_DESCRIPTORS`].
+pub const OWN_FILE_DESCRIPTORS: u64 = 384;
+
+/// [`CONNECTIONS`] where there may be so many file descriptors: clients never take those that the rest needs, and one
+/// address never all.
+pub fn connections(file_descriptors: u64) -> Limits {
+    let left = usize::try_from(file_descriptors.saturating_sub(OWN_FILE_DESCRIPTORS)).unwrap_or(usize::MAX);
+    let total = CONNECTIONS.total.min(left.max(1));
+    Limits { total, per_address: CONNECTIONS.per_address.min(total.div_ceil(2)), ..CONNECTIONS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_no_more_connections_than_there_are_descriptors_to_spare() {
+        for (descriptors, total, per_address) in
+            [(0, 1, 1), (1024, 640, 320), (4096, 3712, 1856), (u64::MAX, 12_000, 2000)]
+        {
+            let limits = connections(descriptors);
+            assert_eq!((limits.total, limits.per_address), (total, per_address), "{descriptors}");
+        }
+    }
+}

@@ -112,11 +112,8 @@ impl Collector {
             max_body_bytes,
             large_answers,
         };
-        let (tls, allowed_hosts) = (access.tls(), config.access.allowed_hosts.clone());
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let auth = Arc::new(Auth::new(access.tokens(), allowed_hosts, tls.is_some()));
-        let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), auth, stop.clone()));
-        keep_current(access, stop.clone())?;
+        let scheme = if access.tls().is_some() { "https" } else { "http" };
+        let server = serve(listener, &config, access, app, stop.clone())?;
         tracing::info!(
             backends = config.backends.len(),
             state = %config.state_directory.display(),
@@ -152,11 +149,20 @@ fn check_exposure(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// Has the files of tokens and of the certificate read again when they change, and upon SIGHUP.
-fn keep_current(access: Access, stop: CancellationToken) -> Result<(), StartError> {
+/// Serves clients; the files of tokens and of the certificate are read again when they change, and upon SIGHUP.
+fn serve(
+    listener: TcpListener,
+    config: &Config,
+    access: Access,
+    app: App,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, StartError> {
     let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
+    let (tls, allowed_hosts) = (access.tls(), config.access.allowed_hosts.clone());
+    let auth = Auth::new(access.tokens(), allowed_hosts, tls.is_some());
+    let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
     tokio::spawn(async move { stop.run_until_cancelled(door::files::keep(access, again)).await });
-    Ok(())
+    Ok(server)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -123,7 +123,12 @@ mod tests {
         let found = known(&anna.token).unwrap();
         assert_eq!((found.name.as_str(), found.role, found.max_waiting), ("anna", Role::Submit, Some(3)));
         assert_eq!(known(&bob.token).unwrap().role, Role::Admin);
-        for other in ["", "anna", &anna.token[1..], &Digest::of(anna.token.as_bytes()).hex()] {
+        for other in [
+            "",
+            "anna",
+            anna.token.trim_end_matches(char::is_alphanumeric),
+            &Digest::of(anna.token.as_bytes()).hex(),
+        ] {
             assert!(known(other).is_none(), "{other}");
         }
         assert_eq!((anna.token.len(), anna.token == bob.token), (43, false));

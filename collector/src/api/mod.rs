@@ -27,9 +27,9 @@ use crate::event::Hub;
 use crate::files::Files;
 use crate::fleet::Fleet;
 use crate::id::BackendId;
-use crate::limits;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::{lifecycle, limits};
 
 /// All that handlers may use.
 pub struct App {
@@ -66,7 +66,8 @@ pub async fn serve(
 ) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
     let routes = routes(app, auth, stop.clone());
-    door::serve(listener, tls, routes, limits::CONNECTIONS, stop.cancelled_owned()).await;
+    let limits = limits::connections(lifecycle::file_descriptors());
+    door::serve(listener, tls, routes, limits, stop.cancelled_owned()).await;
 }
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`.

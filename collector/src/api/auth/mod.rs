@@ -145,19 +145,21 @@ where
 }
 
 async fn check(State(auth): State<Arc<Auth>>, mut request: Request, next: Next) -> Response {
-    let asker = match admit(&auth, &request) {
-        Ok(asker) => asker,
+    match admit(&auth, &request) {
+        Ok(Some(asker)) => drop(request.extensions_mut().insert(asker)),
+        Ok(None) => {}
         Err(refusal) => return *refusal,
-    };
-    request.extensions_mut().insert(asker);
+    }
     next.run(request).await
 }
 
-fn admit(auth: &Auth, request: &Request) -> Result<Asker, Box<Response>> {
+/// Who asks; None where nobody is asked. Or the answer that refuses.
+fn admit(auth: &Auth, request: &Request) -> Result<Option<Asker>, Box<Response>> {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let (Some(tokens), false) = (auth.in_force(), path.is_some_and(roles::is_open)) else {
-        return Ok(Asker::Anyone);
-    };
+    if path.is_some_and(roles::is_open) {
+        return Ok(None);
+    }
+    let Some(tokens) = auth.in_force() else { return Ok(Some(Asker::Anyone)) };
     let entry = match auth.identify(&tokens, request.headers(), peer(request)) {
         Ok(entry) => entry,
         Err(Unproven::Missing) if is_navigation(request) => return Err(Box::new(to_login(request))),
@@ -167,7 +169,7 @@ fn admit(auth: &Auth, request: &Request) -> Result<Asker, Box<Response>> {
     if let Some(path) = path {
         roles::check(entry.role, request.method(), path).map_err(|e| Box::new(e.into_response()))?;
     }
-    Ok(Asker::known(entry, auth.tokens.clone()))
+    Ok(Some(Asker::known(entry, auth.tokens.clone())))
 }
 
 /// An address that is never served has no failures of its own.

@@ -82,7 +82,7 @@ mod tests {
 
     /// Every path that the router knows, as its own debug output lists them.
     fn routed() -> Vec<String> {
-        let routes = format!("{:?}", super::super::super::bare_routes(Default::default(), 1));
+        let routes = format!("{:?}", crate::api::bare_routes(Default::default(), 1));
         let (routes, _fallbacks) = routes.split_once("fallback_router").unwrap();
         let quoted = routes.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
         let mut paths: Vec<String> = quoted.map(str::to_owned).collect();
