@@ -1,13 +1,8 @@
 //! The routes. A handler words the last sample and never causes a reading.
 
 mod body;
-mod converse;
 mod guard;
-mod places;
-mod punctual;
-mod refuse;
 mod release;
-mod serve;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +17,6 @@ use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
 pub(crate) use guard::{MayChange, guarded};
-pub(crate) use serve::serve;
 
 use crate::config::{Compat, RamUsed};
 use crate::derive;

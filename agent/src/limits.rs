@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use door::Limits;
+
 /// How often processors, memory and GPUs are read. NVML's own figures do not change faster than this.
 pub(crate) const READ_PERIOD: Duration = Duration::from_secs(1);
 
@@ -45,10 +47,6 @@ pub(crate) const KNOWN_GPUS: usize = 128;
 /// Longest stretch between two utilization readings that speaks for the time between them; a longer one, as after
 /// a hang, is left out of the busy seconds.
 pub(crate) const INTEGRATED_GAP: Duration = Duration::from_secs(3);
-
-/// How long answers under way may take after the signal to stop. They are made from memory; only a client that
-/// does not read them, or never ends its request, is still there after this.
-pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How often engines, fans, the PCIe link, energy and the processes of a GPU are read: the process list alone takes
 /// milliseconds under the driver's lock.
@@ -122,57 +120,30 @@ pub(crate) const MODELS_SETTLED: Duration = Duration::from_secs(3600);
 /// See [`MODELS_SETTLED`].
 pub(crate) const MODELS_TRUST: Duration = Duration::from_secs(3600);
 
-/// The longest file of a token, of certificates or of a key that is read.
-pub(crate) const ACCESS_FILE_BYTES: u64 = 1 << 20;
-
 /// The shortest token that is taken: a shorter one can be guessed.
 pub(crate) const TOKEN_CHARS: usize = 16;
 
-/// How often the files of the token and of the certificate are looked at for a change.
-pub(crate) const ACCESS_PERIOD: Duration = Duration::from_secs(60);
+/// The bounds of connections.
+///
+/// 256 in all, well below the file descriptors that a service is commonly given (1024). A connection is kept for 75 s
+/// between requests, longer than scrapers commonly pause. Answers are made from memory: only a client that does not read
+/// them, or never ends its request, is still there 1 s after the signal to stop.
+pub(crate) const CONNECTIONS: Limits = Limits {
+    total: 256,
+    per_address: 64,
+    refusals: 16,
+    refusal: Duration::from_secs(1),
+    handshake: Duration::from_secs(10),
+    request: Duration::from_secs(10),
+    bytes_a_second: 64 * 1024,
+    idle: Duration::from_secs(75),
+    stall: Duration::from_secs(10),
+    head_bytes: 16 * 1024,
+    stop: Duration::from_secs(1),
+};
 
-/// The bounds of connections. They are handed to [`serve`](crate::http::serve) so that a test need not wait for those
-/// that the program uses, which are the default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Connections {
-    /// Connections served at a time: 256, well below the file descriptors that a service is commonly given (1024).
-    pub total: usize,
-    /// Of these, from one address that is not this machine's: 64, so that a client gone wild locks nobody else out.
-    pub per_address: usize,
-    /// Connections beyond them that are told so at a time, 16; further ones are closed without a word.
-    pub refusals: usize,
-    /// How long telling them may take: 1 s.
-    pub refusal: Duration,
-    /// From a connection's opening to the end of its TLS handshake: 10 s.
-    pub handshake: Duration,
-    /// From a connection's opening, or the first byte after an answer, to the request's last byte: 10 s.
-    pub request: Duration,
-    /// From an answer to the whole head of the next request: 75 s, longer than scrapers commonly pause.
-    pub idle: Duration,
-    /// How long a client may take no byte of an answer: 10 s.
-    pub stall: Duration,
-    /// A request's head: 16 KiB; hyper takes no bound below 8 KiB.
-    pub head_bytes: usize,
-    /// A request's body: 4 KiB. No route wants one; some clients send an empty document.
-    pub body_bytes: usize,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self {
-            total: 256,
-            per_address: 64,
-            refusals: 16,
-            refusal: Duration::from_secs(1),
-            handshake: Duration::from_secs(10),
-            request: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
-            stall: Duration::from_secs(10),
-            head_bytes: 16 * 1024,
-            body_bytes: 4 * 1024,
-        }
-    }
-}
+/// A request's body. No route wants one; some clients send an empty document.
+pub(crate) const BODY_BYTES: usize = 4 * 1024;
 
 /// How often what this kernel does not have is looked for again.
 pub(crate) const UNSUPPORTED_PERIOD: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use door::files;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,7 @@ use tokio::sync::watch::Receiver;
 use crate::access::{self, Access};
 use crate::config::Config;
 use crate::http::{self, Shared};
-use crate::limits::{Connections, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE};
+use crate::limits::{CONNECTIONS, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE};
 use crate::probe;
 use crate::release::Release;
 use crate::sample::Sample;
@@ -75,11 +76,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = watch::watch(samples.clone()) => ended = Err(Error::ShutOut),
-            () = access::keep(access, hangup) => {}
+            () = files::keep(access, hangup) => {}
         }
         tracing::info!("stopping");
     };
-    http::serve(listener, tls, routes, Connections::default(), stop).await;
+    door::serve(listener, tls, routes, CONNECTIONS, stop).await;
     ended
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use door::files::{self, Kind};
 use subtle::ConstantTimeEq;
 
-use super::{Error, Kind, file};
+use super::Error;
 use crate::limits::TOKEN_CHARS;
 
 /// A bearer token. It is shown nowhere.
@@ -24,7 +25,7 @@ impl Token {
 
 /// The token of the first line.
 pub(super) fn read(path: &Path) -> Result<Token, Error> {
-    let content = file::read_secret(Kind::Token, path)?;
+    let content = files::read_secret(Kind::Token, path)?;
     parse(&content).map_err(|what| Error::Token { path: path.to_owned(), what })
 }
 

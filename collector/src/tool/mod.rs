@@ -1,4 +1,5 @@
-//! What the program does with one document instead of serving: `convert`, `validate`, `inspect`.
+//! What the program does with one document instead of serving: `convert`, `validate`, `inspect`,
+//! and `token`, which makes one.
 //!
 //! Owns reading files and standard input, asking a server for its node classes, and what is written where: documents to
 //! standard output, everything that is said about them to standard error. What a document means is the library's to
@@ -12,6 +13,7 @@ mod document;
 mod inspect;
 mod output;
 mod report;
+mod token;
 mod validate;
 
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ pub use self::classes::ClassesError;
 pub use self::conversion::ConversionError;
 pub use self::document::ReadError;
 pub use self::output::{WriteError, say};
+use crate::access::NoRandom;
 use crate::config::{Command, Flags};
 
 /// Does what a command says, and gives the code to end with.
@@ -34,6 +37,7 @@ pub async fn run(command: Command) -> Result<ExitCode, ToolError> {
         Command::Convert(flags) => convert::convert(flags).await?,
         Command::Validate(flags) => return validate::validate(flags).await,
         Command::Inspect(flags) => inspect::inspect(flags).await?,
+        Command::Token(flags) => token::token(&flags)?,
         Command::Completions { shell } => output::print(&Flags::completions(shell))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -50,6 +54,10 @@ pub enum ToolError {
     Conversion(#[from] ConversionError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error("--name: {0}")]
+    Name(String),
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
     #[error("{document}: {source}")]
     Unreadable { document: String, source: SavedError },
     #[error("{document}: {source}")]

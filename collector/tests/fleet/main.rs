@@ -15,6 +15,7 @@ mod socket;
 mod stage;
 mod wait;
 
+mod access;
 mod agents;
 mod control;
 mod crowd;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use comfyui::convert::Interface;
 
 use super::super::value::BackendUrl;
+use crate::access::Role;
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
@@ -16,6 +17,8 @@ pub enum Command {
     Validate(ValidateFlags),
     /// Print what a prompt needs: node classes, model files, uploads, and how much there is to do.
     Inspect(InspectFlags),
+    /// Print an entry for the file of tokens, and once the token itself, which is kept nowhere.
+    Token(TokenFlags),
     /// Print a completion script for a shell, to be sourced by it.
     Completions {
         /// The shell.
@@ -30,7 +33,7 @@ impl Command {
             Self::Convert(flags) => (&flags.workflow, &flags.classes),
             Self::Validate(flags) => (&flags.prompt, &flags.classes),
             Self::Inspect(flags) => (&flags.file, &flags.classes),
-            Self::Completions { .. } => return false,
+            Self::Token(_) | Self::Completions { .. } => return false,
         };
         let stdin = Path::new("-");
         document == stdin && classes.object_info.as_deref() == Some(stdin)
@@ -88,6 +91,23 @@ pub struct InspectFlags {
     pub json: bool,
 }
 
+/// The flags of `token`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
+pub struct TokenFlags {
+    /// Whose token it is: jobs keep the name as their owner
+    #[arg(long)]
+    pub name: String,
+
+    /// What it may do: `submit` reads, submits and stops its own jobs, `operate` everybody's, `admin` changes the fleet
+    #[arg(long, value_enum, default_value = "submit")]
+    pub role: Role,
+
+    /// How many of its jobs may wait at a time [default: no bound but the queue's]
+    #[arg(long, value_name = "JOBS")]
+    pub max_waiting: Option<usize>,
+}
+
 /// Where the node classes are from; a server of a user's own has custom ones.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClassFlags {
@@ -140,6 +160,13 @@ Without --backend and --object-info, files are told by the endings of their name
 Examples:
   orchestrator-collector inspect ComfyUI_00001_.png
   orchestrator-collector inspect --backend http://gpu-1:8188 --json workflow.json | jq .assets";
+
+const TOKEN_HELP: &str = "\
+The entry goes to standard output, the token to standard error.
+
+Examples:
+  orchestrator-collector token --name anna >> /etc/orchestrator/tokens.toml
+  orchestrator-collector token --name dashboard --role operate";
 
 #[cfg(test)]
 mod tests {
