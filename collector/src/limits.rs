@@ -31,6 +31,8 @@ pub const UPLOADED_FILES: usize = 100_000;
 pub const UPLOADED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// One part of an uploaded file's path: what Linux allows.
 pub const FILE_NAME_BYTES: usize = 255;
+/// Model folders of one backend.
+pub const MODEL_FOLDERS: usize = 256;
 /// Path of an uploaded file below the input folder.
 pub const UPLOAD_PATH_BYTES: usize = 512;
 

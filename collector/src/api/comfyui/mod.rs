@@ -2,6 +2,7 @@
 
 mod control;
 mod history;
+mod models;
 mod node_classes;
 mod prompt;
 mod queue;
@@ -39,6 +40,11 @@ pub(super) fn routes(stop: CancellationToken, max_body_bytes: usize) -> Router<A
         .route("/upload/image", post(upload::image).layer(DefaultBodyLimit::max(max_body_bytes)))
         .route("/object_info", get(node_classes::all))
         .route("/object_info/{class}", get(node_classes::one))
+        .route("/models", get(models::folders))
+        .route("/models/{folder}", get(models::files))
+        .route("/embeddings", get(models::embeddings))
+        .route("/view_metadata/{folder}", get(models::metadata))
+        .route("/features", get(system::features))
         .route("/system_stats", get(system::stats))
         .route("/view", get(view::file))
         .route("/ws", get(socket::open))

@@ -97,7 +97,7 @@ async fn stream(
     Ok((download.status, told, Body::from_stream(download.into_stream())).into_response())
 }
 
-fn refusal(error: comfyui::Error) -> Refusal {
+pub(super) fn refusal(error: comfyui::Error) -> Refusal {
     match error.cause {
         Cause::Status { status, .. } if (400..500).contains(&status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
