@@ -98,6 +98,7 @@ impl Collector {
             clock,
             max_body_bytes,
             large_answers,
+            pictures: Semaphore::new(limits::PICTURES_AT_ONCE),
         };
         let server = tokio::spawn(api::serve(listener, Arc::new(app), stop.clone()));
         tracing::info!(

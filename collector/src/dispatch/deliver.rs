@@ -8,7 +8,7 @@ use comfyui::Client;
 
 use crate::files::Files;
 use crate::id::BackendId;
-use crate::job::InputFile;
+use crate::job::{InputFile, as_input, input_file};
 use crate::limits;
 use crate::queue::Upload;
 
@@ -28,7 +28,7 @@ pub(super) enum DeliveryError {
     #[error(transparent)]
     Backend(#[from] comfyui::Error),
     #[error("the backend stored the uploaded file {file} as {stored}")]
-    Renamed { file: InputFile, stored: String },
+    Renamed { file: String, stored: String },
 }
 
 impl Delivered {
@@ -50,7 +50,7 @@ impl Delivered {
         needed: &[InputFile],
     ) -> Result<(), DeliveryError> {
         for file in needed {
-            let Some(upload) = files.find(file) else { continue };
+            let Some(upload) = files.find(&input_file(file)) else { continue };
             if self.with(backend, |delivered| delivered.get(file) == Some(&upload.sha256)) {
                 continue;
             }
@@ -71,7 +71,7 @@ impl Delivered {
 async fn read(files: &Files, file: &InputFile) -> Result<(Upload, Bytes), DeliveryError> {
     let mut missing = std::io::Error::from(std::io::ErrorKind::NotFound);
     for _ in 0..3 {
-        let Some(upload) = files.find(file) else { break };
+        let Some(upload) = files.find(&input_file(file)) else { break };
         match files.content(&upload.sha256).await {
             Ok(content) => return Ok((upload, content)),
             Err(error) => missing = error,
@@ -86,11 +86,11 @@ async fn send(client: &Client, upload: &Upload, content: Bytes) -> Result<(), De
         subfolder: file.subfolder.clone(),
         overwrite: true,
         length_bytes: Some(upload.size_bytes),
-        ..comfyui::client::Upload::input(file.name.clone(), reqwest::Body::from(content))
+        ..comfyui::client::Upload::input(file.filename.clone(), reqwest::Body::from(content))
     };
     let stored = client.upload_image(request).await?;
-    if stored.name == file.name {
+    if stored.name == file.filename {
         return Ok(());
     }
-    Err(DeliveryError::Renamed { file: file.clone(), stored: stored.name })
+    Err(DeliveryError::Renamed { file: as_input(file), stored: stored.name })
 }

@@ -1,6 +1,7 @@
 //! A job: what a client submitted, and how far it has come. Data and pure transitions; no IO.
 
 mod change;
+mod made;
 mod needs;
 
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, Illegal, Submission};
+pub use self::made::{as_input, input_file, owner_of, without_backend};
 pub use self::needs::{Asset, InputFile, ModelSet, Needs};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};

@@ -25,3 +25,4 @@ mod refusals;
 mod restart;
 mod start;
 mod submit;
+mod view;

@@ -38,6 +38,7 @@ pub(super) fn routes(stop: CancellationToken, max_body_bytes: usize) -> Router<A
         .route("/free", post(control::free))
         .layer(DefaultBodyLimit::max(max_body_bytes.min(limits::DOCUMENT_BYTES)))
         .route("/upload/image", post(upload::image).layer(DefaultBodyLimit::max(max_body_bytes)))
+        .route("/upload/mask", post(upload::mask).layer(DefaultBodyLimit::max(max_body_bytes)))
         .route("/object_info", get(node_classes::all))
         .route("/object_info/{class}", get(node_classes::one))
         .route("/models", get(models::folders))

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::{App, Refusal, peer_of, read_body, read_json};
 use crate::fleet::{Fleet, Missing, Union};
 use crate::id::{ClientId, JobId};
-use crate::job::{Needs, Submission};
+use crate::job::{Needs, Submission, input_file};
 use crate::limits;
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ pub(super) async fn submit(
     let prompt = read_graph(raw, &fleet.union)?;
     let outputs_to_execute = outputs(&prompt, &fleet.union, body.partial_execution_targets.as_deref())?;
     let info = (!fleet.union.is_empty()).then(|| fleet.union.document());
-    let needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(file));
+    let needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(&input_file(file)));
     check_placeable(&fleet, &needs)?;
     let submission = submission(&app, body, needs, outputs_to_execute, address)?;
     let id = submission.id;

@@ -21,8 +21,10 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
+    (3, "uploads", include_str!("../../../migrations/sqlite/0003_uploads.sql")),
+];
 
 impl Sqlite {
     /// Opens or creates `collector.sqlite` in `directory`.
@@ -92,12 +94,17 @@ async fn pragma(connection: &mut SqliteConnection, path: &Path, sql: &'static st
     sqlx::query_scalar(sql).fetch_one(connection).await.map_err(|e| open_error(path, &e))
 }
 
+fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(migrations.iter().map(migration).collect())
+}
+
 async fn migrate(path: &Path, pool: &SqlitePool) -> Outcomes<()> {
     sqlx::query(SIGN).execute(pool).await.map_err(|e| open_error(path, &e))?;
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
-    });
-    Migrator::with_migrations(migrations.into()).run(pool).await.map_err(|error| {
+    migrator(&MIGRATIONS).run(pool).await.map_err(|error| {
         let (path, reason) = (path.to_owned(), error.to_string());
         match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
@@ -106,4 +113,26 @@ async fn migrate(path: &Path, pool: &SqlitePool) -> Outcomes<()> {
             _ => Error::Open { path, reason },
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Store;
+
+    #[tokio::test]
+    async fn uploads_kept_by_the_first_version_are_of_type_input() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(directory.path().join("collector.sqlite"));
+        let old = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+        sqlx::query(SIGN).execute(&old).await.unwrap();
+        migrator(&MIGRATIONS[..1]).run(&old).await.unwrap();
+        let insert = sqlx::query("INSERT INTO upload VALUES ('s', 'a.png', zeroblob(32), 5)");
+        insert.execute(&old).await.unwrap();
+        old.close().await;
+        let uploads = Sqlite::open(directory.path()).await.unwrap().uploads().await.unwrap();
+        let [upload] = &uploads[..] else { panic!("{uploads:?}") };
+        assert_eq!((upload.file.kind.as_str(), upload.file.subfolder.as_str()), ("input", "s"));
+        assert_eq!((upload.file.filename.as_str(), upload.size_bytes), ("a.png", 5));
+    }
 }

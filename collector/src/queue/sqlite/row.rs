@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comfyui::api::{FileRef, files_of};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite as Db};
 
@@ -9,7 +10,7 @@ use super::super::store::{AttemptRecord, Documents, EndedJob, Upload};
 use super::{Outcomes, damaged};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId, JobId};
-use crate::job::{Attempt, InputFile, Job, Outcome, Place, Results, State};
+use crate::job::{Attempt, Job, Outcome, Place, Results, State};
 
 fn parsed<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Outcomes<T> {
     serde_json::from_str(&get::<String>(row, column)?).map_err(|e| damaged(column)(e.to_string()))
@@ -127,9 +128,19 @@ pub(super) fn attempt_of(row: &SqliteRow) -> Outcomes<AttemptRecord> {
     })
 }
 
+/// The files of a job's results, as its documents name them.
+pub(super) fn made_in(row: &SqliteRow) -> Outcomes<Vec<FileRef>> {
+    let outputs: serde_json::Map<String, serde_json::Value> = parsed(row, "outputs")?;
+    Ok(outputs.values().flat_map(files_of).collect())
+}
+
 pub(super) fn upload_of(row: &SqliteRow) -> Outcomes<Upload> {
     Ok(Upload {
-        file: InputFile { subfolder: get(row, "subfolder")?, name: get(row, "name")? },
+        file: FileRef {
+            filename: get(row, "name")?,
+            subfolder: get(row, "subfolder")?,
+            kind: get(row, "kind")?,
+        },
         sha256: digest(row, "sha256")?,
         size_bytes: number(row, "size_bytes")?,
     })
