@@ -20,6 +20,7 @@ mod control;
 mod failures;
 mod files;
 mod follow;
+mod loaded;
 mod models;
 mod refusals;
 mod restart;

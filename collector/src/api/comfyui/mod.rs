@@ -2,6 +2,7 @@
 
 mod control;
 mod history;
+mod loaded;
 mod models;
 mod node_classes;
 mod prompt;

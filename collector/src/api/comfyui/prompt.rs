@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{App, Refusal, peer_of, read_body, read_json};
+use super::{App, Refusal, loaded, peer_of, read_body, read_json};
 use crate::fleet::{Fleet, Missing, Union};
 use crate::id::{ClientId, JobId};
 use crate::job::{Needs, Submission, input_file};
@@ -58,8 +58,9 @@ pub(super) async fn submit(
     let prompt = read_graph(raw, &fleet.union)?;
     let outputs_to_execute = outputs(&prompt, &fleet.union, body.partial_execution_targets.as_deref())?;
     let info = (!fleet.union.is_empty()).then(|| fleet.union.document());
-    let needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(&input_file(file)));
+    let mut needs = Needs::with_uploads(&prompt, info, |file| app.files.contains(&input_file(file)));
     check_placeable(&fleet, &needs)?;
+    needs.outputs = loaded::with_owners(&app, needs.outputs).await?;
     let submission = submission(&app, body, needs, outputs_to_execute, address)?;
     let id = submission.id;
     let place = app.queue.submit(submission).await?;

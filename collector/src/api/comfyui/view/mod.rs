@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub(super) use self::asked::named;
 pub(super) use self::kept::on_pictures;
-pub(super) use self::place::{Place, locate};
+pub(super) use self::place::{Owner, Place, locate, owner};
 use super::{App, Refusal};
 use crate::picture::Rendition;
 
