@@ -37,28 +37,26 @@ fn inputs_renamed(
     let mut inputs: Fields = serde_json::from_str(inputs.get())?;
     for input in inputs.values_mut() {
         let mut value: Value = serde_json::from_str(input.get())?;
-        if exchange(&mut value, names) {
+        if exchange(&mut value, names) > 0 {
             *input = to_raw_value(&value)?;
         }
     }
     to_raw_value(&inputs)
 }
 
-/// True: something was changed.
-fn exchange(value: &mut Value, names: &HashMap<&str, String>) -> bool {
+/// How many texts were changed.
+fn exchange(value: &mut Value, names: &HashMap<&str, String>) -> usize {
     match value {
         Value::String(text) => match names.get(text.as_str()) {
             Some(name) => {
                 text.clone_from(name);
-                true
+                1
             }
-            None => false,
+            None => 0,
         },
-        Value::Array(items) => items.iter_mut().fold(false, |changed, item| exchange(item, names) || changed),
-        Value::Object(fields) => {
-            fields.values_mut().fold(false, |changed, field| exchange(field, names) || changed)
-        }
-        _ => false,
+        Value::Array(items) => items.iter_mut().map(|item| exchange(item, names)).sum(),
+        Value::Object(fields) => fields.values_mut().map(|field| exchange(field, names)).sum(),
+        _ => 0,
     }
 }
 

@@ -117,7 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn of_sixteen_bits_the_upper_eight_count() {
+    fn sixteen_bits_become_eight_as_in_pillow() {
+        let grey = image::ImageBuffer::from_fn(4, 3, |x, _| Luma([254_u16 + x as u16]));
+        let picture = composed(&bytes(&DynamicImage::ImageLuma16(grey), ImageFormat::Png));
+        assert_eq!([0, 1, 2].map(|x| picture.get_pixel(x, 0).0[0]), [254, 255, 255]);
         let deep = image::ImageBuffer::from_fn(4, 3, |x, _| Rgb([0x80ff_u16, 0x01fe, x as u16 * 256 + 255]));
         let picture = composed(&bytes(&DynamicImage::ImageRgb16(deep), ImageFormat::Png));
         assert_eq!(picture.get_pixel(2, 0).0[..3], [0x80, 0x01, 2]);

@@ -6,7 +6,7 @@ mod rendition;
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageReader, RgbaImage};
+use image::{DynamicImage, ImageReader, Rgba, RgbaImage};
 
 pub use self::mask::masked;
 pub use self::rendition::{Rendition, rendered};
@@ -35,11 +35,16 @@ fn decoded(bytes: &[u8], which: &'static str) -> Result<DynamicImage, PictureErr
     reader.decode().map_err(|e| unreadable(e.to_string()))
 }
 
-/// Eight bits a channel: of sixteen the upper eight count, as in Pillow.
+/// Eight bits a channel, as Pillow makes them of sixteen: the upper eight count, but grey alone is cut off at 255.
 fn rgba(picture: DynamicImage) -> RgbaImage {
     use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgba16};
     match picture {
-        ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
+        ImageLuma16(grey) => RgbaImage::from_fn(grey.width(), grey.height(), |x, y| {
+            let [value] = grey.get_pixel(x, y).0;
+            let value = u8::try_from(value).unwrap_or(u8::MAX);
+            Rgba([value, value, value, u8::MAX])
+        }),
+        ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
             let deep = picture.into_rgba16();
             let (width, height) = deep.dimensions();
             let upper = deep.into_raw().into_iter().map(|value| value.to_be_bytes()[0]).collect();

@@ -6,7 +6,7 @@ use crate::id::BackendId;
 use crate::job::{Needs, as_input, owner_of};
 
 /// What fetching one file is taken for: a picture needs less, a film more, and either is little beside a run.
-const FETCH_SECONDS: f64 = 2.0;
+const FETCH_SECONDS: f64 = 0.5;
 
 /// Seconds until all is there, or why that cannot be now. A first segment that is no backend's name is a folder's, and
 /// means nothing here.

@@ -83,7 +83,7 @@ fn loading(arrival: u64, owner: &str) -> Arc<Job> {
 
 #[test]
 fn a_job_goes_where_the_file_is_that_it_loads_unless_waiting_there_costs_more_than_fetching_it() {
-    for (busy_seconds, expected) in [(None, "b"), (Some(1.0), "b-later"), (Some(3.0), "a")] {
+    for (busy_seconds, expected) in [(None, "b"), (Some(0.3), "b-later"), (Some(1.0), "a")] {
         let owner = Candidate { residual_seconds: busy_seconds, ..idle("b", &[]) };
         let chosen = route(&[idle("a", &[]), owner], [&loading(1, "b")], &estimates(), NOW);
         let chosen = chosen.first().map_or("b-later", |assignment| assignment.backend.as_str());
