@@ -59,16 +59,13 @@ async fn part(app: &App, upload: &Upload, headers: &HeaderMap) -> Result<Respons
         Part::All => (StatusCode::OK, 0..length),
         Part::Range(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
-    let content_range = (status == StatusCode::PARTIAL_CONTENT)
-        .then(|| format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1)))
-        .map(|text| [(header::CONTENT_RANGE, text)]);
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    let content_range = || format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
+    let content_range = is_part.then(|| [(header::CONTENT_RANGE, content_range())]);
     let content_length = [(header::CONTENT_LENGTH, (range.end - range.start).to_string())];
     let body = stream(app, upload, range).await.map_err(|e| unreadable(upload, &e))?;
-    let mut response = (status, always, content_length, [(header::CONTENT_TYPE, kind)], body).into_response();
-    if let Some(Ok(value)) = content_range.map(|[(_, text)]| HeaderValue::from_str(&text)) {
-        response.headers_mut().insert(header::CONTENT_RANGE, value);
-    }
-    Ok(response)
+    let told = (always, content_range, content_length, [(header::CONTENT_TYPE, kind)]);
+    Ok((status, told, body).into_response())
 }
 
 async fn stream(app: &App, upload: &Upload, range: Range<u64>) -> std::io::Result<Body> {
