@@ -4,6 +4,7 @@
 pub mod comfyui;
 mod error;
 mod figures;
+mod interface;
 mod operate;
 mod orchestrator;
 mod origin;
@@ -20,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::Refusal;
+pub use self::interface::Interface;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
 use crate::event::Hub;
@@ -37,8 +39,9 @@ pub struct App {
     pub dispatch: Dispatch,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
-    /// For streaming files only; what changes a backend goes through dispatch.
+    /// For streaming files and what the web interface keeps for its users; what changes a backend goes through dispatch.
     pub clients: HashMap<BackendId, Client>,
+    pub interface: Interface,
     pub clock: Clock,
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.
@@ -67,10 +70,11 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`.
 fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
-    let comfyui = comfyui::routes(stop, app.max_body_bytes);
+    let comfyui = comfyui::routes(stop, app.max_body_bytes).merge(interface::documents());
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui)
+        .merge(interface::files())
         .merge(orchestrator::routes())
         .merge(operate::routes())
         .fallback(error::unknown_path)

@@ -149,3 +149,18 @@ fn the_flag_for_the_token_goes_before_the_files_key() {
     assert!(named.contains("/no/such/file"), "{named}");
     Config::load(flags(&["--config", &configuration, "--agent-token-file", &path])).unwrap();
 }
+
+#[test]
+fn an_interface_that_cannot_be_served_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let told = Config::load(flags(&["--interface-dir", path])).unwrap_err().to_string();
+    assert!(told.contains(path) && told.contains("comfyui_frontend_package/static"), "{told}");
+    std::fs::write(folder.path().join("index.html"), "").unwrap();
+    let config = Config::load(flags(&["--interface-dir", path])).unwrap();
+    assert_eq!(config.interface.folder.as_deref(), Some(folder.path()));
+    let backends = ["--backend", "http://a:1", "--backend", "http://b:2"];
+    let told = Config::load(flags(&[&backends[..], &["--interface-backend", "c-3"]].concat())).unwrap_err();
+    assert!(told.to_string().contains("a-1, b-2"), "{told}");
+    Config::load(flags(&[&backends[..], &["--interface-backend", "b-2"]].concat())).unwrap();
+}

@@ -20,6 +20,7 @@ mod control;
 mod failures;
 mod files;
 mod follow;
+mod interface;
 mod refusals;
 mod restart;
 mod start;

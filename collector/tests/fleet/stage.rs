@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Agents, Backend, Config, Log, LogFormat};
+use collector::config::{Agents, Backend, Config, Interface, Log, LogFormat};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -95,6 +95,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         backends: backends.collect(),
         agents: Agents::default(),
+        interface: Interface::default(),
         state_directory: state.path().to_owned(),
         poll_interval: Duration::from_millis(50),
         free_after_idle: None,
