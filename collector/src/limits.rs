@@ -12,6 +12,8 @@ pub const HISTORY_TRIM_EVERY: u64 = 256;
 pub const QUEUE_PAGE: usize = 10_000;
 /// Jobs in one answer of `/history`, whatever `max_items` asks for.
 pub const HISTORY_PAGE: u64 = 10_000;
+/// Jobs in a list that needs none of the passes of `LARGE_ANSWERS`.
+pub const LIST_WITHOUT_PASS: u64 = 1000;
 /// Body of a request, by default; ComfyUI's own `--max-upload-size` is as large.
 pub const BODY_BYTES: usize = 100 * 1024 * 1024;
 /// Body of any request but an upload: a document that is parsed takes many times its length in memory.

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod conformance;
 mod ledger;
+mod listing;
 mod sqlite;
 mod store;
 mod writer;
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::ledger::Ledger;
+pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
 pub use self::sqlite::Sqlite;
 pub use self::store::{AttemptRecord, Documents, EndedJob, Error as StoreError, Page, Store, Upload, Write};
 use self::writer::{Command, Writer};

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::listing::{Filter, ListedJob, Window};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::{Change, InputFile, Job, Outcome, Place, Results, Submission};
@@ -120,6 +121,15 @@ pub trait Store: Send + Sync {
 
     /// Ended jobs, oldest first; those cancelled before they ran are left out.
     async fn history(&self, page: Page) -> Result<Vec<EndedJob>, Error>;
+
+    /// One page of jobs that wait, run or have ended.
+    async fn list(&self, filter: &Filter, window: &Window) -> Result<Vec<ListedJob>, Error>;
+
+    /// The line that a list shows of one job.
+    async fn listed(&self, id: JobId) -> Result<Option<ListedJob>, Error>;
+
+    /// How many pass the filter.
+    async fn count(&self, filter: &Filter) -> Result<u64, Error>;
 
     async fn ended(&self, id: JobId) -> Result<Option<EndedJob>, Error>;
 

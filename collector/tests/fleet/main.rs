@@ -21,6 +21,7 @@ mod failures;
 mod files;
 mod follow;
 mod interface;
+mod jobs;
 mod refusals;
 mod restart;
 mod start;

@@ -2,6 +2,7 @@
 
 mod control;
 mod history;
+mod jobs;
 mod node_classes;
 mod prompt;
 mod queue;
@@ -22,6 +23,7 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::jobs::routes as job_routes;
 pub(super) use self::queue::announce as announce_queue;
 use super::{App, Refusal};
 use crate::limits;
