@@ -17,15 +17,18 @@ const NOTHING_SAVED: [&str; 5] = [
     "404 /api/userdata/comfy.templates.json",
 ];
 
-/// The workflow for beginners is on the canvas, and the interface's own events are noted.
-const READY: &str = "window.app?.api?.clientId && app.graph?._nodes?.length >= 7 && document.querySelector(BUTTON) && \
-    (window.heard ??= (() => {
-        const heard = [];
-        for (const kind of ['promptQueued', 'status', 'execution_start', 'progress', 'b_preview', 'executed', \
-                            'execution_success', 'execution_error', 'execution_interrupted'])
-            app.api.addEventListener(kind, event => heard.push([kind, event.detail]));
-        return heard;
-    })()) && true";
+/// What the interface showed to beginners for years, beside its prompt.
+const WORKFLOW: &str = include_str!("../tool/data/default.json");
+
+/// The interface has come up with whatever it shows first.
+const UP: &str = "window.app?.api?.clientId && app.graph?._nodes && !!document.querySelector(BUTTON)";
+
+/// From now on the interface's own events are noted.
+const HEAR: &str = "
+    window.heard = [];
+    for (const kind of ['execution_start', 'progress', 'b_preview', 'executed', 'execution_success',
+                        'execution_interrupted'])
+        app.api.addEventListener(kind, event => heard.push([kind, event.detail]));";
 const BUTTON: &str = "'[data-testid=queue-button] button, button[data-testid=queue-button]'";
 
 /// The pictures that nodes show, as far as they are loaded.
@@ -66,8 +69,13 @@ pub(crate) async fn the_page_loads_while_all_backends_are_down(
     Ok(())
 }
 
+/// The page is up and has the workflow on its canvas.
 async fn ready(page: &mut Page) -> Result<()> {
-    page.until("the workflow for beginners", &READY.replace("BUTTON", BUTTON)).await.map(drop)
+    page.until("the page to be up", &UP.replace("BUTTON", BUTTON)).await?;
+    page.run(HEAR).await?;
+    page.run(&format!("app.loadGraphData(({WORKFLOW}).workflow)")).await?;
+    let loaded = "app.graph._nodes.some(node => node.type === 'KSampler')";
+    page.until("the workflow on the canvas", loaded).await.map(drop)
 }
 
 /// Presses the button, and gives the job's id once the job runs.

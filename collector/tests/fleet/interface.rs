@@ -164,6 +164,7 @@ async fn what_an_old_backend_does_not_have_is_nothing() {
         ("/api/workflow_templates", json!({})),
         ("/api/experiment/models", json!([])),
         ("/internal/folder_paths", json!({})),
+        ("/templates/index.json", json!([])),
     ] {
         assert_eq!(stage.client.get(route).await, nothing, "{route}");
     }
@@ -197,10 +198,12 @@ async fn the_page_loads_while_all_backends_are_down() {
         ("/api/settings", json!({})),
         ("/api/extensions", json!([])),
         ("/api/i18n", json!({})),
+        ("/templates/index.json", json!([])),
         ("/api/userdata?dir=workflows&recurse=true&split=false&full_info=true", json!([])),
     ] {
         assert_eq!(stage.client.get(route).await, nothing, "{route}");
     }
+    assert_eq!(stage.client.get("/api/system_stats").await["system"]["argv"], json!([]));
     let (status, refusal) = stage.client.post("/api/settings", &json!({"x": 1})).await;
     assert_eq!((status, &refusal["error"]["type"]), (503, &json!("no_backend")));
     assert_eq!(stage.client.ask("/extensions/sim-pack/sim.js").await.0, 503);

@@ -82,7 +82,7 @@ pub(super) fn files() -> Router<Arc<App>> {
 
 /// A file of the interface itself.
 async fn shipped(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
-    let Some(folder) = &app.interface.folder else { return backends(&app, request).await };
+    let Some(folder) = &app.interface.folder else { return document(State(app), request).await };
     let (path, headers) = (request.uri().path(), request.headers());
     let missing = || Refusal::not_found(format!("the web interface has no file {path}"));
     folder.answer(path, headers).await.ok_or_else(missing)
@@ -95,12 +95,7 @@ async fn brought(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     {
         return Ok(answer);
     }
-    backends(&app, request).await
-}
-
-async fn backends(app: &App, request: Request) -> Result<Response, Refusal> {
-    let client = backend(app).ok_or_else(no_backend)?;
-    pass::on(client, app.max_body_bytes, request).await
+    document(State(app), request).await
 }
 
 /// A backend's answer, or what stands for it where none is up or the one that is too old to have it.

@@ -4,12 +4,14 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 /// Routes that servers of 2024 do not have.
-const OF_LATER_SERVERS: [(&str, &str); 5] = [
+const OF_LATER_SERVERS: [(&str, &str); 7] = [
     ("/i18n", "{}"),
     ("/global_subgraphs", "{}"),
     ("/workflow_templates", "{}"),
     ("/experiment/models", "[]"),
     ("/internal/folder_paths", "{}"),
+    ("/templates/index.json", "[]"),
+    ("/templates/index_logo.json", "{}"),
 ];
 
 /// What the page needs besides to be there at all. Settings are not brought over from the browser meanwhile.
