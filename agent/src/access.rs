@@ -13,14 +13,14 @@ use rustls::ServerConfig;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-pub use self::error::{Error, Kind};
+pub(crate) use self::error::{Error, Kind};
 use self::kept::Kept;
-pub use self::token::Token;
+pub(crate) use self::token::Token;
 use crate::config::AccessFiles;
 use crate::limits::ACCESS_PERIOD;
 
 /// What is in force. Without files there is nothing of it, and nothing is asked.
-pub struct Access {
+pub(crate) struct Access {
     token: Option<Kept<Token, 1>>,
     tls: Option<Kept<ServerConfig, 2>>,
 }
@@ -30,7 +30,7 @@ impl Access {
     ///
     /// # Errors
     /// A file cannot be read or does not hold what it should.
-    pub fn load(files: &AccessFiles) -> Result<Self, Error> {
+    pub(crate) fn load(files: &AccessFiles) -> Result<Self, Error> {
         let token = files.token_file.clone().map(|file| Kept::load([file], |[file]| token::read(file)));
         let pair = files.tls_certificate.clone().zip(files.tls_key.clone());
         let tls = pair.map(|(certificate, key)| Kept::load([certificate, key], |[c, k]| tls::read(c, k)));
@@ -38,12 +38,12 @@ impl Access {
     }
 
     /// The token to ask for, if one is configured.
-    pub fn token(&self) -> Option<watch::Receiver<Arc<Token>>> {
+    pub(crate) fn token(&self) -> Option<watch::Receiver<Arc<Token>>> {
         self.token.as_ref().map(Kept::current)
     }
 
     /// How to speak TLS, if a certificate is configured.
-    pub fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
+    pub(crate) fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
         self.tls.as_ref().map(Kept::current)
     }
 
@@ -62,7 +62,7 @@ impl Access {
 }
 
 /// Reads files again that have changed, each minute, and all of them upon the signal. Never returns.
-pub async fn keep(mut access: Access, mut again: Signal) {
+pub(crate) async fn keep(mut access: Access, mut again: Signal) {
     let mut ticks = tokio::time::interval(ACCESS_PERIOD);
     loop {
         let told = tokio::select! {

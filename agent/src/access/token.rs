@@ -8,7 +8,7 @@ use super::{Error, Kind, file};
 use crate::limits::TOKEN_CHARS;
 
 /// A bearer token. It is shown nowhere.
-pub struct Token(Vec<u8>);
+pub(crate) struct Token(Vec<u8>);
 
 impl Token {
     #[cfg(test)]
@@ -17,7 +17,7 @@ impl Token {
     }
 
     /// Whether this is it, in a time that tells of its length at most.
-    pub fn is(&self, given: &[u8]) -> bool {
+    pub(crate) fn is(&self, given: &[u8]) -> bool {
         self.0.ct_eq(given).into()
     }
 }

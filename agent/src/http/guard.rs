@@ -20,11 +20,11 @@ const OPEN: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 /// The address at the connection's other end, in every request that [`serve`](super::serve) hands on.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
+pub(super) struct Peer(pub IpAddr);
 
 /// What is known of who asks, in every request behind [`guarded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub(super) enum Asker {
     /// Showed the token.
     Trusted,
     /// No token is configured; asks from this machine.
@@ -54,7 +54,7 @@ fn shows(headers: &HeaderMap, token: &Token) -> bool {
 }
 
 /// The routes, behind the token if there is one.
-pub fn guarded(routes: Router, token: Option<watch::Receiver<Arc<Token>>>) -> Router {
+pub(crate) fn guarded(routes: Router, token: Option<watch::Receiver<Arc<Token>>>) -> Router {
     routes.layer(middleware::from_fn_with_state(token, check))
 }
 
@@ -75,7 +75,7 @@ async fn check(
 
 /// For handlers that change something: who asks may do so. Otherwise the answer is 403 and says what to do.
 #[derive(Clone, Copy, Debug)]
-pub struct MayChange;
+pub(crate) struct MayChange;
 
 impl<S: Sync> FromRequestParts<S> for MayChange {
     type Rejection = (StatusCode, &'static str);

@@ -19,7 +19,7 @@ use super::refuse::refuse;
 use crate::limits::{Connections, STOP_DEADLINE};
 
 /// Serves until `stop`, then lets answers under way finish, for a while. With `tls`, over its newest value only.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     routes: Router,

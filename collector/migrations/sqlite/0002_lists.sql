@@ -32,7 +32,7 @@ UPDATE job SET
     ), 0);
 
 CREATE INDEX job_created ON job (submitted_at, arrival);
-CREATE INDEX job_standing ON job (standing, submitted_at, arrival, duration);
+CREATE INDEX job_standing ON job (standing, submitted_at, arrival);
 CREATE INDEX job_workflow ON job (workflow_id, submitted_at, arrival) WHERE workflow_id IS NOT NULL;
 DROP INDEX job_ended;
 CREATE INDEX job_ended ON job (ended_at, arrival, bytes) WHERE state = 'ended';

@@ -1,5 +1,7 @@
 //! The one mapping of refusals to HTTP, in the shape of ComfyUI's own `POST /prompt` errors.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +14,7 @@ use crate::queue::{ChangeError, StoreError, SubmitError};
 pub struct Refusal {
     pub status: StatusCode,
     /// ComfyUI's word for it where it has one.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     pub message: String,
     pub details: String,
     /// Absent: an empty object, as in ComfyUI. Boxed, here and below, so that a refusal stays small to pass around.
@@ -23,7 +25,7 @@ pub struct Refusal {
 impl Refusal {
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         let (message, details) = (message.into(), String::new());
-        Self { status, kind, message, details, extra_info: None, node_errors: None }
+        Self { status, kind: kind.into(), message, details, extra_info: None, node_errors: None }
     }
 
     pub fn bad_request(kind: &'static str, message: impl Into<String>) -> Self {

@@ -123,7 +123,7 @@ async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
 }
 
 async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
-    store.commit(&[Write::ForgetAllEnded]).await.unwrap();
+    forget_everything(store).await;
     let mut ids = Vec::new();
     for at in 10..14 {
         let job = submit(store).await;
@@ -139,9 +139,21 @@ async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
     assert_eq!(page(Some(1), Some(1)).await, [1]);
     store.commit(&[Write::Forget(vec![ids[1]])]).await.unwrap();
     assert_eq!(page(None, None).await, [0, 2]);
-    store.commit(&[Write::Trim { keep: 2 }]).await.unwrap();
-    assert_eq!(page(None, None).await, [2], "the cancelled one counts as kept");
+    let remembered = store.oldest_ended(2).await.unwrap();
+    let times: Vec<u64> = remembered.iter().map(|job| job.ended_at.0).collect();
+    assert_eq!((remembered[0].id, times), (ids[0], vec![10, 12]), "the oldest first");
+    let held = store.held().await.unwrap();
+    assert_eq!(held.jobs, 3, "the cancelled one counts, those that wait do not");
+    assert_eq!(held.bytes, 3 * remembered[0].bytes);
+    let documents = store.documents(ids[0]).await.unwrap().unwrap();
+    let results = store.ended(ids[0]).await.unwrap().unwrap().results;
+    let texts = [json!(documents.extra_data), json!(results.outputs), results.status, json!(results.meta)];
+    let bytes = texts.iter().map(|text| text.to_string().len()).sum::<usize>() + documents.prompt.get().len();
+    assert_eq!(remembered[0].bytes, bytes as u64);
+    let live = submit(store).await;
+    store.commit(&[Write::Forget(vec![ids[0], live.id])]).await.unwrap();
     assert!(store.documents(ids[0]).await.unwrap().is_none(), "nothing is left of it");
+    assert_eq!(found(store, live.id).await, Some(live), "one that has not ended is not forgotten");
 }
 
 const NEWEST: Window =
@@ -171,7 +183,8 @@ async fn forget_everything(store: &Arc<dyn Store>) {
     for job in store.live().await.unwrap().0 {
         end(store, &job, 9, Outcome::Cancelled).await;
     }
-    store.commit(&[Write::ForgetAllEnded]).await.unwrap();
+    let ended = store.oldest_ended(u64::MAX).await.unwrap();
+    store.commit(&[Write::Forget(ended.iter().map(|job| job.id).collect())]).await.unwrap();
 }
 
 async fn lists_have_an_order_filters_and_pages(store: &Arc<dyn Store>) {

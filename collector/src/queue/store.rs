@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::listing::{Filter, ListedJob, Window};
+use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::{Change, InputFile, Job, Outcome, Place, Results, Submission};
@@ -22,11 +23,6 @@ pub enum Write {
     Change(Change),
     /// Forgets ended jobs.
     Forget(Vec<JobId>),
-    ForgetAllEnded,
-    /// Forgets the oldest ended jobs beyond so many.
-    Trim {
-        keep: u64,
-    },
 }
 
 /// What must be read of a job before it is sent to a backend.
@@ -132,6 +128,12 @@ pub trait Store: Send + Sync {
     async fn count(&self, filter: &Filter) -> Result<u64, Error>;
 
     async fn ended(&self, id: JobId) -> Result<Option<EndedJob>, Error>;
+
+    /// All ended jobs together, those included that never ran.
+    async fn held(&self) -> Result<Held, Error>;
+
+    /// The ended jobs that ended first, in that order.
+    async fn oldest_ended(&self, limit: u64) -> Result<Vec<Remembered>, Error>;
 
     async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, Error>;
 

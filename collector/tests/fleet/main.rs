@@ -17,12 +17,15 @@ mod wait;
 
 mod agents;
 mod control;
+mod crowd;
 mod failures;
 mod files;
 mod follow;
 mod interface;
 mod jobs;
+mod own_jobs;
 mod refusals;
 mod restart;
+mod retention;
 mod start;
 mod submit;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sim::Generation;
 
 use super::client::png;
-use super::prompts::{picture, picture_of, through};
+use super::prompts::{picture, picture_of, plain, through};
 use super::stage::{BOTH, Stage, comfy, takes_jobs};
 
 /// The shape in which ComfyUI refuses a prompt.
@@ -88,9 +88,63 @@ async fn a_model_that_no_backend_has_is_named_with_its_node_and_the_backends() {
         (&json!("SimLoader"), &json!("value_not_in_list"))
     );
     assert!(node["errors"][0]["details"].as_str().unwrap().contains("lost.safetensors"));
-    let details = refusal["error"]["details"].as_str().unwrap();
-    assert!(details.contains("a lacks") && details.contains("b lacks"), "{details}");
+    assert_eq!(refusal["error"]["message"], "Prompt outputs failed validation");
+    let lacking = refusal["error"]["extra_info"]["orchestrator"]["lacking"].to_string();
+    assert!(lacking.contains("a lacks") && lacking.contains("b lacks"), "{lacking}");
     nothing_came_of_it(&stage).await;
+}
+
+/// A prompt of two pictures, the second of which has something wrong with it.
+fn half_wrong(wrong: &Value) -> Value {
+    let mut prompt = plain(7);
+    prompt["1"]["inputs"]
+        .as_object_mut()
+        .unwrap()
+        .append(&mut json!({"batch_size": 1}).as_object().unwrap().clone());
+    prompt["11"] = json!({"class_type": "EmptyImage", "inputs": wrong});
+    prompt["19"] =
+        json!({"class_type": "SaveImage", "inputs": {"images": ["11", 0], "filename_prefix": "t"}});
+    prompt
+}
+
+#[tokio::test]
+async fn what_comfyui_refuses_is_refused_in_its_own_words() {
+    let stage = Stage::of(Generation::V0_8, 2).await;
+    let alone = |wrong: Value| {
+        let mut prompt = half_wrong(&wrong);
+        prompt.as_object_mut().unwrap().retain(|id, _| id.len() == 2);
+        prompt
+    };
+    let wrongs = [
+        json!({"width": 0, "height": 4, "batch_size": 1, "color": 0}),
+        json!({"width": 4, "height": 4, "batch_size": 1, "color": 1 << 30}),
+        json!({"width": "wide", "height": 4, "batch_size": 1, "color": 0}),
+        json!({"height": 4, "batch_size": 1, "color": 0}),
+    ];
+    for wrong in wrongs {
+        let body = stage.client.body(&alone(wrong.clone()), json!({}));
+        let (status, ours) = stage.client.post("/prompt", &body).await;
+        let theirs = reqwest::Client::new().post(format!("{}/prompt", stage.comfys[0].url())).json(&body);
+        let theirs = theirs.send().await.unwrap();
+        assert_eq!(status, theirs.status().as_u16(), "{wrong}: {ours}");
+        assert_eq!(ours, theirs.json::<Value>().await.unwrap(), "{wrong}");
+        assert_eq!(status, 400);
+    }
+    assert_eq!(stage.client.get("/history").await, json!({}));
+}
+
+#[tokio::test]
+async fn of_a_prompt_that_is_wrong_in_part_the_rest_runs() {
+    let stage = Stage::of(Generation::V0_8, 1).await;
+    let wrong = json!({"width": 0, "height": 4, "batch_size": 1, "color": 0});
+    let body = stage.client.body(&half_wrong(&wrong), json!({}));
+    let (status, accepted) = stage.client.post("/prompt", &body).await;
+    assert_eq!(status, 200, "{accepted}");
+    let node = &accepted["node_errors"]["11"];
+    assert_eq!((&node["class_type"], &node["dependent_outputs"]), (&json!("EmptyImage"), &json!(["19"])));
+    let ended = stage.client.succeeded(accepted["prompt_id"].as_str().unwrap()).await;
+    let outputs = ended["outputs"].as_object().unwrap();
+    assert_eq!(outputs.keys().collect::<Vec<_>>(), ["9"], "{ended}");
 }
 
 #[tokio::test]

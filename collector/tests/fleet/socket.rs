@@ -68,7 +68,7 @@ impl Socket {
     pub(crate) async fn with_metadata(mut self) -> Self {
         let flags = json!({"type": "feature_flags", "data": {"supports_preview_metadata": true}});
         self.stream.send(Message::text(flags.to_string())).await.unwrap();
-        assert_eq!(self.next().await.unwrap().kind(), "feature_flags");
+        self.until(|frame| frame.kind() == "feature_flags").await;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Agents, Backend, Config, Interface, Log, LogFormat};
+use collector::config::{Agents, Backend, Config, History, Interface, Log, LogFormat};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -12,7 +12,7 @@ use super::wait::until;
 
 pub(crate) const BOTH: [Generation; 2] = [Generation::V0_8, Generation::V2024];
 /// Backends by their place.
-pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// A server that takes no time for anything but what it is held for.
 pub(crate) fn quick(generation: Generation) -> ComfyConfig {
@@ -100,6 +100,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         poll_interval: Duration::from_millis(50),
         free_after_idle: None,
         rerun_after_unreachable: None,
+        history: History::default(),
         max_body_bytes: 1 << 20,
         log: Log { filter: "info".to_owned(), format: LogFormat::Text },
     }

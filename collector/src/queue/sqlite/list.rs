@@ -66,3 +66,45 @@ fn order(window: &Window) -> &'static str {
         (Sort::Duration, false) => " ORDER BY duration DESC, submitted_at DESC, arrival DESC",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::super::super::Cursor;
+    use super::super::Sqlite;
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::job::Outcome;
+
+    async fn plan(store: &Sqlite, query: QueryBuilder<Db>) -> String {
+        let mut explained = QueryBuilder::<Db>::new("EXPLAIN QUERY PLAN ");
+        explained.push(query.into_string());
+        let steps = explained.build().fetch_all(&store.readers).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn pages_and_counts_are_found_by_indexes() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(directory.path()).await.unwrap();
+        let newest = Window { sort: Sort::Submitted, ascending: false, before: None, limit: 64, offset: 0 };
+        let longest = Window { sort: Sort::Duration, ..newest };
+        let before = Some(Cursor { submitted_at: UnixMillis(1), arrival: 1 });
+        let ended =
+            Filter { standings: Some(vec![Standing::Ended(Outcome::Succeeded)]), ..Filter::default() };
+        let of_workflow = Filter { workflow_id: Some("w".to_owned()), ..Filter::default() };
+        for (query, index) in [
+            (page(&ended, &newest), "INDEX job_standing"),
+            (page(&ended, &longest), "INDEX job_standing"),
+            (count(&ended), "INDEX job_standing"),
+            (page(&Filter::default(), &newest), "INDEX job_created"),
+            (page(&Filter::default(), &Window { before, ..newest }), "INDEX job_created"),
+            (page(&of_workflow, &newest), "INDEX job_workflow"),
+            (count(&of_workflow), "INDEX job_workflow"),
+        ] {
+            let plan = plan(&store, query).await;
+            assert!(plan.contains(index), "{plan}");
+        }
+    }
+}

@@ -12,8 +12,12 @@ use std::fs::File;
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 
-use self::row::{attempt_of, digest, documents_of, ended_of, job_of, listed_of, place_of, upload_of};
+use self::row::{
+    attempt_of, digest, documents_of, ended_of, held_of, job_of, listed_of, place_of, remembered_of,
+    upload_of,
+};
 use super::listing::{Filter, ListedJob, Window};
+use super::retention::{Held, Remembered};
 use super::store::{AttemptRecord, Documents, EndedJob, Error, Page, Store, Upload, Write};
 use crate::id::JobId;
 use crate::job::{Job, Place};
@@ -113,6 +117,22 @@ impl Store for Sqlite {
         );
         let row = query.bind(id.to_string()).fetch_optional(&self.readers).await;
         row.map_err(failed("read the history"))?.as_ref().map(ended_of).transpose()
+    }
+
+    async fn held(&self) -> Outcomes<Held> {
+        let query = sqlx::query(
+            "SELECT count(*) AS jobs, coalesce(sum(bytes), 0) AS bytes FROM job INDEXED BY job_ended WHERE state = 'ended'",
+        );
+        let row = query.fetch_one(&self.readers).await.map_err(failed("count ended jobs"))?;
+        held_of(&row)
+    }
+
+    async fn oldest_ended(&self, limit: u64) -> Outcomes<Vec<Remembered>> {
+        let query = sqlx::query(
+            "SELECT id, ended_at, bytes FROM job WHERE state = 'ended' ORDER BY ended_at, arrival LIMIT ?",
+        );
+        let rows = query.bind(limit.min(i64::MAX as u64).cast_signed()).fetch_all(&self.readers).await;
+        rows.map_err(failed("look for old jobs"))?.iter().map(remembered_of).collect()
     }
 
     async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite as Db};
 
 use super::super::listing::ListedJob;
+use super::super::retention::{Held, Remembered};
 use super::super::store::{AttemptRecord, Documents, EndedJob, Upload};
 use super::{Outcomes, damaged};
 use crate::clock::UnixMillis;
@@ -168,6 +169,15 @@ fn summary_of(row: &SqliteRow) -> Outcomes<Summary> {
             preview: parsed_if_any(row, "preview")?,
         },
     })
+}
+
+pub(super) fn held_of(row: &SqliteRow) -> Outcomes<Held> {
+    Ok(Held { jobs: number(row, "jobs")?, bytes: number(row, "bytes")? })
+}
+
+pub(super) fn remembered_of(row: &SqliteRow) -> Outcomes<Remembered> {
+    let ended_at = UnixMillis(number(row, "ended_at")?);
+    Ok(Remembered { id: id_of(row)?, ended_at, bytes: number(row, "bytes")? })
 }
 
 pub(super) fn attempt_of(row: &SqliteRow) -> Outcomes<AttemptRecord> {

@@ -20,22 +20,6 @@ pub(super) async fn perform(db: &mut Transaction<'_, Db>, write: &Write) -> Outc
             }
             Ok(())
         }
-        Write::ForgetAllEnded => {
-            let query = sqlx::query("DELETE FROM job WHERE state = 'ended'");
-            query.execute(&mut **db).await.map(drop).map_err(failed("forget the history"))
-        }
-        Write::Trim { keep } => {
-            let query = sqlx::query(
-                "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'ended' \
-                 ORDER BY ended_at DESC, arrival DESC LIMIT -1 OFFSET ?)",
-            );
-            query
-                .bind(keep.cast_signed())
-                .execute(&mut **db)
-                .await
-                .map(drop)
-                .map_err(failed("trim the history"))
-        }
     }
 }
 

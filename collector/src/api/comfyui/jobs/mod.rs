@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use self::asked::{Asked, Parameters};
+pub(in crate::api) use self::cancel::cancel;
 use super::{App, Refusal};
 use crate::id::JobId;
 use crate::limits;
