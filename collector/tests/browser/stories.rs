@@ -32,7 +32,8 @@ const HEAR: &str = "
 const BUTTON: &str = "'[data-testid=queue-button] button, button[data-testid=queue-button]'";
 
 /// The pictures that nodes show, as far as they are loaded.
-const PICTURES: &str = "app.graph._nodes.flatMap(node => node.imgs ?? []).filter(img => img.naturalWidth > 0).map(img => img.src).join(' ')";
+const PICTURES: &str = "app.graph._nodes.flatMap(node => node.imgs ?? [])
+    .filter(img => img.naturalWidth > 0).map(img => img.src).join(' ')";
 
 pub(crate) async fn a_workflow_is_queued_watched_cancelled_and_found_again(
     browser: &Path,

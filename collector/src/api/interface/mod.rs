@@ -63,9 +63,9 @@ pub(super) fn documents() -> Router<Arc<App>> {
 pub(super) fn files() -> Router<Arc<App>> {
     let shipped: MethodRouter<Arc<App>> = get(shipped);
     let brought = get(brought);
+    // `style.css`, `lib` and `types` are of 2024, before the interface was a package of its own.
     let at_the_top = ["/", "/index.html", "/user.css", "/style.css", "/materialdesignicons.min.css"];
     let more = ["/manifest.json", "/favicon.ico", "/favicon.png", "/favicon.svg"];
-    // `lib`, `types` and `style.css` are of 2024, before the interface was a package of its own.
     let folders = ["assets", "fonts", "scripts", "cursor", "lib", "types"];
     let mut routes = Router::new().route("/internal/folder_paths", get(document));
     for path in at_the_top.into_iter().chain(more) {
