@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
-use crate::api::{self, App, Auth};
+use crate::api::{self, App, Auth, Interface};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::event::Hub;
@@ -51,6 +51,10 @@ pub enum StartError {
          authority that signed the agents' own"
     )]
     Authority { file: PathBuf, source: comfyui::Error },
+    #[error(
+        "the web interface's files in {folder} cannot be read: {source}; name another folder with --interface-dir"
+    )]
+    Interface { folder: PathBuf, source: std::io::Error },
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -110,6 +114,7 @@ impl Collector {
             hub,
             metrics,
             clients,
+            interface: interface(&config.interface)?,
             clock,
             max_body_bytes,
             large_answers,
@@ -176,6 +181,11 @@ fn clients(config: &Config, http: &reqwest::Client) -> Result<HashMap<BackendId,
     let client =
         |backend: &config::Backend| Ok((backend.id.clone(), Client::with(http.clone(), &backend.url)?));
     config.backends.iter().map(client).collect()
+}
+
+fn interface(config: &config::Interface) -> Result<Interface, StartError> {
+    let folder = config.folder.clone().unwrap_or_default();
+    Interface::open(config).map_err(|source| StartError::Interface { folder, source })
 }
 
 /// What agents are asked by: the same connections as ComfyUI's, unless another authority vouches for agents.

@@ -5,6 +5,7 @@
 //! the variable [`REQUIRE`] lists the requirement, the trial fails instead. Nothing is installed or started here.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,13 @@ pub const POSTGRES: &str = "ORCHESTRATOR_TEST_POSTGRES";
 /// The variable that names a Python which has psutil, nvidia-ml-py and aiohttp.
 pub const PYTHON_NODE: &str = "ORCHESTRATOR_TEST_PYTHON_NODE";
 
+/// The variable that names a Chromium, where `PATH` has none or another is meant.
+pub const CHROMIUM: &str = "ORCHESTRATOR_TEST_CHROMIUM";
+
+/// The variable that names folders with the files of ComfyUI's web interface, separated by colons: each the
+/// folder `static` of one version of PyPI's comfyui-frontend-package.
+pub const INTERFACE: &str = "ORCHESTRATOR_TEST_INTERFACE";
+
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -35,6 +43,10 @@ pub enum Outside {
     PythonNode,
     /// A PostgreSQL server, named by [`POSTGRES`].
     Postgres,
+    /// A browser: named by [`CHROMIUM`], else the `chromium` of `PATH`.
+    Chromium,
+    /// The files of ComfyUI's web interface, named by [`INTERFACE`].
+    Interface,
 }
 
 /// Where a requirement was found.
@@ -51,6 +63,8 @@ pub enum Found {
     },
     /// A server, by its URL.
     Url(String),
+    /// Folders with files.
+    Folders(Vec<PathBuf>),
 }
 
 impl Found {
@@ -59,7 +73,7 @@ impl Found {
         match self {
             Self::Program(path) => Some(path),
             Self::Comfyui { python, .. } => Some(python),
-            Self::Url(_) => None,
+            Self::Url(_) | Self::Folders(_) => None,
         }
     }
 }
@@ -79,6 +93,8 @@ impl Outside {
             Self::Python => "python",
             Self::PythonNode => "python-node",
             Self::Postgres => "postgres",
+            Self::Chromium => "chromium",
+            Self::Interface => "interface",
         }
     }
 
@@ -89,6 +105,8 @@ impl Outside {
     pub fn find(self) -> Result<Found, String> {
         match self {
             Self::Promtool => program("promtool", "install Debian's prometheus"),
+            Self::Chromium => chromium(env::var_os(CHROMIUM).map(PathBuf::from)),
+            Self::Interface => interface(env::var_os(INTERFACE).as_deref()),
             Self::Python => program("python3", "install python3"),
             Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
@@ -165,6 +183,23 @@ fn comfyui(value: Option<&str>) -> Result<Found, String> {
     Ok(Found::Comfyui { directory, python })
 }
 
+fn chromium(value: Option<PathBuf>) -> Result<Found, String> {
+    match value {
+        Some(named) if named.is_file() => Ok(Found::Program(named)),
+        Some(named) => Err(format!("{CHROMIUM}: there is no {}", named.display())),
+        None => program("chromium", "install Debian's chromium"),
+    }
+}
+
+fn interface(value: Option<&OsStr>) -> Result<Found, String> {
+    let shape = || format!("set {INTERFACE}=<folder `static` of comfyui-frontend-package>[:<another>...]");
+    let folders: Vec<PathBuf> = env::split_paths(value.ok_or_else(shape)?).collect();
+    match folders.iter().find(|folder| !folder.join("index.html").is_file()) {
+        Some(folder) => Err(format!("{INTERFACE}: no index.html in {}", folder.display())),
+        None => Ok(Found::Folders(folders)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,5 +247,12 @@ mod tests {
     fn a_comfyui_that_is_not_there_is_refused_with_what_is_wrong() {
         assert!(comfyui(None).unwrap_err().contains("set ORCHESTRATOR_TEST_COMFYUI="));
         assert!(comfyui(Some("/no/such/folder:/no/python")).unwrap_err().contains("no main.py"));
+    }
+
+    #[test]
+    fn an_interface_without_its_page_is_refused_with_the_folder() {
+        assert!(interface(None).unwrap_err().contains("set ORCHESTRATOR_TEST_INTERFACE="));
+        assert!(interface(Some("/no/such:/other".as_ref())).unwrap_err().ends_with("in /no/such"));
+        assert!(chromium(Some("/no/such".into())).unwrap_err().contains("ORCHESTRATOR_TEST_CHROMIUM"));
     }
 }

@@ -5,6 +5,7 @@ mod auth;
 pub mod comfyui;
 mod error;
 mod figures;
+mod interface;
 mod operate;
 mod orchestrator;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::auth::Asker;
 pub use self::auth::Auth;
 pub use self::error::Refusal;
+pub use self::interface::Interface;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
 use crate::event::Hub;
@@ -39,8 +41,9 @@ pub struct App {
     pub dispatch: Dispatch,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
-    /// For streaming files only; what changes a backend goes through dispatch.
+    /// For streaming files and what the web interface keeps for its users; what changes a backend goes through dispatch.
     pub clients: HashMap<BackendId, Client>,
+    pub interface: Interface,
     pub clock: Clock,
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.
@@ -74,10 +77,11 @@ pub async fn serve(
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`; those of jobs only so.
 fn bare_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
-    let comfyui = comfyui::routes(stop, max_body_bytes);
+    let comfyui = comfyui::routes(stop, max_body_bytes).merge(interface::documents());
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui.merge(comfyui::job_routes()))
+        .merge(interface::files())
         .merge(orchestrator::routes())
         .merge(operate::routes())
         .fallback(error::unknown_path)

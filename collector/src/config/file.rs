@@ -34,6 +34,8 @@ pub(super) struct File {
     pub allowed_hosts: Vec<String>,
     pub agent_token_file: Option<PathBuf>,
     pub agent_ca_file: Option<PathBuf>,
+    pub interface_dir: Option<PathBuf>,
+    pub interface_backend: Option<BackendId>,
     pub backend: Vec<Backend>,
 }
 

@@ -14,6 +14,7 @@ mod command;
 pub use self::access::AccessFlags;
 pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags};
 use super::value::{self, BackendUrl, Wait};
+use crate::id::BackendId;
 
 /// One ComfyUI in front of many: keeps a durable queue, sends each job to the backend where it ends first, and answers
 /// every ComfyUI client as a single server would.
@@ -45,6 +46,15 @@ pub struct Flags {
     /// Certificates (PEM) of a private authority to trust for agents with https:// addresses, besides the system's
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_AGENT_CA_FILE")]
     pub agent_ca_file: Option<PathBuf>,
+
+    /// Serve ComfyUI's web interface from here: the folder `static` of PyPI's comfyui-frontend-package [default: what one
+    /// backend serves]
+    #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_DIR")]
+    pub interface_dir: Option<PathBuf>,
+
+    /// The name of the backend that keeps the web interface's settings and saved workflows [default: the first that is up]
+    #[arg(long, value_name = "NAME", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_BACKEND")]
+    pub interface_backend: Option<BackendId>,
 
     /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
     /// ~/.local/state/orchestrator-collector]

@@ -1,11 +1,12 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `access` and `agents` who may ask and how agents are asked, `value` says what a key
-//! may hold; this file puts them together.
+//! command line and the environment, `access` and `agents` who may ask and how agents are asked, `interface` where the web
+//! interface comes from, `value` says what a key may hold; this file puts them together.
 
 mod access;
 mod agents;
 mod file;
 mod flags;
+mod interface;
 mod value;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, ClassFlags, Command, ConvertFlags, Flags, InspectFlags, LogFormat, TokenFlags, ValidateFlags,
 };
+pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, Wait};
 use crate::address::without_password;
 use crate::id::BackendId;
@@ -31,6 +33,7 @@ pub struct Config {
     pub backends: Vec<Backend>,
     pub agents: Agents,
     pub access: Access,
+    pub interface: Interface,
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
     pub free_after_idle: Option<Duration>,
@@ -75,6 +78,8 @@ pub enum ConfigError {
     Agents(#[from] AgentsError),
     #[error(transparent)]
     HalfCertificate(#[from] HalfCertificate),
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
     #[error("two backends are called {0}: give one of them another `name` in the configuration file")]
     SameName(BackendId),
     #[error("two backends have the address {0}: one ComfyUI is one backend")]
@@ -101,10 +106,16 @@ impl Config {
         let token = flags.agent_token_file.or(file.agent_token_file);
         let authority = flags.agent_ca_file.or(file.agent_ca_file);
         let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
+        let backends = backends(flags.backend, file.backend)?;
+        let interface = Interface {
+            folder: flags.interface_dir.or(file.interface_dir),
+            backend: flags.interface_backend.or(file.interface_backend),
+        };
         let unset = History::default();
         Ok(Self {
             listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
-            backends: backends(flags.backend, file.backend)?,
+            interface: interface.checked(&backends)?,
+            backends,
             access,
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,

@@ -183,3 +183,18 @@ fn who_may_ask_is_said_by_flags_before_the_file_and_half_a_certificate_is_refuse
     let half = Config::load(flags(&["--tls-certificate", "/c"])).unwrap_err().to_string();
     assert!(half.contains("tls_certificate and tls_key"), "{half}");
 }
+
+#[test]
+fn an_interface_that_cannot_be_served_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let told = Config::load(flags(&["--interface-dir", path])).unwrap_err().to_string();
+    assert!(told.contains(path) && told.contains("comfyui_frontend_package/static"), "{told}");
+    std::fs::write(folder.path().join("index.html"), "").unwrap();
+    let config = Config::load(flags(&["--interface-dir", path])).unwrap();
+    assert_eq!(config.interface.folder.as_deref(), Some(folder.path()));
+    let backends = ["--backend", "http://a:1", "--backend", "http://b:2"];
+    let told = Config::load(flags(&[&backends[..], &["--interface-backend", "c-3"]].concat())).unwrap_err();
+    assert!(told.to_string().contains("a-1, b-2"), "{told}");
+    Config::load(flags(&[&backends[..], &["--interface-backend", "b-2"]].concat())).unwrap();
+}

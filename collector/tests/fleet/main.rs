@@ -22,6 +22,7 @@ mod crowd;
 mod failures;
 mod files;
 mod follow;
+mod interface;
 mod jobs;
 mod loaded;
 mod models;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Access, Agents, Backend, Config, History, Log, LogFormat};
+use collector::config::{Access, Agents, Backend, Config, History, Interface, Log, LogFormat};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -96,6 +96,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         backends: backends.collect(),
         agents: Agents::default(),
         access: Access::default(),
+        interface: Interface::default(),
         state_directory: state.path().to_owned(),
         poll_interval: Duration::from_millis(50),
         free_after_idle: None,

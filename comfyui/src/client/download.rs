@@ -16,7 +16,7 @@ const DOWNLOAD: &str = "read a file";
 /// An answer whose body is still to come.
 #[derive(Debug)]
 pub struct Download {
-    /// 200, 206 for a range, 304 when the caller's copy is good.
+    /// 200, 206 for a range, 304 when the caller's copy is good; any other where a request was passed on.
     pub status: StatusCode,
     /// As the server sent them.
     pub headers: HeaderMap,

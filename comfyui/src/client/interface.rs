@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Body, Method, Response};
 use serde_json::{Map, Value};
 
-use super::Client;
+use super::{Client, Download};
 use crate::api::{GlobalSubgraph, ModelFolder, Users};
 use crate::{Cause, Error};
 
@@ -114,5 +114,21 @@ impl Client {
         let url = self.address.path(path).map_err(|why| self.error(PASS_ON, Cause::Unsendable(why)))?;
         let bare = self.request_of(method, url).query(query).headers(headers);
         self.head(PASS_ON, body.into_iter().fold(bare, |request, body| request.body(body))).await
+    }
+
+    /// As [`forward`](Self::forward), its body read piece by piece: none may be silent for too long.
+    ///
+    /// # Errors
+    /// When no answer begins.
+    pub async fn pass_on(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: HeaderMap,
+        body: Option<Body>,
+    ) -> Result<Download, Error> {
+        let response = self.forward(method, path, query, headers, body).await?;
+        Ok(Download::of(response, self.backend().to_owned(), self.bounds.stream_silence))
     }
 }

@@ -14,6 +14,7 @@ mod process;
 mod queue;
 mod sockets;
 mod state;
+mod user;
 mod validate;
 
 use std::sync::Arc;

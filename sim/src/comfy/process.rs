@@ -17,6 +17,7 @@ use super::models::Models;
 use super::queue::{Item, Queue};
 use super::sockets::Sockets;
 use super::state::{Board, Step};
+use super::user::User;
 use crate::faults::Faults;
 use crate::gate::Gate;
 use crate::generation::Generation;
@@ -29,6 +30,7 @@ pub(crate) struct Rig {
     pub(crate) config: ComfyConfig,
     pub(crate) classes: Classes,
     pub(crate) disk: Disk,
+    pub(crate) user: Mutex<User>,
     pub(crate) gate: Gate,
     pub(crate) faults: Faults,
     pub(crate) board: Board,
@@ -43,6 +45,7 @@ impl Rig {
             classes: Classes::new(&config),
             config,
             disk: Disk::default(),
+            user: Mutex::default(),
             gate: Gate::default(),
             faults: Faults::default(),
             board: Board::default(),

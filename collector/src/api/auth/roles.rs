@@ -12,7 +12,7 @@ use crate::access::Role::{self, Operate, Submit};
 type Route = (&'static str, Role, Option<Role>);
 
 #[rustfmt::skip]
-const ROUTES: [Route; 28] = [
+const ROUTES: &[Route] = &[
     ("/prompt",                           Submit,  Some(Submit)),
     ("/queue",                            Submit,  Some(Submit)),
     ("/history",                          Submit,  Some(Submit)),
@@ -35,6 +35,41 @@ const ROUTES: [Route; 28] = [
     ("/system_stats",                     Submit,  None),
     ("/view",                             Submit,  None),
     ("/ws",                               Submit,  None),
+    ("/extensions",                       Submit,  None),
+    ("/i18n",                             Submit,  None),
+    ("/users",                            Submit,  Some(Operate)),
+    ("/settings",                         Submit,  Some(Submit)),
+    ("/settings/{id}",                    Submit,  Some(Submit)),
+    ("/userdata",                         Submit,  None),
+    ("/userdata/{file}",                  Submit,  Some(Submit)),
+    ("/userdata/{file}/move/{to}",        Submit,  Some(Submit)),
+    ("/v2/userdata",                      Submit,  None),
+    ("/global_subgraphs",                 Submit,  None),
+    ("/global_subgraphs/{id}",            Submit,  None),
+    ("/workflow_templates",               Submit,  None),
+    ("/workflow_templates/{pack}/{*file}", Submit, None),
+    ("/experiment/models",                Submit,  None),
+    ("/experiment/models/{folder}",       Submit,  None),
+    ("/experiment/models/preview/{folder}/{index}/{*file}", Submit, None),
+    ("/internal/folder_paths",            Submit,  None),
+    ("/",                                 Submit,  None),
+    ("/index.html",                       Submit,  None),
+    ("/user.css",                         Submit,  None),
+    ("/style.css",                        Submit,  None),
+    ("/materialdesignicons.min.css",      Submit,  None),
+    ("/manifest.json",                    Submit,  None),
+    ("/favicon.ico",                      Submit,  None),
+    ("/favicon.png",                      Submit,  None),
+    ("/favicon.svg",                      Submit,  None),
+    ("/assets/{*file}",                   Submit,  None),
+    ("/fonts/{*file}",                    Submit,  None),
+    ("/scripts/{*file}",                  Submit,  None),
+    ("/cursor/{*file}",                   Submit,  None),
+    ("/lib/{*file}",                      Submit,  None),
+    ("/types/{*file}",                    Submit,  None),
+    ("/extensions/{*file}",               Submit,  None),
+    ("/templates/{*file}",                Submit,  None),
+    ("/docs/{*file}",                     Submit,  None),
     ("/orchestrator/metrics",             Submit,  None),
     ("/orchestrator/v1/backends",         Submit,  None),
     ("/orchestrator/v1/jobs",             Submit,  None),
@@ -120,7 +155,14 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_open_to_nobody() {
-        for path in ["/", "/promptx", "/api", "/orchestrator/v1/backends/{id}", "/userdata", "/api/metrics"] {
+        for path in [
+            "/promptx",
+            "/api",
+            "/internal/logs",
+            "/manager/queue",
+            "/orchestrator/v1/backends/{id}/x",
+            "/api/metrics",
+        ] {
             for role in ROLES {
                 assert!(!may(role, &Method::GET, path), "{path}");
                 assert!(!may(role, &Method::POST, path), "{path}");

@@ -16,6 +16,8 @@ pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<Value> {
         fleet.backends.iter().filter_map(|b| Some((b.as_ref(), json!(b.stats.as_ref()?.value)))).collect();
     let first = documents.first().and_then(|(_, document)| document.get("system")?.as_object().cloned());
     let mut system: Map<String, Value> = first.unwrap_or_default();
+    // The web interface looks for flags in it before it shows anything, also while nothing is known of any backend.
+    system.entry("argv").or_insert_with(|| json!([]));
     system.insert("orchestrator_version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     let devices: Vec<Value> =
         documents.iter().flat_map(|(backend, document)| devices(backend, document)).collect();

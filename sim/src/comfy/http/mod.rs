@@ -10,6 +10,7 @@ mod prompt;
 mod queue;
 mod socket;
 mod stats;
+mod user;
 mod view;
 
 use std::sync::Arc;
@@ -34,7 +35,10 @@ pub(crate) fn router(process: Arc<Process>) -> Router {
         let newer = newer();
         routes = routes.merge(newer);
         routes = routes.clone().nest("/api", routes.merge(jobs::routes())).merge(interface::apart());
+    } else {
+        routes = routes.merge(user::older());
     }
+    routes = routes.merge(interface::everywhere());
     if config.python_node {
         routes = routes.route("/orchestrator/metrics", get(stats::node_metrics));
     }
@@ -64,6 +68,7 @@ fn shared() -> Router<Arc<Process>> {
         .route("/view_metadata/{folder}", get(objects::metadata))
         .route("/system_stats", get(stats::system_stats))
         .route("/ws", any(socket::open))
+        .merge(user::shared())
         .merge(interface::shared())
 }
 
@@ -72,6 +77,7 @@ fn newer() -> Router<Arc<Process>> {
         .route("/features", get(stats::features))
         .route("/models", get(objects::folders))
         .route("/models/{folder}", get(objects::models))
+        .merge(user::newer())
         .merge(interface::newer())
 }
 

@@ -1,0 +1,59 @@
+//! A Chromium without a window, with nothing of its user's and no network but this machine's.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+/// Root has no sandbox; nothing but our own pages is opened in it.
+const FLAGS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--window-size=1600,1000",
+    "--remote-debugging-port=0",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+];
+
+pub(crate) struct Chromium {
+    child: Child,
+    /// Where it takes commands: `ws://127.0.0.1:PORT/...`.
+    pub(crate) url: String,
+    // The last field: removed when nobody writes there any more.
+    _profile: TempDir,
+}
+
+impl Chromium {
+    pub(crate) fn start(program: &Path) -> Result<Self> {
+        let profile = tempfile::tempdir()?;
+        let mut command = Command::new(program);
+        command.args(FLAGS).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
+        let mut chromium = Self { child, url: String::new(), _profile: profile };
+        chromium.url = chromium.told_url()?;
+        Ok(chromium)
+    }
+
+    fn told_url(&mut self) -> Result<String> {
+        let output = BufReader::new(self.child.stderr.take().context("it has no error output")?);
+        let mut lines = output.lines().map_while(Result::ok);
+        let url = lines.find_map(|line| Some(line.split_once("DevTools listening on ")?.1.trim().to_owned()));
+        // It must be able to write for as long as it lives.
+        std::thread::spawn(move || lines.for_each(drop));
+        url.context("Chromium ended without telling its address")
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // One that has ended already is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
