@@ -3,6 +3,7 @@
 
 mod address;
 pub mod api;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod metrics;
 pub mod poll;
 pub mod queue;
+pub mod roster;
 pub mod route;
 mod run;
 pub mod tool;

@@ -48,6 +48,10 @@ pub const EARLY_FRAMES: usize = 256;
 pub const COMMANDS_UNDER_WAY: usize = 1024;
 /// Frames on their way from backends' sockets to dispatch.
 pub const SOCKET_FRAMES: usize = 4096;
+/// Backends of the fleet, those of the configuration with those added since.
+pub const BACKENDS: usize = 1000;
+/// Changes of the fleet by operators that wait for the one under way.
+pub const ROSTER_REQUESTS: usize = 64;
 /// Observations on their way to the fleet's owner.
 pub const OBSERVATIONS: usize = 1024;
 /// Requests of clients (interrupt, cancel, free) on their way to dispatch.
@@ -78,5 +82,7 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 pub const ANY_SILENCE: Duration = Duration::from_secs(60);
 /// Entries of a backend's history searched for a job whose id there is not known.
 pub const HISTORY_SEARCH: u64 = 500;
+/// How long is waited for figures that show that a backend has freed memory.
+pub const FREED_WITHIN: Duration = Duration::from_secs(10);
 /// How long open requests get to end when the program is told to stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);

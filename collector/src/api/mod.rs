@@ -8,11 +8,9 @@ mod operate;
 mod orchestrator;
 mod origin;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ::comfyui::Client;
 use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -20,14 +18,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::Refusal;
+use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
 use crate::event::Hub;
 use crate::files::Files;
 use crate::fleet::Fleet;
-use crate::id::BackendId;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::roster::Roster;
 
 /// All that handlers may use.
 pub struct App {
@@ -38,7 +37,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     /// For streaming files only; what changes a backend goes through dispatch.
-    pub clients: HashMap<BackendId, Client>,
+    pub clients: Clients,
+    pub roster: Roster,
     pub clock: Clock,
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.

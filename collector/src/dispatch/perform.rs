@@ -45,12 +45,12 @@ async fn send(
     documents: Option<Documents>,
 ) -> Sent {
     let Some(client) = tools.clients.get(backend) else {
-        return Sent::Undeliverable { reason: format!("{backend} is no longer configured") };
+        return Sent::Undeliverable { reason: format!("{backend} is no longer part of the fleet") };
     };
     let Some(documents) = documents else {
         return Sent::Impossible { reason: "its prompt is no longer in the database".into() };
     };
-    if let Err(error) = tools.delivered.deliver(&tools.files, backend, client, &job.needs.files).await {
+    if let Err(error) = tools.delivered.deliver(&tools.files, backend, &client, &job.needs.files).await {
         return undelivered(&error);
     }
     match client.queue_prompt(&request(tools, job.id, documents)).await {
@@ -112,7 +112,7 @@ pub(super) async fn look_up(
     prompt_id: Option<String>,
 ) -> Done {
     let found = match tools.clients.get(&backend) {
-        Some(client) => find(client, Known { job, prompt_id: prompt_id.as_deref() }).await,
+        Some(client) => find(&client, Known { job, prompt_id: prompt_id.as_deref() }).await,
         None => Ok(Found::Nowhere),
     };
     Done::LookedUp { job, attempt, found: found.map_err(|error| error.to_string()) }
@@ -155,7 +155,7 @@ pub(super) async fn stop(
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) if pending => client.delete_from_queue(&[&prompt_id]).await,
-        Some(client) => interrupt(client, job, &prompt_id).await,
+        Some(client) => interrupt(&client, job, &prompt_id).await,
         None => Ok(()),
     };
     Done::Stopped { job, attempt, pending, result }
@@ -177,12 +177,13 @@ pub(super) async fn free(
     backend: BackendId,
     reason: &'static str,
     request: FreeRequest,
+    reply: Option<tokio::sync::oneshot::Sender<Result<(), String>>>,
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) => client.free(&request).await,
         None => Ok(()),
     };
-    Done::Freed { backend, reason, result }
+    Done::Freed { backend, reason, result, reply }
 }
 
 /// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.

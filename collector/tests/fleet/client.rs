@@ -44,6 +44,10 @@ impl Client {
         answer(self.request(reqwest::Method::POST, route).body(body.to_owned())).await
     }
 
+    pub(crate) async fn delete(&self, route: &str) -> Answer {
+        answer(self.request(reqwest::Method::DELETE, route)).await
+    }
+
     pub(crate) async fn ask(&self, route: &str) -> Answer {
         answer(self.request(reqwest::Method::GET, route)).await
     }

@@ -22,5 +22,6 @@ mod files;
 mod follow;
 mod refusals;
 mod restart;
+mod roster;
 mod start;
 mod submit;

@@ -89,11 +89,11 @@ pub(super) async fn change(
     Ok(StatusCode::OK)
 }
 
-pub(super) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {
+pub(crate) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {
     app.dispatch.requests.send(request).await.map_err(|_| stopping())
 }
 
-pub(super) fn stopping() -> Refusal {
+pub(crate) fn stopping() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "stopping",

@@ -53,7 +53,7 @@ pub(super) async fn file(
             let (client, subfolder) = owner(&app, &asked.subfolder)?;
             let file = FileRef { filename, subfolder, kind: kind.to_owned() };
             let (preview, channel) = (asked.preview.as_deref(), asked.channel.as_deref());
-            stream(client, &file, preview, channel, &headers).await
+            stream(&client, &file, preview, channel, &headers).await
         }
         other => Err(Refusal::bad_request(
             "bad_type",
@@ -63,15 +63,15 @@ pub(super) async fn file(
 }
 
 /// The backend that a subfolder names, and the subfolder there. A fleet of one needs no name.
-fn owner<'a>(app: &'a App, subfolder: &str) -> Result<(&'a Client, String), Refusal> {
+fn owner(app: &App, subfolder: &str) -> Result<(Client, String), Refusal> {
     let (first, rest) = subfolder.split_once('/').unwrap_or((subfolder, ""));
     let named = first.parse::<BackendId>().ok().and_then(|id| app.clients.get(&id));
     if let Some(client) = named {
         return Ok((client, rest.to_owned()));
     }
-    match app.clients.values().next() {
-        Some(only) if app.clients.len() == 1 => Ok((only, subfolder.to_owned())),
-        _ => Err(Refusal::not_found(
+    match app.clients.only() {
+        Some(only) => Ok((only, subfolder.to_owned())),
+        None => Err(Refusal::not_found(
             "the subfolder does not begin with the name of a backend, as those in /history do, so it is not known whose \
              file this is",
         )),

@@ -1,18 +1,37 @@
 //! Our own routes, under `/orchestrator/`.
 
 mod backends;
+mod free;
 mod jobs;
+mod openapi;
+mod roster;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, get, post};
 
 use super::App;
+use crate::limits;
+
+type Route = (&'static str, MethodRouter<Arc<App>>);
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/orchestrator/metrics", get(backends::agents))
-        .route("/orchestrator/v1/backends", get(backends::list))
-        .route("/orchestrator/v1/jobs/{id}", get(jobs::one))
+    let router = Router::new().route("/orchestrator/metrics", get(backends::agents));
+    let router = table().into_iter().fold(router, |router, (path, methods)| router.route(path, methods));
+    router.layer(DefaultBodyLimit::max(limits::DOCUMENT_BYTES))
+}
+
+/// All that `openapi` describes, and nothing else.
+fn table() -> Vec<Route> {
+    vec![
+        ("/orchestrator/v1/backends", get(backends::list).post(roster::add)),
+        ("/orchestrator/v1/backends/{id}", get(backends::one).delete(roster::remove)),
+        ("/orchestrator/v1/backends/{id}/drain", post(roster::drain)),
+        ("/orchestrator/v1/backends/{id}/free", post(free::free)),
+        ("/orchestrator/v1/backends/{id}/resume", post(roster::resume)),
+        ("/orchestrator/v1/jobs/{id}", get(jobs::one)),
+        ("/orchestrator/v1/openapi.json", get(openapi::document)),
+    ]
 }

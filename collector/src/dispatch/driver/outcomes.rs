@@ -29,7 +29,11 @@ impl Driver {
             Ok(Done::Stopped { job, attempt, pending, result }) => {
                 self.stopped(job, attempt, pending, result)
             }
-            Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
+            Ok(Done::Freed { backend, reason, result, reply }) => {
+                self.freed(&backend, reason, &result);
+                // Whoever asked may be gone.
+                let _ = reply.map(|reply| reply.send(result.map_err(|error| error.to_string())));
+            }
             Ok(Done::Cancelled { job, only_pending, result }) => self.cancelled(job, only_pending, result),
             // Its attempt would be looked at by nobody any more; the next start looks at all of them.
             Err(error) => {
