@@ -20,6 +20,7 @@ pub mod queue;
 pub mod roster;
 pub mod route;
 mod run;
+mod surroundings;
 pub mod tool;
 
 pub use self::run::{Collector, StartError};

@@ -71,7 +71,7 @@ fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui)
-        .merge(orchestrator::routes())
+        .merge(orchestrator::routes(app.max_body_bytes))
         .merge(operate::routes())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)

@@ -25,3 +25,4 @@ mod restart;
 mod roster;
 mod start;
 mod submit;
+mod submit_any;

@@ -23,6 +23,7 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::prompt::{Submitting, accept};
 pub(super) use self::queue::{announce as announce_queue, ask, stopping};
 use super::{App, Refusal};
 use crate::limits;

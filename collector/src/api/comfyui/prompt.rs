@@ -16,20 +16,29 @@ use sha2::{Digest, Sha256};
 use super::judge::judge;
 use super::{App, Refusal, peer_of, read_body, read_json};
 use crate::id::{ClientId, JobId};
-use crate::job::{Needs, Submission};
+use crate::job::{Needs, Place, Submission};
 use crate::limits;
 
-#[derive(Deserialize)]
-struct Body {
-    prompt: Option<Box<RawValue>>,
-    client_id: Option<String>,
-    prompt_id: Option<String>,
+/// The body of `POST /prompt`.
+#[derive(Default, Deserialize)]
+pub(crate) struct Submitting {
+    pub(crate) prompt: Option<Box<RawValue>>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) prompt_id: Option<String>,
     #[serde(default, deserialize_with = "number")]
-    number: Option<f64>,
+    pub(crate) number: Option<f64>,
     #[serde(default)]
-    front: bool,
-    extra_data: Option<Map<String, Value>>,
-    partial_execution_targets: Option<Vec<String>>,
+    pub(crate) front: bool,
+    pub(crate) extra_data: Option<Map<String, Value>>,
+    pub(crate) partial_execution_targets: Option<Vec<String>>,
+}
+
+/// A job that was committed.
+pub(crate) struct Accepted {
+    pub(crate) id: JobId,
+    pub(crate) place: Place,
+    /// What stands in the way of the other outputs, by node.
+    pub(crate) node_errors: Value,
 }
 
 /// ComfyUI takes whatever Python's `float` does: a number, or a text that holds one.
@@ -48,22 +57,28 @@ pub(super) async fn submit(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
-    let body: Body = read_json(&read_body(body)?)?;
+    let accepted = accept(&app, read_json(&read_body(body)?)?, address).await?;
+    let Accepted { id, place, node_errors } = accepted;
+    Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
+}
+
+/// Judged and committed, whichever route it came by.
+pub(crate) async fn accept(app: &App, body: Submitting, address: SocketAddr) -> Result<Accepted, Refusal> {
     let Some(raw) = body.prompt.as_deref() else {
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
     let targets = body.partial_execution_targets.as_deref();
     let judged = judge(raw, targets, &app.fleet(), |file| app.files.contains(file))?;
     let node_errors = judged.node_errors;
-    let submission = submission(&app, body, judged.needs, judged.outputs, address)?;
+    let submission = submission(app, body, judged.needs, judged.outputs, address)?;
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
-    Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
+    Ok(Accepted { id, place, node_errors })
 }
 
 fn submission(
     app: &App,
-    body: Body,
+    body: Submitting,
     needs: Needs,
     outputs_to_execute: Vec<String>,
     address: SocketAddr,

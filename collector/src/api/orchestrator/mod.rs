@@ -1,10 +1,13 @@
 //! Our own routes, under `/orchestrator/`.
 
 mod backends;
+mod convert;
+mod discovery;
 mod free;
 mod jobs;
 mod openapi;
 mod roster;
+mod submit;
 
 use std::sync::Arc;
 
@@ -13,14 +16,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, post};
 
 use super::App;
-use crate::limits;
 
 type Route = (&'static str, MethodRouter<Arc<App>>);
 
-pub(super) fn routes() -> Router<Arc<App>> {
+/// A picture may be as long as an upload; a document that is parsed is bounded besides.
+pub(super) fn routes(max_body_bytes: usize) -> Router<Arc<App>> {
     let router = Router::new().route("/orchestrator/metrics", get(backends::agents));
     let router = table().into_iter().fold(router, |router, (path, methods)| router.route(path, methods));
-    router.layer(DefaultBodyLimit::max(limits::DOCUMENT_BYTES))
+    router.layer(DefaultBodyLimit::max(max_body_bytes))
 }
 
 /// All that `openapi` describes, and nothing else.
@@ -31,7 +34,9 @@ fn table() -> Vec<Route> {
         ("/orchestrator/v1/backends/{id}/drain", post(roster::drain)),
         ("/orchestrator/v1/backends/{id}/free", post(free::free)),
         ("/orchestrator/v1/backends/{id}/resume", post(roster::resume)),
+        ("/orchestrator/v1/jobs", post(submit::submit)),
         ("/orchestrator/v1/jobs/{id}", get(jobs::one)),
         ("/orchestrator/v1/openapi.json", get(openapi::document)),
+        ("/orchestrator/v1/sd", get(discovery::agents)),
     ]
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{backends, free, jobs, roster};
+use super::{backends, discovery, free, jobs, roster, submit};
 
 /// Why a request was refused, in the shape of ComfyUI's own refusals.
 #[derive(Serialize, ToSchema)]
@@ -33,6 +33,7 @@ struct ProblemOf {
     paths(
         backends::list,
         backends::one,
+        discovery::agents,
         free::free,
         jobs::one,
         document,
@@ -40,6 +41,7 @@ struct ProblemOf {
         roster::drain,
         roster::remove,
         roster::resume,
+        submit::submit,
     )
 )]
 struct Document;
