@@ -61,6 +61,14 @@ pub const DELIVERED_FILES: usize = 10_000;
 
 /// How long one frame may take to reach a client that reads slowly.
 pub const CLIENT_SEND: Duration = Duration::from_secs(30);
+/// Clients that follow a job or the fleet by server-sent events.
+pub const FOLLOWERS: usize = 1000;
+/// Changes of the fleet and of jobs that are kept for those who follow; whoever falls further behind begins anew.
+pub const JOURNAL_NEWS: usize = 4096;
+/// Changes of jobs on their way to that journal.
+pub const CHANGES_TOLD: usize = 4096;
+/// A line that says nothing, so that no proxy takes a quiet stream for a dead one.
+pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// WebSockets of clients.
 pub const CLIENT_SOCKETS: usize = 10_000;
 /// Frames waiting for one client. Beyond the first bound the oldest preview or progress is dropped; a client that has

@@ -13,7 +13,7 @@ use crate::api::{self, App};
 use crate::clients::{ByBackend, Clients};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::event::Hub;
+use crate::event::{Hub, Journal};
 use crate::files::{Files, FilesError};
 use crate::id::ClientId;
 use crate::metrics::Metrics;
@@ -117,6 +117,8 @@ impl Collector {
             metrics,
             clients,
             roster,
+            journal: Journal::new(clock.now().0),
+            followers: Arc::new(Semaphore::new(limits::FOLLOWERS)),
             clock,
             max_body_bytes,
             large_answers,

@@ -21,7 +21,7 @@ pub use self::error::Refusal;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
-use crate::event::Hub;
+use crate::event::{Hub, Journal};
 use crate::files::Files;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -39,6 +39,10 @@ pub struct App {
     /// For streaming files only; what changes a backend goes through dispatch.
     pub clients: Clients,
     pub roster: Roster,
+    /// What changes, for those who follow the fleet.
+    pub journal: Arc<Journal>,
+    /// Places for those who follow a job or the fleet.
+    pub followers: Arc<Semaphore>,
     pub clock: Clock,
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.
@@ -54,6 +58,7 @@ impl App {
 /// Serves until told to stop.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
+    tokio::spawn(orchestrator::write_feed(Arc::clone(&app), stop.clone()));
     let service = routes(app, stop.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let listener = listener.tap_io(|connection| {
         // A frame of progress must not wait for the acknowledgement of the one before it.
@@ -67,11 +72,11 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`.
 fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
-    let comfyui = comfyui::routes(stop, app.max_body_bytes);
+    let comfyui = comfyui::routes(stop.clone(), app.max_body_bytes);
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui)
-        .merge(orchestrator::routes(app.max_body_bytes))
+        .merge(orchestrator::routes(stop, app.max_body_bytes))
         .merge(operate::routes())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::store::{Error as StoreError, Store, Write};
-use super::{ChangeError, Ledger, SubmitError};
+use super::{ChangeError, JobChanged, Ledger, SubmitError};
 use crate::id::JobId;
 use crate::job::{Change, Place, Submission};
 use crate::limits;
@@ -36,6 +36,7 @@ pub(super) struct Writer {
     last_arrival: u64,
     ended_since_trim: u64,
     publish: watch::Sender<Arc<Ledger>>,
+    changes: broadcast::Sender<JobChanged>,
     metrics: Arc<Metrics>,
 }
 
@@ -45,6 +46,7 @@ struct Batch {
     last_arrival: u64,
     writes: Vec<Write>,
     answers: Vec<Answer>,
+    changed: Vec<JobChanged>,
     submitted: HashMap<JobId, ([u8; 32], Place)>,
 }
 
@@ -54,9 +56,10 @@ impl Writer {
         ledger: Ledger,
         last_arrival: u64,
         publish: watch::Sender<Arc<Ledger>>,
+        changes: broadcast::Sender<JobChanged>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, ledger, last_arrival, ended_since_trim: 0, publish, metrics }
+        Self { store, ledger, last_arrival, ended_since_trim: 0, publish, changes, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -123,6 +126,8 @@ impl Writer {
                 self.ledger = batch.ledger.clone();
                 self.last_arrival = batch.last_arrival;
                 self.publish.send_replace(Arc::new(batch.ledger));
+                // Nobody may watch.
+                batch.changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
                 batch.answers.into_iter().for_each(Answer::done);
             }
             Err(error) => {
@@ -136,14 +141,15 @@ impl Writer {
 
 impl Batch {
     fn on(ledger: &Ledger, last_arrival: u64) -> Self {
-        let (writes, answers, submitted) = Default::default();
-        Self { ledger: ledger.clone(), last_arrival, writes, answers, submitted }
+        let (writes, answers, changed, submitted) = Default::default();
+        Self { ledger: ledger.clone(), last_arrival, writes, answers, changed, submitted }
     }
 
     fn submit(&mut self, submission: Box<Submission>, reply: Submitted) {
         self.last_arrival += 1;
         let job = submission.job(self.last_arrival);
         self.submitted.insert(job.id, (submission.fingerprint, job.place));
+        self.changed.push(JobChanged::of(&job));
         self.answers.push(Answer::Submitted(job.place, reply));
         self.ledger.put(job.clone());
         self.writes.push(Write::Submit { submission, job });
@@ -152,6 +158,10 @@ impl Batch {
     fn change(&mut self, change: Change, reply: Changed) {
         match self.ledger.after(&change) {
             Ok(job) => {
+                // Where it is does not change by being accepted there.
+                if !matches!(change, Change::Accept { .. }) {
+                    self.changed.push(JobChanged::of(&job));
+                }
                 self.ledger.put(job);
                 self.write(Write::Change(change), reply);
             }

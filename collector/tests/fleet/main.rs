@@ -17,9 +17,11 @@ mod wait;
 
 mod agents;
 mod control;
+mod events;
 mod failures;
 mod files;
 mod follow;
+mod openapi;
 mod refusals;
 mod restart;
 mod roster;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{backends, discovery, free, jobs, roster, submit};
+use super::{backends, discovery, events, follow, free, jobs, roster, submit};
 
 /// Why a request was refused, in the shape of ComfyUI's own refusals.
 #[derive(Serialize, ToSchema)]
@@ -34,6 +34,8 @@ struct ProblemOf {
         backends::list,
         backends::one,
         discovery::agents,
+        events::follow,
+        follow::follow,
         free::free,
         jobs::one,
         document,
@@ -50,4 +52,37 @@ struct Document;
 #[utoipa::path(get, path = "/orchestrator/v1/openapi.json", tag = "about", responses((status = 200, body = Object)))]
 pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::table;
+    use super::*;
+
+    /// That the methods are those of the document too is tested over HTTP, where they can be seen.
+    #[test]
+    fn every_route_of_ours_is_described_and_no_other() {
+        let described: BTreeSet<String> = Document::openapi().paths.paths.into_keys().collect();
+        let routed: BTreeSet<String> = table().into_iter().map(|(path, _)| path.to_owned()).collect();
+        assert_eq!(described, routed);
+    }
+
+    #[test]
+    fn every_description_has_words_and_every_type_it_names_is_there() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let text = document.to_string();
+        for named in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document["components"]["schemas"].get(named).is_some(), "{named}");
+        }
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                assert!(
+                    operation["summary"].as_str().is_some_and(|words| !words.is_empty()),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
 }

@@ -180,9 +180,7 @@ impl Driver {
         }
         self.hub.forget(job.id);
         self.metrics.ended(outcome);
-        if let Some(client) = &job.client_id {
-            events.into_iter().for_each(|event| self.hub.tell(client, event));
-        }
+        events.into_iter().for_each(|event| self.hub.tell(job.id, job.client_id.as_ref(), event));
     }
 
     /// What was pending leaves no event behind, so it is looked up that it is gone.
