@@ -108,6 +108,7 @@ impl Collector {
             },
         })?;
         let (max_body_bytes, large_answers) = (config.max_body_bytes, Semaphore::new(limits::LARGE_ANSWERS));
+        let backends = fleet.borrow().backends.len();
         let app = App {
             queue,
             files,
@@ -125,7 +126,7 @@ impl Collector {
         };
         let server = tokio::spawn(api::serve(listener, Arc::new(app), stop.clone()));
         tracing::info!(
-            backends = config.backends.len(),
+            backends,
             state = %config.state_directory.display(),
             "listening on http://{address}"
         );

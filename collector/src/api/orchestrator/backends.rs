@@ -1,5 +1,6 @@
 //! The fleet as it is known now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,6 +14,7 @@ use super::super::{App, Refusal};
 use super::openapi::Problem;
 use crate::address::without_password;
 use crate::clock::UnixMillis;
+use crate::dispatch::View;
 use crate::fleet::{Backend, Health, Status};
 use crate::id::BackendId;
 use crate::queue::Ledger;
@@ -72,7 +74,9 @@ pub(super) struct Drain {
 #[utoipa::path(get, path = "/orchestrator/v1/backends", tag = "backends",
     responses((status = 200, body = Backends)))]
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Backends> {
-    let backends = app.fleet().backends.iter().map(|backend| shown(&app, backend)).collect();
+    let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
+    let jobs = jobs_by_backend(&ledger);
+    let backends = fleet.backends.iter().map(|backend| Shown::of(backend, &jobs, &view)).collect();
     Json(Backends { backends })
 }
 
@@ -90,33 +94,43 @@ pub(super) fn known(app: &App, id: &str) -> Result<Arc<Backend>, Refusal> {
 }
 
 pub(super) fn shown(app: &App, backend: &Backend) -> Shown {
-    let (state, since) = state(&backend.health);
-    let jobs = jobs_on(&app.queue.snapshot(), &backend.id);
-    Shown {
-        id: backend.id.clone(),
-        url: without_password(&backend.url).into(),
-        agent_url: without_password(&backend.agent_url).into(),
-        state,
-        since,
-        reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),
-        agent_state: self::state(&backend.agent_health).0,
-        takes_jobs: backend.takes_jobs(),
-        drain: drain(backend, jobs),
-        jobs,
-        backlog: backend.backlog.as_ref().map(|read| read.value.total),
-        models: models(app, &backend.id),
-        metrics: backend.agent.as_ref().map(|read| read.value.clone()),
+    Shown::of(backend, &jobs_by_backend(&app.queue.snapshot()), &app.dispatch.view.borrow())
+}
+
+/// How many of our jobs each backend has, of those that have any.
+pub(super) fn jobs_by_backend(ledger: &Ledger) -> HashMap<&BackendId, usize> {
+    let mut jobs = HashMap::new();
+    for attempt in ledger.dispatched().filter_map(|job| job.attempt()) {
+        *jobs.entry(&attempt.backend).or_default() += 1;
+    }
+    jobs
+}
+
+impl Shown {
+    fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View) -> Self {
+        let (state, since) = state(&backend.health);
+        let jobs = jobs.get(&backend.id).copied().unwrap_or_default();
+        Self {
+            id: backend.id.clone(),
+            url: without_password(&backend.url).into(),
+            agent_url: without_password(&backend.agent_url).into(),
+            state,
+            since,
+            reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),
+            agent_state: self::state(&backend.agent_health).0,
+            takes_jobs: backend.takes_jobs(),
+            drain: drain(backend, jobs),
+            jobs,
+            backlog: backend.backlog.as_ref().map(|read| read.value.total),
+            models: models(view, &backend.id),
+            metrics: backend.agent.as_ref().map(|read| read.value.clone()),
+        }
     }
 }
 
-fn models(app: &App, id: &BackendId) -> Vec<String> {
-    let view = app.dispatch.view.borrow().clone();
+fn models(view: &View, id: &BackendId) -> Vec<String> {
     let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == *id);
     candidate.map(|candidate| candidate.resident.iter().cloned().collect()).unwrap_or_default()
-}
-
-pub(super) fn jobs_on(ledger: &Ledger, id: &BackendId) -> usize {
-    ledger.dispatched().filter(|job| job.attempt().is_some_and(|attempt| attempt.backend == *id)).count()
 }
 
 pub(super) fn drain(backend: &Backend, jobs: usize) -> Option<Drain> {

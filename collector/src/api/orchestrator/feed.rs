@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::super::App;
-use super::backends::{Drain, drain, jobs_on, state};
+use super::backends::{Drain, drain, jobs_by_backend, state};
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Fleet};
 use crate::id::BackendId;
@@ -49,8 +49,7 @@ struct Counts {
 /// Everything at once, for whoever begins anew.
 pub(super) fn whole(app: &App) -> Value {
     let (fleet, ledger) = (app.fleet(), app.queue.snapshot());
-    let rows: Vec<Row> = fleet.backends.iter().map(|backend| row(backend, &ledger)).collect();
-    json!({ "backends": rows, "counts": counts(&ledger) })
+    json!({ "backends": rows(&fleet, &ledger), "counts": counts(&ledger) })
 }
 
 /// Writes until told to stop.
@@ -77,7 +76,7 @@ pub(crate) async fn write(app: Arc<App>, stop: CancellationToken) {
 }
 
 fn see(fleet: &Fleet, ledger: &Ledger) -> Sight {
-    let rows = fleet.backends.iter().map(|backend| (backend.id.clone(), row(backend, ledger))).collect();
+    let rows = rows(fleet, ledger).into_iter().map(|row| (row.id.clone(), row)).collect();
     Sight { rows, counts: counts(ledger) }
 }
 
@@ -91,8 +90,14 @@ fn news(before: &Sight, now: &Sight) -> Vec<(&'static str, String)> {
     gone.chain(changed).chain(counts).collect()
 }
 
-fn row(backend: &Backend, ledger: &Ledger) -> Row {
-    let ((state, since), jobs) = (state(&backend.health), jobs_on(ledger, &backend.id));
+fn rows(fleet: &Fleet, ledger: &Ledger) -> Vec<Row> {
+    let jobs = jobs_by_backend(ledger);
+    let of = |backend: &BackendId| jobs.get(backend).copied().unwrap_or_default();
+    fleet.backends.iter().map(|backend| row(backend, of(&backend.id))).collect()
+}
+
+fn row(backend: &Backend, jobs: usize) -> Row {
+    let (state, since) = state(&backend.health);
     Row {
         id: backend.id.clone(),
         state,
