@@ -212,3 +212,28 @@ async fn a_backend_that_is_down_can_be_drained_and_removed_but_not_freed() {
     assert_eq!(remove(&program.client, "a", "").await.0, 200);
     assert!(names(&program.client).await.is_empty());
 }
+
+#[tokio::test]
+async fn no_job_runs_twice_however_often_its_backend_is_removed_and_added_again() {
+    let stage = Stage::of(Generation::V0_8, 2).await;
+    let submitting = async {
+        let mut ids = Vec::new();
+        for seed in 0..60 {
+            ids.push(stage.client.submit(&picture(seed)).await);
+        }
+        ids
+    };
+    let changing = async {
+        for _ in 0..5 {
+            let gone = async || (remove(&stage.client, "b", "").await.0 == 200).then_some(());
+            until("the backend has no job for a moment", gone).await;
+            assert_eq!(add(&stage.client, "b", &stage.comfys[1]).await.0, 201);
+            takes_jobs(&stage.client, "b", true).await;
+        }
+    };
+    let (ids, ()) = tokio::join!(submitting, changing);
+    for id in &ids {
+        stage.client.succeeded(id).await;
+        assert_eq!(stage.runs_of(id), 1, "{id}");
+    }
+}
