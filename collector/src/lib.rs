@@ -4,6 +4,7 @@
 pub mod access;
 mod address;
 pub mod api;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
@@ -18,8 +19,10 @@ pub mod metrics;
 pub mod picture;
 pub mod poll;
 pub mod queue;
+pub mod roster;
 pub mod route;
 mod run;
+mod surroundings;
 pub mod tool;
 
 pub use self::run::{Collector, StartError};

@@ -70,6 +70,10 @@ pub const EARLY_FRAMES: usize = 256;
 pub const COMMANDS_UNDER_WAY: usize = 1024;
 /// Frames on their way from backends' sockets to dispatch.
 pub const SOCKET_FRAMES: usize = 4096;
+/// Backends of the fleet, those of the configuration with those added since.
+pub const BACKENDS: usize = 1000;
+/// Changes of the fleet by operators that wait for the one under way.
+pub const ROSTER_REQUESTS: usize = 64;
 /// Observations on their way to the fleet's owner.
 pub const OBSERVATIONS: usize = 1024;
 /// Requests of clients (interrupt, cancel, free) on their way to dispatch.
@@ -79,6 +83,14 @@ pub const DELIVERED_FILES: usize = 10_000;
 
 /// How long one frame may take to reach a client that reads slowly.
 pub const CLIENT_SEND: Duration = Duration::from_secs(30);
+/// Clients that follow a job or the fleet by server-sent events.
+pub const FOLLOWERS: usize = 1000;
+/// Changes of the fleet and of jobs that are kept for those who follow; whoever falls further behind begins anew.
+pub const JOURNAL_NEWS: usize = 4096;
+/// Changes of jobs on their way to that journal.
+pub const CHANGES_TOLD: usize = 4096;
+/// A line that says nothing, so that no proxy takes a quiet stream for a dead one.
+pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// WebSockets of clients.
 pub const CLIENT_SOCKETS: usize = 10_000;
 /// Frames waiting for one client. Beyond the first bound the oldest preview or progress is dropped; a client that has
@@ -115,6 +127,8 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 /// The form of a login.
 pub const LOGIN_BYTES: usize = 8 * 1024;
 
+/// How long is waited for figures that show that a backend has freed memory.
+pub const FREED_WITHIN: Duration = Duration::from_secs(10);
 /// How long open requests get to end when the program is told to stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 

@@ -1,11 +1,9 @@
 //! The only wiring: opens the store, starts the tasks, and hands each the channels that it needs.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use comfyui::Client;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -14,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
 use crate::api::{self, App, Auth, Interface};
+use crate::clients::{ByBackend, Clients};
 use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::event::Hub;
+use crate::config::Config;
+use crate::event::{Hub, Journal};
 use crate::files::{Files, FilesError};
-use crate::fleet::{self, Fleet};
-use crate::id::{BackendId, ClientId};
+use crate::id::ClientId;
 use crate::metrics::Metrics;
-use crate::poll::{Intervals, Poller, SocketEvent};
+use crate::poll::Intervals;
 use crate::queue::{Queue, Retention, Sqlite, Store, StoreError};
-use crate::{dispatch, limits};
+use crate::roster::{self, RosterError};
+use crate::{config, dispatch, fleet, limits};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -45,7 +44,9 @@ pub enum StartError {
     #[error(transparent)]
     Files(#[from] FilesError),
     #[error(transparent)]
-    Backend(#[from] comfyui::Error),
+    Http(#[from] comfyui::Error),
+    #[error(transparent)]
+    Roster(#[from] RosterError),
     #[error(
         "the file {file} that agent_ca_file names cannot be used: {source}; name a PEM file with the certificates of the \
          authority that signed the agents' own"
@@ -82,18 +83,20 @@ impl Collector {
         let files = Arc::new(Files::open(&config.state_directory, Arc::clone(&store)).await?);
         let config::History { jobs, age, bytes } = config.history;
         let retention = Retention { jobs, age, bytes };
+        let members = roster::load(store.as_ref(), config.backends.clone()).await?;
         let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let http = comfyui::client::http()?;
-        let clients = clients(&config, &http)?;
         let agents_http = agents_http(&config, &http)?;
-        let (fleet, heard) =
-            watch_fleet(&config, &agents_http, &clients, &client_id, clock, &metrics, &stop)?;
+        let (news, fleet) = fleet::owner::start(members.fleet(), stop.clone());
+        let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
+        let (spoken_to, clients) = watch::channel(ByBackend::new());
+        let clients = Clients::of(clients);
         let dispatch = dispatch::start(dispatch::Parts {
             queue: queue.clone(),
             files: Arc::clone(&files),
             clients: clients.clone(),
-            client_id,
+            client_id: client_id.clone(),
             clock,
             settings: dispatch::Settings {
                 free_after_idle: config.free_after_idle,
@@ -105,7 +108,26 @@ impl Collector {
             heard,
             stop: stop.clone(),
         });
+        let roster = roster::start(roster::Parts {
+            members,
+            queue: queue.clone(),
+            dispatch: dispatch.clone(),
+            clients: spoken_to,
+            http,
+            polls: roster::Polls {
+                agents: config.agents,
+                agents_http,
+                client_id,
+                intervals: Intervals::from_count(config.poll_interval),
+                news,
+                heard: tell,
+                clock,
+                metrics: Arc::clone(&metrics),
+                stop: stop.clone(),
+            },
+        })?;
         let (max_body_bytes, large_answers) = (config.max_body_bytes, Semaphore::new(limits::LARGE_ANSWERS));
+        let backends = fleet.borrow().backends.len();
         let app = App {
             queue,
             files,
@@ -115,15 +137,18 @@ impl Collector {
             metrics,
             clients,
             interface: interface(&config.interface)?,
+            roster,
+            journal: Journal::new(clock.now().0),
+            followers: Arc::new(Semaphore::new(limits::FOLLOWERS)),
             clock,
             max_body_bytes,
             large_answers,
             pictures: Semaphore::new(limits::PICTURES_AT_ONCE),
         };
         let scheme = if access.tls().is_some() { "https" } else { "http" };
-        let server = serve(listener, &config, access, app, stop.clone())?;
+        let server = serve(listener, config.access, access, app, stop.clone())?;
         tracing::info!(
-            backends = config.backends.len(),
+            backends,
             state = %config.state_directory.display(),
             "listening on {scheme}://{address}"
         );
@@ -160,13 +185,13 @@ fn check_exposure(config: &Config) -> Result<(), StartError> {
 /// Serves clients; the files of tokens and of the certificate are read again when they change, and upon SIGHUP.
 fn serve(
     listener: TcpListener,
-    config: &Config,
+    asked: config::Access,
     access: Access,
     app: App,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, StartError> {
     let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
-    let (tls, allowed_hosts) = (access.tls(), config.access.allowed_hosts.clone());
+    let (tls, allowed_hosts) = (access.tls(), asked.allowed_hosts);
     let auth = Auth::new(access.tokens(), allowed_hosts, tls.is_some());
     let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
     tokio::spawn(async move { stop.run_until_cancelled(door::files::keep(access, again)).await });
@@ -175,12 +200,6 @@ fn serve(
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
-}
-
-fn clients(config: &Config, http: &reqwest::Client) -> Result<HashMap<BackendId, Client>, comfyui::Error> {
-    let client =
-        |backend: &config::Backend| Ok((backend.id.clone(), Client::with(http.clone(), &backend.url)?));
-    config.backends.iter().map(client).collect()
 }
 
 fn interface(config: &config::Interface) -> Result<Interface, StartError> {
@@ -193,40 +212,4 @@ fn agents_http(config: &Config, http: &reqwest::Client) -> Result<reqwest::Clien
     let Some(authority) = &config.agents.authority else { return Ok(http.clone()) };
     comfyui::client::http_trusting(&authority.pem)
         .map_err(|source| StartError::Authority { file: authority.file.clone(), source })
-}
-
-type Watched = (watch::Receiver<Arc<Fleet>>, mpsc::Receiver<SocketEvent>);
-
-/// Starts the fleet's owner and every backend's polls.
-fn watch_fleet(
-    config: &Config,
-    agents_http: &reqwest::Client,
-    clients: &HashMap<BackendId, Client>,
-    client_id: &ClientId,
-    clock: Clock,
-    metrics: &Arc<Metrics>,
-    stop: &CancellationToken,
-) -> Result<Watched, comfyui::Error> {
-    let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
-    let known =
-        config.backends.iter().map(|b| fleet::Backend::new(b.id.clone(), b.url.clone(), b.agent.clone()));
-    let (observations, fleet) = fleet::owner::start(Fleet::of(known), stop.clone());
-    for backend in &config.backends {
-        let Some(client) = clients.get(&backend.id) else { continue };
-        let poller = Poller {
-            backend: backend.id.clone(),
-            client: client.clone(),
-            agent: Client::with(agents_http.clone(), &backend.agent)?,
-            agent_authorization: config.agents.authorization(&backend.agent, &config.backends).cloned(),
-            client_id: client_id.clone(),
-            intervals: Intervals::from_count(config.poll_interval),
-            observations: observations.clone(),
-            heard: tell.clone(),
-            clock,
-            metrics: Arc::clone(metrics),
-            stop: stop.clone(),
-        };
-        poller.start();
-    }
-    Ok((fleet, heard))
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::files::FilesError;
 use crate::queue::{ChangeError, StoreError, SubmitError};
+use crate::roster::RosterError;
 
 #[derive(Debug)]
 pub struct Refusal {
@@ -78,6 +79,22 @@ impl From<ChangeError> for Refusal {
         match error {
             ChangeError::Illegal(_) => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
             ChangeError::Store(_) | ChangeError::Stopping => unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<RosterError> for Refusal {
+    fn from(error: RosterError) -> Self {
+        let conflict = |kind| Self::new(StatusCode::CONFLICT, kind, error.to_string());
+        match error {
+            RosterError::Unknown(_) => Self::not_found(error.to_string()),
+            RosterError::SameName(_) => conflict("name_taken"),
+            RosterError::SameAddress { .. } => conflict("address_taken"),
+            RosterError::Full => conflict("too_many_backends"),
+            RosterError::Busy { .. } => conflict("backend_has_jobs"),
+            RosterError::Address(_) => Self::bad_request("bad_backend", error.to_string()),
+            RosterError::Store(error) => error.into(),
+            RosterError::Stopping => unavailable(error.to_string()),
         }
     }
 }

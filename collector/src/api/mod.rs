@@ -9,10 +9,8 @@ mod interface;
 mod operate;
 mod orchestrator;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::comfyui::Client;
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -23,14 +21,15 @@ use self::auth::Asker;
 pub use self::auth::Auth;
 pub use self::error::Refusal;
 pub use self::interface::Interface;
+use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
-use crate::event::Hub;
+use crate::event::{Hub, Journal};
 use crate::files::Files;
 use crate::fleet::Fleet;
-use crate::id::BackendId;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::roster::Roster;
 use crate::{lifecycle, limits};
 
 /// All that handlers may use.
@@ -42,8 +41,13 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     /// For streaming files and what the web interface keeps for its users; what changes a backend goes through dispatch.
-    pub clients: HashMap<BackendId, Client>,
+    pub clients: Clients,
     pub interface: Interface,
+    pub roster: Roster,
+    /// What changes, for those who follow the fleet.
+    pub journal: Arc<Journal>,
+    /// Places for those who follow a job or the fleet.
+    pub followers: Arc<Semaphore>,
     pub clock: Clock,
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.
@@ -70,6 +74,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
+    tokio::spawn(orchestrator::write_feed(Arc::clone(&app), stop.clone()));
     let routes = routes(app, auth, stop.clone());
     let limits = limits::connections(lifecycle::file_descriptors());
     door::serve(listener, tls, routes, limits, stop.cancelled_owned()).await;
@@ -77,12 +82,12 @@ pub async fn serve(
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`; those of jobs only so.
 fn bare_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
-    let comfyui = comfyui::routes(stop, max_body_bytes).merge(interface::documents());
+    let comfyui = comfyui::routes(stop.clone(), max_body_bytes).merge(interface::documents());
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui.merge(comfyui::job_routes()))
         .merge(interface::files())
-        .merge(orchestrator::routes())
+        .merge(orchestrator::routes(stop, max_body_bytes))
         .merge(operate::routes())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use self::access::{Access, HalfCertificate, TlsFiles};
@@ -57,7 +58,8 @@ impl Default for History {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+/// A row of the store holds one as JSON, so every form that was ever written has to load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Backend {
     pub id: BackendId,
     pub url: Url,
@@ -179,7 +181,7 @@ fn backends(given: Vec<BackendUrl>, file: Vec<file::Backend>) -> Result<Vec<Back
     };
     let mut backends: Vec<Backend> = Vec::new();
     for one in chosen {
-        let backend = backend(one)?;
+        let backend = Backend::of(one.url, one.name, one.agent)?;
         if backends.iter().any(|known| known.url == backend.url) {
             return Err(ConfigError::SameAddress(without_password(&backend.url)));
         }
@@ -191,15 +193,22 @@ fn backends(given: Vec<BackendUrl>, file: Vec<file::Backend>) -> Result<Vec<Back
     Ok(backends)
 }
 
-fn backend(given: file::Backend) -> Result<Backend, ConfigError> {
-    let url = given.url.0;
-    let id = match given.name {
-        Some(name) => name,
-        None => value::name_of(&url)
-            .map_err(|e| ConfigError::Nameless { url: without_password(&url), reason: e.to_string() })?,
-    };
-    let agent = given.agent.map_or_else(|| value::agent_of(&url), |agent| agent.0);
-    Ok(Backend { id, url, agent })
+impl Backend {
+    /// Named after its address and with an agent on its port plus 1000, unless told otherwise.
+    pub fn of(
+        url: BackendUrl,
+        name: Option<BackendId>,
+        agent: Option<BackendUrl>,
+    ) -> Result<Self, ConfigError> {
+        let url = url.0;
+        let id = match name {
+            Some(name) => name,
+            None => value::name_of(&url)
+                .map_err(|e| ConfigError::Nameless { url: without_password(&url), reason: e.to_string() })?,
+        };
+        let agent = agent.map_or_else(|| value::agent_of(&url), |agent| agent.0);
+        Ok(Self { id, url, agent })
+    }
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ pub(super) async fn bring(tools: &Tools, to: &Client, loaded: &[Loaded]) -> Resu
             }
             Source::With(owner, file) => {
                 let Some(from) = tools.clients.get(owner) else { continue };
-                copy(from, file, owner, to, there).await?;
+                copy(&from, file, owner, to, there).await?;
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use comfyui::Error;
 use comfyui::api::PromptRejected;
+use tokio::sync::oneshot;
 
 use super::recover::Found;
 use crate::event::Event;
@@ -38,6 +39,8 @@ pub(super) enum Done {
         backend: BackendId,
         reason: &'static str,
         result: Result<(), Error>,
+        /// Whoever wants to know what came of it.
+        reply: Option<oneshot::Sender<Result<(), String>>>,
     },
     /// A job that never left the queue was taken out of it.
     Cancelled {

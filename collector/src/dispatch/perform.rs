@@ -46,21 +46,21 @@ async fn send(
     documents: Option<Documents>,
 ) -> Sent {
     let Some(client) = tools.clients.get(backend) else {
-        return Sent::Undeliverable { reason: format!("{backend} is no longer configured") };
+        return Sent::Undeliverable { reason: format!("{backend} is no longer part of the fleet") };
     };
     let Some(documents) = documents else {
         return Sent::Impossible { reason: "its prompt is no longer in the database".into() };
     };
-    if let Err(error) = tools.delivered.deliver(&tools.files, backend, client, &job.needs.files).await {
+    if let Err(error) = tools.delivered.deliver(&tools.files, backend, &client, &job.needs.files).await {
         return undelivered(&error);
     }
     let loaded = loaded::plan(
         &job.needs.outputs,
         backend,
-        |id| tools.clients.contains_key(id),
+        |id| tools.clients.get(id).is_some(),
         |file| tools.files.contains(file),
     );
-    if let Err(error) = bring(tools, client, &loaded).await {
+    if let Err(error) = bring(tools, &client, &loaded).await {
         return undelivered(&error);
     }
     let documents = match rename::renamed(documents.prompt, &loaded::names(&loaded)) {
@@ -126,7 +126,7 @@ pub(super) async fn look_up(
     prompt_id: Option<String>,
 ) -> Done {
     let found = match tools.clients.get(&backend) {
-        Some(client) => find(client, Known { job, prompt_id: prompt_id.as_deref() }).await,
+        Some(client) => find(&client, Known { job, prompt_id: prompt_id.as_deref() }).await,
         None => Ok(Found::Nowhere),
     };
     Done::LookedUp { job, attempt, found: found.map_err(|error| error.to_string()) }
@@ -169,7 +169,7 @@ pub(super) async fn stop(
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) if pending => client.delete_from_queue(&[&prompt_id]).await,
-        Some(client) => interrupt(client, job, &prompt_id).await,
+        Some(client) => interrupt(&client, job, &prompt_id).await,
         None => Ok(()),
     };
     Done::Stopped { job, attempt, pending, result }
@@ -191,12 +191,13 @@ pub(super) async fn free(
     backend: BackendId,
     reason: &'static str,
     request: FreeRequest,
+    reply: Option<tokio::sync::oneshot::Sender<Result<(), String>>>,
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) => client.free(&request).await,
         None => Ok(()),
     };
-    Done::Freed { backend, reason, result }
+    Done::Freed { backend, reason, result, reply }
 }
 
 /// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.

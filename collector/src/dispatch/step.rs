@@ -68,7 +68,7 @@ impl Lost {
         match self {
             Self::ProcessGone => "nothing listens at the backend's address any more, so its process is gone",
             Self::Unreachable => "the backend has been unreachable for as long as the configuration waits",
-            Self::Removed => "the backend is no longer configured",
+            Self::Removed => "the backend is no longer part of the fleet",
             Self::NotFound => "the backend has it neither in its queue nor in its history",
             Self::NeverSent => "the backend could not be reached",
             Self::Undeliverable => "the backend could not be given what the job needs",

@@ -1,15 +1,13 @@
 //! What every command needs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comfyui::Client;
-
 use super::deliver::Delivered;
+use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::id::{BackendId, ClientId};
+use crate::id::ClientId;
 use crate::job::Change;
 use crate::queue::{ChangeError, Queue};
 
@@ -19,7 +17,7 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Tools {
     pub queue: Queue,
     pub files: Arc<Files>,
-    pub clients: HashMap<BackendId, Client>,
+    pub clients: Clients,
     pub delivered: Delivered,
     /// The name under which prompts are submitted, so that our sockets hear of them.
     pub client_id: ClientId,

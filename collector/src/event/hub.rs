@@ -1,15 +1,15 @@
 //! Who listens: one socket a client name, as in ComfyUI, where a second connection of the same name silently takes
-//! the first one's place. Remembers where each client's running jobs stand, for a client that comes back.
+//! the first one's place. Remembers where each client's running jobs stand, for a client that comes back. Whoever watches
+//! a job hears what its client is told, whether it has one or not.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
-use tokio::sync::Notify;
 
 use super::Event;
-use super::outbox::{Outbox, Overflow};
+use super::channel::Channel;
+use super::outbox::Overflow;
 use crate::id::{ClientId, JobId};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -21,27 +21,26 @@ pub struct Hub {
 
 #[derive(Default)]
 struct State {
-    sockets: HashMap<ClientId, Arc<Socket>>,
+    sockets: HashMap<ClientId, Arc<Channel>>,
+    watchers: HashMap<JobId, Vec<Arc<Channel>>>,
     /// The last `executing` of each running job.
-    executing: HashMap<JobId, (ClientId, Utf8Bytes)>,
+    executing: HashMap<JobId, (Option<ClientId>, Utf8Bytes)>,
     /// Those that were replaced and are still open, too.
     connections: usize,
-}
-
-/// The sending half of one client's connection.
-#[derive(Default)]
-struct Socket {
-    outbox: Mutex<Outbox>,
-    /// Something is to be sent, or the socket is to be closed.
-    stirred: Notify,
-    closed: AtomicBool,
 }
 
 /// The receiving half; when it is dropped the client is gone.
 pub struct Subscription {
     hub: Arc<Hub>,
     client: ClientId,
-    socket: Arc<Socket>,
+    channel: Arc<Channel>,
+}
+
+/// The receiving half of one who watches a job. The API bounds how many there are.
+pub struct Watcher {
+    hub: Arc<Hub>,
+    job: JobId,
+    channel: Arc<Channel>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,28 +55,42 @@ impl Hub {
 
     /// `None` at the bound of sockets. The `first` event comes before all others, then where running jobs stand.
     pub fn subscribe(self: &Arc<Self>, client: &ClientId, first: Event) -> Option<Subscription> {
-        let socket = Arc::new(Socket::default());
-        socket.push(first);
+        let channel = Arc::new(Channel::default());
+        channel.push(first);
         let mut state = lock(&self.state);
         if state.connections >= limits::CLIENT_SOCKETS {
             return None;
         }
-        for (_, text) in state.executing.values().filter(|(owner, _)| owner == client) {
-            socket.push(Event::heavy(text.clone()));
+        for (_, text) in state.executing.values().filter(|(owner, _)| owner.as_ref() == Some(client)) {
+            channel.push(Event::heavy(text.clone()));
         }
         // The one before it stays open and hears nothing more, as in ComfyUI.
-        state.sockets.insert(client.clone(), Arc::clone(&socket));
+        state.sockets.insert(client.clone(), Arc::clone(&channel));
         state.connections += 1;
         self.metrics.client_sockets.set(state.connections as i64);
         drop(state);
-        Some(Subscription { hub: Arc::clone(self), client: client.clone(), socket })
+        Some(Subscription { hub: Arc::clone(self), client: client.clone(), channel })
     }
 
-    /// To one client, if it listens.
-    pub fn tell(&self, client: &ClientId, event: Event) {
-        let socket = lock(&self.state).sockets.get(client).cloned();
-        if let Some(socket) = socket {
-            self.count(socket.push(event));
+    /// Where the job stands comes first, if it runs.
+    pub fn watch(self: &Arc<Self>, job: JobId) -> Watcher {
+        let channel = Arc::new(Channel::default());
+        let mut state = lock(&self.state);
+        if let Some((_, text)) = state.executing.get(&job) {
+            channel.push(Event::heavy(text.clone()));
+        }
+        state.watchers.entry(job).or_default().push(Arc::clone(&channel));
+        Watcher { hub: Arc::clone(self), job, channel }
+    }
+
+    /// Of a job: to its client, if that listens, and to those who watch it.
+    pub fn tell(&self, job: JobId, client: Option<&ClientId>, event: Event) {
+        let state = lock(&self.state);
+        let socket = client.and_then(|client| state.sockets.get(client)).cloned();
+        let watchers = state.watchers.get(&job).cloned().unwrap_or_default();
+        drop(state);
+        for listener in watchers.into_iter().chain(socket) {
+            self.count(listener.push(event.clone()));
         }
     }
 
@@ -87,9 +100,9 @@ impl Hub {
     }
 
     /// Tells that a job works on a node now, and remembers it until [`Hub::forget`].
-    pub fn tell_executing(&self, client: &ClientId, job: JobId, text: Utf8Bytes) {
-        lock(&self.state).executing.insert(job, (client.clone(), text.clone()));
-        self.tell(client, Event::heavy(text));
+    pub fn tell_executing(&self, job: JobId, client: Option<&ClientId>, text: Utf8Bytes) {
+        lock(&self.state).executing.insert(job, (client.cloned(), text.clone()));
+        self.tell(job, client, Event::heavy(text));
     }
 
     pub fn forget(&self, job: JobId) {
@@ -105,45 +118,40 @@ impl Hub {
     }
 }
 
-impl Socket {
-    /// Says `Full` once; what comes after that is not kept.
-    fn push(&self, event: Event) -> Overflow {
-        if self.closed.load(Ordering::Relaxed) {
-            return Overflow::None;
-        }
-        let overflow = lock(&self.outbox).push(event);
-        if overflow == Overflow::Full {
-            self.closed.store(true, Ordering::Relaxed);
-        }
-        self.stirred.notify_one();
-        overflow
-    }
-}
-
 impl Subscription {
     /// The next event in order; `None` once the client is too slow to be served. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            if self.socket.closed.load(Ordering::Relaxed) {
-                return None;
-            }
-            if let Some(event) = lock(&self.socket.outbox).pop() {
-                return Some(event);
-            }
-            self.socket.stirred.notified().await;
-        }
+        self.channel.next().await
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = lock(&self.hub.state);
-        let is_mine = state.sockets.get(&self.client).is_some_and(|now| Arc::ptr_eq(now, &self.socket));
+        let is_mine = state.sockets.get(&self.client).is_some_and(|now| Arc::ptr_eq(now, &self.channel));
         if is_mine {
             state.sockets.remove(&self.client);
         }
         state.connections = state.connections.saturating_sub(1);
         self.hub.metrics.client_sockets.set(state.connections as i64);
+    }
+}
+
+impl Watcher {
+    /// The next event in order; `None` once it was too slow and has lost some. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.channel.next().await
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut state = lock(&self.hub.state);
+        let Some(watchers) = state.watchers.get_mut(&self.job) else { return };
+        watchers.retain(|channel| !Arc::ptr_eq(channel, &self.channel));
+        if watchers.is_empty() {
+            state.watchers.remove(&self.job);
+        }
     }
 }
 
@@ -160,12 +168,12 @@ mod tests {
         let (hub, client) = (hub(), ClientId::new("me"));
         let mut first = hub.subscribe(&client, Event::heavy("hello 1")).unwrap();
         let mut second = hub.subscribe(&client, Event::heavy("hello 2")).unwrap();
-        hub.tell(&client, Event::heavy("news"));
+        hub.tell(JobId::random(), Some(&client), Event::heavy("news"));
         assert_eq!(first.next().await, Some(Event::heavy("hello 1")));
         assert_eq!(second.next().await, Some(Event::heavy("hello 2")));
         assert_eq!(second.next().await, Some(Event::heavy("news")));
         drop(first);
-        hub.tell(&client, Event::heavy("more"));
+        hub.tell(JobId::random(), Some(&client), Event::heavy("more"));
         assert_eq!(
             second.next().await,
             Some(Event::heavy("more")),
@@ -176,14 +184,33 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_comes_back_hears_where_its_job_stands() {
         let (hub, client, job) = (hub(), ClientId::new("me"), JobId::random());
-        hub.tell_executing(&client, job, "node 3".into());
+        hub.tell_executing(job, Some(&client), "node 3".into());
         let mut back = hub.subscribe(&client, Event::heavy("status")).unwrap();
         assert_eq!(back.next().await, Some(Event::heavy("status")));
         assert_eq!(back.next().await, Some(Event::heavy("node 3")));
         hub.forget(job);
         let mut again = hub.subscribe(&client, Event::heavy("status")).unwrap();
         again.next().await;
-        hub.tell(&client, Event::heavy("later"));
+        hub.tell(job, Some(&client), Event::heavy("later"));
         assert_eq!(again.next().await, Some(Event::heavy("later")));
+    }
+
+    #[tokio::test]
+    async fn a_job_without_a_client_can_be_watched_from_where_it_stands() {
+        let (hub, job) = (hub(), JobId::random());
+        hub.tell(job, None, Event::heavy("before"));
+        hub.tell_executing(job, None, "node 3".into());
+        let (mut one, mut other) = (hub.watch(job), hub.watch(job));
+        drop(hub.watch(job));
+        hub.tell(job, None, Event::light("progress"));
+        hub.tell(JobId::random(), None, Event::heavy("another's"));
+        hub.tell(job, None, Event::heavy("end"));
+        for watcher in [&mut one, &mut other] {
+            for expected in [Event::heavy("node 3"), Event::light("progress"), Event::heavy("end")] {
+                assert_eq!(watcher.next().await, Some(expected));
+            }
+        }
+        drop((one, other));
+        assert!(lock(&hub.state).watchers.is_empty());
     }
 }

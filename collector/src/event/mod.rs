@@ -1,12 +1,15 @@
 //! Bounded fan-out of events to clients. It knows clients and their sockets, nothing of jobs' states or backends.
 
+mod channel;
 mod hub;
+mod journal;
 mod outbox;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 
-pub use self::hub::{Hub, Subscription};
+pub use self::hub::{Hub, Subscription, Watcher};
+pub use self::journal::{Journal, News, Reader, Told};
 pub use self::outbox::Overflow;
 
 /// One frame for a client, already in the words that it understands.

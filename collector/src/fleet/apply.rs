@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Backend, Catalog, Fleet, Observation, Read, Seen, Union};
+use super::{Backend, Catalog, Fleet, Observation, Read, Seen};
 
 /// What an operator wants to read in the log.
 #[derive(Debug, PartialEq)]
@@ -35,8 +35,7 @@ pub fn apply(fleet: &Fleet, observation: Observation) -> (Fleet, Option<Change>)
     let catalog_changed = sha256(&before) != sha256(&backend);
     *slot = Arc::new(backend);
     if catalog_changed {
-        let catalogs = after.backends.iter().filter_map(|backend| backend.catalog.clone());
-        after.union = Arc::new(Union::of(catalogs));
+        after.renew_union();
     }
     (after, change)
 }

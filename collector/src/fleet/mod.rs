@@ -5,6 +5,7 @@ mod apply;
 mod catalog;
 mod health;
 pub mod models;
+mod order;
 pub mod owner;
 
 use std::sync::Arc;
@@ -18,12 +19,13 @@ pub use self::apply::{Change, apply};
 pub use self::catalog::{Catalog, Missing, Union};
 pub use self::health::{Failure, Health, Status};
 pub use self::models::Models;
+pub use self::order::Order;
 use crate::clock::UnixMillis;
 use crate::id::BackendId;
 
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    /// In the order of the configuration.
+    /// In the order of the configuration, then those that were added since.
     pub backends: Vec<Arc<Backend>>,
     /// What the backends offer together.
     pub union: Arc<Union>,
@@ -35,6 +37,8 @@ pub struct Backend {
     pub id: BackendId,
     pub url: Url,
     pub agent_url: Url,
+    /// Since when an operator wants it to get no new job.
+    pub draining_since: Option<UnixMillis>,
     pub health: Health,
     /// When our WebSocket to it was opened; `None` while it is closed.
     pub socket_since: Option<UnixMillis>,
@@ -93,6 +97,7 @@ impl Backend {
             id,
             url,
             agent_url,
+            draining_since: None,
             health: Health::default(),
             socket_since: None,
             backlog: None,
@@ -105,9 +110,13 @@ impl Backend {
         }
     }
 
-    /// Whether a job can be handed to it now: it answers, we hear its events, and we know what it offers.
+    /// Whether a job can be handed to it now: nobody drains it, it answers, we hear its events, and we know what it
+    /// offers.
     pub fn takes_jobs(&self) -> bool {
-        self.health.is_up() && self.socket_since.is_some() && self.catalog.is_some()
+        self.draining_since.is_none()
+            && self.health.is_up()
+            && self.socket_since.is_some()
+            && self.catalog.is_some()
     }
 
     /// For how long nothing has listened at its address: a process that is gone runs nothing.
@@ -127,5 +136,9 @@ impl Fleet {
 
     pub fn get(&self, id: &BackendId) -> Option<&Arc<Backend>> {
         self.backends.iter().find(|backend| backend.id == *id)
+    }
+
+    fn renew_union(&mut self) {
+        self.union = Arc::new(Union::of(self.backends.iter().filter_map(|backend| backend.catalog.clone())));
     }
 }

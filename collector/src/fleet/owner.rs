@@ -1,36 +1,55 @@
-//! The one task that changes the fleet: takes observations, applies them, publishes the snapshot, and logs what a
-//! person should know.
+//! The one task that changes the fleet: takes observations and orders, applies them, publishes the snapshot, and logs
+//! what a person should know.
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, Fleet, Observation, apply};
+use super::order::obey;
+use super::{Change, Fleet, Observation, Order, apply};
 use crate::address::without_password;
 use crate::id::BackendId;
 use crate::{lifecycle, limits};
 
-/// Where observations go, and where the fleet can be seen.
-pub fn start(
-    fleet: Fleet,
-    stop: CancellationToken,
-) -> (mpsc::Sender<Observation>, watch::Receiver<Arc<Fleet>>) {
-    let (observations, incoming) = mpsc::channel(limits::OBSERVATIONS);
-    let (publish, snapshots) = watch::channel(Arc::new(fleet));
-    lifecycle::vital("fleet", stop, own(incoming, publish));
-    (observations, snapshots)
+/// What the owner is told. One channel for both: what was seen of a backend before it was removed is not taken for news
+/// of another that came after it under the same name.
+#[derive(Debug)]
+pub enum News {
+    Seen(Observation),
+    /// Answered once the fleet that obeys it can be seen.
+    Ordered(Order, oneshot::Sender<()>),
 }
 
-async fn own(mut incoming: mpsc::Receiver<Observation>, publish: watch::Sender<Arc<Fleet>>) {
-    while let Some(observation) = incoming.recv().await {
-        let backend = observation.backend.clone();
-        let (fleet, change) = apply(&publish.borrow(), observation);
-        if let Some(change) = change {
-            log(&fleet, &backend, change);
+/// Where news go, and where the fleet can be seen.
+pub fn start(fleet: Fleet, stop: CancellationToken) -> (mpsc::Sender<News>, watch::Receiver<Arc<Fleet>>) {
+    let (news, incoming) = mpsc::channel(limits::OBSERVATIONS);
+    let (publish, snapshots) = watch::channel(Arc::new(fleet));
+    lifecycle::vital("fleet", stop, own(incoming, publish));
+    (news, snapshots)
+}
+
+async fn own(mut incoming: mpsc::Receiver<News>, publish: watch::Sender<Arc<Fleet>>) {
+    while let Some(news) = incoming.recv().await {
+        match news {
+            News::Seen(observation) => see(&publish, observation),
+            News::Ordered(order, done) => {
+                let fleet = obey(&publish.borrow(), order);
+                publish.send_replace(Arc::new(fleet));
+                // Whoever ordered it may be gone.
+                let _ = done.send(());
+            }
         }
-        publish.send_replace(Arc::new(fleet));
     }
+}
+
+fn see(publish: &watch::Sender<Arc<Fleet>>, observation: Observation) {
+    let backend = observation.backend.clone();
+    let (fleet, change) = apply(&publish.borrow(), observation);
+    if let Some(change) = change {
+        log(&fleet, &backend, change);
+    }
+    publish.send_replace(Arc::new(fleet));
 }
 
 fn log(fleet: &Fleet, id: &BackendId, change: Change) {

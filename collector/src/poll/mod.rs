@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::schedule::Intervals;
 pub use self::socket::{Heard, SocketEvent};
 use crate::clock::Clock;
+use crate::fleet::owner::News;
 use crate::fleet::{Observation, Seen};
 use crate::id::{BackendId, ClientId};
 use crate::metrics::Metrics;
@@ -32,7 +33,7 @@ pub struct Poller {
     /// Our name on its WebSocket: only who submitted a prompt hears of it.
     pub client_id: ClientId,
     pub intervals: Intervals,
-    pub observations: mpsc::Sender<Observation>,
+    pub observations: mpsc::Sender<News>,
     pub heard: mpsc::Sender<SocketEvent>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -50,6 +51,6 @@ impl Poller {
     /// False once nobody listens any more: the program is stopping.
     async fn observe(&self, seen: Seen) -> bool {
         let observation = Observation { backend: self.backend.clone(), at: self.clock.now(), seen };
-        self.observations.send(observation).await.is_ok()
+        self.observations.send(News::Seen(observation)).await.is_ok()
     }
 }

@@ -324,4 +324,6 @@ async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {
     let kept = store.setting("conformance", "first".to_owned()).await.unwrap();
     assert_eq!(kept, "first");
     assert_eq!(store.setting("conformance", "second".to_owned()).await.unwrap(), "first");
+    store.keep_setting("replaced", "third").await.unwrap();
+    assert_eq!(store.setting("replaced", "fourth".to_owned()).await.unwrap(), "third");
 }

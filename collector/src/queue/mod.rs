@@ -2,6 +2,7 @@
 //! legal, commits what has gathered as one transaction, and only then shows it in the ledger and answers.
 //! It knows nothing of backends' state and speaks to none.
 
+mod changed;
 #[cfg(test)]
 mod conformance;
 mod ledger;
@@ -13,9 +14,10 @@ mod writer;
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::changed::JobChanged;
 pub use self::ledger::Ledger;
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
 pub use self::retention::{Held, Remembered, Retention};
@@ -58,6 +60,7 @@ pub enum ChangeError {
 pub struct Queue {
     commands: mpsc::Sender<Command>,
     ledger: watch::Receiver<Arc<Ledger>>,
+    changes: broadcast::Sender<JobChanged>,
     store: Arc<dyn Store>,
 }
 
@@ -75,9 +78,10 @@ impl Queue {
         let loaded = Ledger::of(jobs);
         let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
         let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
-        let writer = Writer::new(Arc::clone(&store), loaded, last_arrival, publish, metrics);
+        let changes = broadcast::Sender::new(limits::CHANGES_TOLD);
+        let writer = Writer::new(Arc::clone(&store), loaded, last_arrival, publish, changes.clone(), metrics);
         lifecycle::vital("queue", stop.clone(), writer.run(waiting));
-        let queue = Self { commands, ledger, store };
+        let queue = Self { commands, ledger, changes, store };
         tokio::spawn(retention::keep(queue.clone(), queue.ledger(), retention, clock, stop));
         Ok(queue)
     }
@@ -85,6 +89,11 @@ impl Queue {
     /// The jobs that wait or run now. A change of it is the wake-up of everything that works on the queue.
     pub fn ledger(&self) -> watch::Receiver<Arc<Ledger>> {
         self.ledger.clone()
+    }
+
+    /// What changes of jobs from now on, told after its commit. Whoever reads too slowly misses some, and is told so.
+    pub fn changes(&self) -> broadcast::Receiver<JobChanged> {
+        self.changes.subscribe()
     }
 
     pub fn snapshot(&self) -> Arc<Ledger> {

@@ -150,4 +150,7 @@ pub trait Store: Send + Sync {
 
     /// A small value kept under `key`, made by `make` when there is none yet.
     async fn setting(&self, key: &str, make: String) -> Result<String, Error>;
+
+    /// Replaces what is kept under `key`.
+    async fn keep_setting(&self, key: &str, value: &str) -> Result<(), Error>;
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::store::{Error as StoreError, Store, Write};
-use super::{ChangeError, Ledger, SubmitError};
+use super::{ChangeError, JobChanged, Ledger, SubmitError};
 use crate::id::JobId;
 use crate::job::{Change, Place, Submission};
 use crate::limits;
@@ -35,6 +35,7 @@ pub(super) struct Writer {
     ledger: Ledger,
     last_arrival: u64,
     publish: watch::Sender<Arc<Ledger>>,
+    changes: broadcast::Sender<JobChanged>,
     metrics: Arc<Metrics>,
 }
 
@@ -44,6 +45,7 @@ struct Batch {
     last_arrival: u64,
     writes: Vec<Write>,
     answers: Vec<Answer>,
+    changed: Vec<JobChanged>,
     submitted: HashMap<JobId, ([u8; 32], Place)>,
 }
 
@@ -53,9 +55,10 @@ impl Writer {
         ledger: Ledger,
         last_arrival: u64,
         publish: watch::Sender<Arc<Ledger>>,
+        changes: broadcast::Sender<JobChanged>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, ledger, last_arrival, publish, metrics }
+        Self { store, ledger, last_arrival, publish, changes, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -111,6 +114,8 @@ impl Writer {
                 self.ledger = batch.ledger.clone();
                 self.last_arrival = batch.last_arrival;
                 self.publish.send_replace(Arc::new(batch.ledger));
+                // Nobody may watch.
+                batch.changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
                 batch.answers.into_iter().for_each(Answer::done);
             }
             Err(error) => {
@@ -124,8 +129,8 @@ impl Writer {
 
 impl Batch {
     fn on(ledger: &Ledger, last_arrival: u64) -> Self {
-        let (writes, answers, submitted) = Default::default();
-        Self { ledger: ledger.clone(), last_arrival, writes, answers, submitted }
+        let (writes, answers, changed, submitted) = Default::default();
+        Self { ledger: ledger.clone(), last_arrival, writes, answers, changed, submitted }
     }
 
     /// Why there is no room for it.
@@ -142,6 +147,7 @@ impl Batch {
         self.last_arrival += 1;
         let job = submission.job(self.last_arrival);
         self.submitted.insert(job.id, (submission.fingerprint, job.place));
+        self.changed.push(JobChanged::of(&job));
         self.answers.push(Answer::Submitted(job.place, reply));
         self.ledger.put(job.clone());
         self.writes.push(Write::Submit { submission, job });
@@ -150,6 +156,10 @@ impl Batch {
     fn change(&mut self, change: Change, reply: Changed) {
         match self.ledger.after(&change) {
             Ok(job) => {
+                // Where it is does not change by being accepted there.
+                if !matches!(change, Change::Accept { .. }) {
+                    self.changed.push(JobChanged::of(&job));
+                }
                 self.ledger.put(job);
                 self.write(Write::Change(change), reply);
             }

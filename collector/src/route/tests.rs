@@ -115,7 +115,9 @@ fn a_backend_that_must_not_run_the_job_is_named_with_the_reason_and_gets_none() 
     down.health = down.health.after_failure(&failure, NOW);
     let resting = Candidate { rests_until: UnixMillis(NOW.0 + 1), ..idle("a", &[]) };
     for (candidate, refusal) in [
-        (of(down, &[]), "is down"),
+        (of(down.clone(), &[]), "is down"),
+        (of(Backend { draining_since: Some(NOW), ..down }, &[]), "is draining"),
+        (changed(|backend| backend.draining_since = Some(NOW)), "is draining"),
         (changed(|backend| backend.health = Default::default()), "is down"),
         (changed(|backend| backend.socket_since = None), "its WebSocket is not open"),
         (changed(|backend| backend.catalog = None), "what it offers is not known yet"),

@@ -11,6 +11,8 @@ use crate::job::Needs;
 /// A hard filter: the backend cannot run the job now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Whatever its state: an operator wants it to get none.
+    Draining,
     Down,
     EventsNotHeard,
     OffersUnknown,
@@ -27,7 +29,9 @@ impl Refusal {
     /// What forbids any job.
     pub(super) fn of(candidate: &Candidate, now: UnixMillis) -> Option<Self> {
         let backend = &candidate.backend;
-        if !backend.health.is_up() {
+        if backend.draining_since.is_some() {
+            Some(Self::Draining)
+        } else if !backend.health.is_up() {
             Some(Self::Down)
         } else if backend.socket_since.is_none() {
             Some(Self::EventsNotHeard)
@@ -47,6 +51,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Draining => f.write_str("is draining"),
             Self::Down => f.write_str("is down"),
             Self::EventsNotHeard => f.write_str("its WebSocket is not open"),
             Self::OffersUnknown => f.write_str("what it offers is not known yet"),

@@ -1,13 +1,12 @@
-//! Workflow → prompt with the surroundings of this process: its clock and chance.
+//! Workflow → prompt, and why there is none in words for a terminal.
 
-use comfyui::convert::{ConvertError, LocalTime, Options, UnknownClass, convert};
+use comfyui::convert::{ConvertError, Interface, Options, UnknownClass, convert};
 use comfyui::{Prompt, Workflow};
-use jiff::Zoned;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::ToolError;
 use super::classes::Classes;
+use crate::surroundings;
 
 /// Why a workflow gives no prompt.
 #[derive(Debug, thiserror::Error)]
@@ -56,24 +55,5 @@ fn explained(error: ConvertError, name: &str, origin: &str) -> ConversionError {
 
 /// Options for a prompt that is looked at and not run: which alternative is chosen matters to nobody.
 pub(super) fn any_options() -> Options {
-    Options { now: Some(now()), ..Options::default() }
-}
-
-/// A number that nobody foresees.
-pub(super) fn chance() -> u64 {
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    high ^ low
-}
-
-/// The time on this machine's wall.
-pub(super) fn now() -> LocalTime {
-    let now = Zoned::now();
-    LocalTime {
-        year: now.year().into(),
-        month: now.month().unsigned_abs(),
-        day: now.day().unsigned_abs(),
-        hour: now.hour().unsigned_abs(),
-        minute: now.minute().unsigned_abs(),
-        second: now.second().unsigned_abs(),
-    }
+    surroundings::options(Interface::default(), Some(0))
 }

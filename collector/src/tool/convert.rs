@@ -1,23 +1,28 @@
 //! `convert`: a workflow in, the prompt out.
 
-use comfyui::convert::Options;
 use comfyui::saved::{self, Saved, SavedError};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::ToolError;
 use super::classes::Classes;
-use super::conversion::{chance, now, prompt_of};
+use super::conversion::prompt_of;
 use super::document::Document;
 use super::output::{self, pretty, say};
 use crate::config::ConvertFlags;
+use crate::surroundings;
 
 pub(super) async fn convert(flags: ConvertFlags) -> Result<(), ToolError> {
     let document = Document::read(&flags.workflow)?;
     match read(&document)? {
         Saved { workflow: Some(workflow), .. } => {
             let classes = Classes::find(&flags.classes).await?;
-            let prompt = prompt_of(&workflow, &document.name, &classes, &options(&flags))?;
+            let prompt = prompt_of(
+                &workflow,
+                &document.name,
+                &classes,
+                &surroundings::options(flags.interface, flags.seed),
+            )?;
             deliver(&flags, &prompt)
         }
         Saved { prompt, .. } => {
@@ -39,10 +44,6 @@ fn read(document: &Document) -> Result<Saved, ToolError> {
         },
         read => read.map_err(|source| ToolError::Unreadable { document: name(), source }),
     }
-}
-
-fn options(flags: &ConvertFlags) -> Options {
-    Options { interface: flags.interface, seed: flags.seed.unwrap_or_else(chance), now: Some(now()) }
 }
 
 fn deliver(flags: &ConvertFlags, prompt: &impl Serialize) -> Result<(), ToolError> {

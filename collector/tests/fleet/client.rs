@@ -25,7 +25,7 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder().timeout(PATIENCE)
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Answer {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.bytes().await.unwrap();
@@ -55,6 +55,10 @@ impl Client {
 
     pub(crate) async fn post_text(&self, route: &str, body: &str) -> Answer {
         answer(self.request(reqwest::Method::POST, route).body(body.to_owned())).await
+    }
+
+    pub(crate) async fn delete(&self, route: &str) -> Answer {
+        answer(self.request(reqwest::Method::DELETE, route)).await
     }
 
     pub(crate) async fn ask(&self, route: &str) -> Answer {

@@ -6,7 +6,7 @@
 use axum::http::{Method, StatusCode};
 
 use super::super::Refusal;
-use crate::access::Role::{self, Operate, Submit};
+use crate::access::Role::{self, Admin, Operate, Submit};
 
 /// A path as the router has it, without `/api`; the role to read it (GET, HEAD); the role for all other methods.
 type Route = (&'static str, Role, Option<Role>);
@@ -71,8 +71,16 @@ const ROUTES: &[Route] = &[
     ("/templates/{*file}",                Submit,  None),
     ("/docs/{*file}",                     Submit,  None),
     ("/orchestrator/metrics",             Submit,  None),
-    ("/orchestrator/v1/backends",         Submit,  None),
-    ("/orchestrator/v1/jobs",             Submit,  None),
+    ("/orchestrator/v1/backends",         Submit,  Some(Admin)),
+    ("/orchestrator/v1/backends/{id}",    Submit,  Some(Admin)),
+    ("/orchestrator/v1/backends/{id}/drain", Operate, Some(Operate)),
+    ("/orchestrator/v1/backends/{id}/free", Operate, Some(Operate)),
+    ("/orchestrator/v1/backends/{id}/resume", Operate, Some(Operate)),
+    ("/orchestrator/v1/events",           Submit,  None),
+    ("/orchestrator/v1/openapi.json",     Submit,  None),
+    ("/orchestrator/v1/sd",               Submit,  None),
+    ("/orchestrator/v1/jobs/{id}/events", Submit,  None),
+    ("/orchestrator/v1/jobs",             Submit,  Some(Submit)),
     ("/orchestrator/v1/jobs/{id}",        Submit,  None),
     ("/orchestrator/v1/jobs/{id}/cancel", Submit,  Some(Submit)),
     ("/orchestrator/v1/jobs/{id}/retry",  Submit,  Some(Submit)),
@@ -120,7 +128,6 @@ pub(super) fn check(role: Role, method: &Method, path: &str) -> Result<(), Refus
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Role::Admin;
 
     const ROLES: [Role; 3] = [Submit, Operate, Admin];
 
@@ -148,7 +155,7 @@ mod tests {
             assert!(is_open(path) || needed(&Method::GET, path).is_some(), "{path} is open to nobody");
         }
         for (path, ..) in ROUTES {
-            assert!(without_api.contains(&path), "{path} is no route");
+            assert!(without_api.contains(path), "{path} is no route");
         }
         assert!(routed.contains(&"/api/prompt".to_owned()), "{routed:?}");
     }

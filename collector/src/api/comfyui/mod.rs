@@ -27,8 +27,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::jobs::{cancel, routes as job_routes};
-pub(super) use self::prompt::again as submit_again;
-pub(super) use self::queue::announce as announce_queue;
+pub(super) use self::prompt::{Submitting, accept, again as submit_again};
+pub(super) use self::queue::{announce as announce_queue, ask, stopping};
 use super::{App, Asker, Refusal};
 use crate::limits;
 

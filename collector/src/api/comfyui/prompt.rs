@@ -20,17 +20,26 @@ use crate::job::{Needs, Place, Submission, input_file};
 use crate::limits;
 use crate::queue::Documents;
 
-#[derive(Deserialize)]
-struct Body {
-    prompt: Option<Box<RawValue>>,
-    client_id: Option<String>,
-    prompt_id: Option<String>,
+/// The body of `POST /prompt`.
+#[derive(Default, Deserialize)]
+pub(crate) struct Submitting {
+    pub(crate) prompt: Option<Box<RawValue>>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) prompt_id: Option<String>,
     #[serde(default, deserialize_with = "number")]
-    number: Option<f64>,
+    pub(crate) number: Option<f64>,
     #[serde(default)]
-    front: bool,
-    extra_data: Option<Map<String, Value>>,
-    partial_execution_targets: Option<Vec<String>>,
+    pub(crate) front: bool,
+    pub(crate) extra_data: Option<Map<String, Value>>,
+    pub(crate) partial_execution_targets: Option<Vec<String>>,
+}
+
+/// A job that was committed.
+pub(crate) struct Accepted {
+    pub(crate) id: JobId,
+    pub(crate) place: Place,
+    /// What stands in the way of the other outputs, by node.
+    pub(crate) node_errors: Value,
 }
 
 /// ComfyUI takes whatever Python's `float` does: a number, or a text that holds one.
@@ -50,17 +59,9 @@ pub(super) async fn submit(
     Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
-    let body: Body = read_json(&read_body(body)?)?;
-    let Accepted { id, place, node_errors } = accept(&app, body, &asker, address).await?;
+    let accepted = accept(&app, read_json(&read_body(body)?)?, &asker, address).await?;
+    let Accepted { id, place, node_errors } = accepted;
     Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
-}
-
-/// A job that is committed.
-struct Accepted {
-    id: JobId,
-    place: Place,
-    /// What stands in the way of outputs that will not run.
-    node_errors: Value,
 }
 
 /// The same prompt once more for the same client, as a new job at the end of the queue.
@@ -71,19 +72,23 @@ pub(in crate::api) async fn again(
     address: SocketAddr,
 ) -> Result<JobId, Refusal> {
     let client_id = documents.extra_data.get("client_id").and_then(Value::as_str).map(str::to_owned);
-    let body = Body {
+    let body = Submitting {
         prompt: Some(documents.prompt),
         client_id,
-        prompt_id: None,
-        number: None,
-        front: false,
         extra_data: Some(documents.extra_data),
         partial_execution_targets: documents.partial_execution_targets,
+        ..Submitting::default()
     };
     accept(app, body, asker, address).await.map(|accepted| accepted.id)
 }
 
-async fn accept(app: &App, body: Body, asker: &Asker, address: SocketAddr) -> Result<Accepted, Refusal> {
+/// Judged and committed, whichever route it came by.
+pub(crate) async fn accept(
+    app: &App,
+    body: Submitting,
+    asker: &Asker,
+    address: SocketAddr,
+) -> Result<Accepted, Refusal> {
     let Some(raw) = body.prompt.as_deref() else {
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
@@ -100,7 +105,7 @@ async fn accept(app: &App, body: Body, asker: &Asker, address: SocketAddr) -> Re
 
 fn submission(
     app: &App,
-    body: Body,
+    body: Submitting,
     needs: Needs,
     outputs_to_execute: Vec<String>,
     address: SocketAddr,

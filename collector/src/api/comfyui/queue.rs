@@ -102,11 +102,11 @@ pub(super) fn command(asker: &Asker, job: &Job) -> Result<(), Refusal> {
     asker.commands(job).then_some(()).ok_or_else(refusal)
 }
 
-pub(super) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {
+pub(crate) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {
     app.dispatch.requests.send(request).await.map_err(|_| stopping())
 }
 
-pub(super) fn stopping() -> Refusal {
+pub(crate) fn stopping() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "stopping",

@@ -88,7 +88,7 @@ impl Form {
         }
         let file = FileRef { filename, subfolder: self.subfolder.clone(), kind: kind.to_owned() };
         let file = checked(&file).map_err(FilesError::from)?;
-        let owner = owner_of(&file).filter(|(owner, _)| kind != "input" && app.clients.contains_key(owner));
+        let owner = owner_of(&file).filter(|(owner, _)| kind != "input" && app.clients.get(owner).is_some());
         match owner {
             Some((owner, _)) => {
                 let message = format!("the subfolder {owner} holds what that backend makes; choose another");

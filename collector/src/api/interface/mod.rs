@@ -106,7 +106,7 @@ async fn document(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         let stand_in = nothing::while_all_are_down(&path).filter(|_| reads);
         return stand_in.map(nothing::answer).ok_or_else(no_backend);
     };
-    let answer = pass::on(client, app.max_body_bytes, request).await?;
+    let answer = pass::on(&client, app.max_body_bytes, request).await?;
     let is_lacking =
         reads && matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     let stand_in = nothing::of_an_old_backend(&path).filter(|_| is_lacking);
@@ -120,7 +120,7 @@ async fn users_file(state: State<Arc<App>>, request: Request) -> Result<Response
     Ok(answer)
 }
 
-fn backend(app: &App) -> Option<&Client> {
+fn backend(app: &App) -> Option<Client> {
     app.clients.get(&app.interface.chosen.now(&app.fleet())?)
 }
 

@@ -1,69 +1,144 @@
 //! The fleet as it is known now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use report::NodeMetrics;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
+use super::openapi::Problem;
 use crate::address::without_password;
 use crate::clock::UnixMillis;
+use crate::dispatch::View;
 use crate::fleet::{Backend, Health, Status};
 use crate::id::BackendId;
+use crate::queue::Ledger;
 
-#[derive(Serialize)]
+/// All backends.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Backends {
+    backends: Vec<Shown>,
+}
+
+/// One backend. What is not known is absent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Backend)]
 pub(super) struct Shown {
+    #[schema(value_type = String)]
     id: BackendId,
     url: String,
     agent_url: String,
     /// `unknown`, `up` or `down`.
     state: &'static str,
+    /// Since when, in milliseconds since 1970.
+    #[schema(value_type = Option<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<UnixMillis>,
+    /// Why it is down, or why what it offers cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     agent_state: &'static str,
+    /// Whether a job can be handed to it now.
     takes_jobs: bool,
+    /// While an operator wants it to get no new job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<Drain>,
+    /// The collector's jobs that are with it.
+    jobs: usize,
     /// Prompts in its own queue, whoever submitted them.
     #[serde(skip_serializing_if = "Option::is_none")]
     backlog: Option<u64>,
     /// The models of its last job, if believed loaded still.
     models: Vec<String>,
+    /// What its agent says of the machine.
+    #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<NodeMetrics>,
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let view = app.dispatch.view.borrow().clone();
-    let models = |id: &BackendId| {
-        let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == *id);
-        candidate.map(|candidate| candidate.resident.iter().cloned().collect()).unwrap_or_default()
-    };
-    let backends: Vec<Shown> = app.fleet().backends.iter().map(|b| shown(b, models(&b.id))).collect();
-    Json(json!({ "backends": backends }))
+#[derive(Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Drain {
+    /// `draining` while the collector's jobs are with it, `drained` afterwards.
+    state: &'static str,
+    /// Since when it gets no new job, in milliseconds since 1970.
+    #[schema(value_type = u64)]
+    since: UnixMillis,
 }
 
-fn shown(backend: &Backend, models: Vec<String>) -> Shown {
-    let (state, since) = state(&backend.health);
-    Shown {
-        id: backend.id.clone(),
-        url: without_password(&backend.url).into(),
-        agent_url: without_password(&backend.agent_url).into(),
-        state,
-        since,
-        reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),
-        agent_state: self::state(&backend.agent_health).0,
-        takes_jobs: backend.takes_jobs(),
-        backlog: backend.backlog.as_ref().map(|read| read.value.total),
-        models,
-        metrics: backend.agent.as_ref().map(|read| read.value.clone()),
+/// The backends, in the order of the configuration, then those that were added since.
+#[utoipa::path(get, path = "/orchestrator/v1/backends", tag = "backends",
+    responses((status = 200, body = Backends)))]
+pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Backends> {
+    let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
+    let jobs = jobs_by_backend(&ledger);
+    let backends = fleet.backends.iter().map(|backend| Shown::of(backend, &jobs, &view)).collect();
+    Json(Backends { backends })
+}
+
+/// One backend.
+#[utoipa::path(get, path = "/orchestrator/v1/backends/{id}", tag = "backends",
+    params(("id" = String, Path, description = "The backend's name")),
+    responses((status = 200, body = Shown), (status = "4XX", body = Problem)))]
+pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Shown>, Refusal> {
+    Ok(Json(shown(&app, &*known(&app, &id)?)))
+}
+
+pub(super) fn known(app: &App, id: &str) -> Result<Arc<Backend>, Refusal> {
+    let backend = app.fleet().backends.iter().find(|backend| backend.id.as_str() == id).cloned();
+    backend.ok_or_else(|| Refusal::not_found(format!("no backend is called {id}")))
+}
+
+pub(super) fn shown(app: &App, backend: &Backend) -> Shown {
+    Shown::of(backend, &jobs_by_backend(&app.queue.snapshot()), &app.dispatch.view.borrow())
+}
+
+/// How many of our jobs each backend has, of those that have any.
+pub(super) fn jobs_by_backend(ledger: &Ledger) -> HashMap<&BackendId, usize> {
+    let mut jobs = HashMap::new();
+    for attempt in ledger.dispatched().filter_map(|job| job.attempt()) {
+        *jobs.entry(&attempt.backend).or_default() += 1;
+    }
+    jobs
+}
+
+impl Shown {
+    fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View) -> Self {
+        let (state, since) = state(&backend.health);
+        let jobs = jobs.get(&backend.id).copied().unwrap_or_default();
+        Self {
+            id: backend.id.clone(),
+            url: without_password(&backend.url).into(),
+            agent_url: without_password(&backend.agent_url).into(),
+            state,
+            since,
+            reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),
+            agent_state: self::state(&backend.agent_health).0,
+            takes_jobs: backend.takes_jobs(),
+            drain: drain(backend, jobs),
+            jobs,
+            backlog: backend.backlog.as_ref().map(|read| read.value.total),
+            models: models(view, &backend.id),
+            metrics: backend.agent.as_ref().map(|read| read.value.clone()),
+        }
     }
 }
 
-fn state(health: &Health) -> (&'static str, Option<UnixMillis>) {
+fn models(view: &View, id: &BackendId) -> Vec<String> {
+    let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == *id);
+    candidate.map(|candidate| candidate.resident.iter().cloned().collect()).unwrap_or_default()
+}
+
+pub(super) fn drain(backend: &Backend, jobs: usize) -> Option<Drain> {
+    let state = if jobs == 0 { "drained" } else { "draining" };
+    backend.draining_since.map(|since| Drain { state, since })
+}
+
+pub(super) fn state(health: &Health) -> (&'static str, Option<UnixMillis>) {
     match health.status {
         Status::Unknown => ("unknown", None),
         Status::Up { since } => ("up", Some(since)),

@@ -8,22 +8,29 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::super::auth::Asker;
 use super::super::{App, Refusal, comfyui};
+use super::openapi::Problem;
 use crate::id::JobId;
 use crate::queue::ListedJob;
 
 /// The key in `extra_data` under which what is ours stands.
 const OURS: &str = "orchestrator";
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Cancelled {
     /// It waited or ran; one that has ended is left as it is.
     cancelled: bool,
 }
 
+/// Stops a job.
+///
 /// One that waits is out of the queue with the answer; one that a backend has is being stopped.
+#[utoipa::path(post, path = "/orchestrator/v1/jobs/{id}/cancel", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id")),
+    responses((status = 200, body = Cancelled), (status = "4XX", body = Problem)))]
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Asker>,
@@ -34,14 +41,19 @@ pub(super) async fn cancel(
     Ok(Json(Cancelled { cancelled }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Retried {
     /// The new job's.
+    #[schema(value_type = String)]
     id: JobId,
+    #[schema(value_type = String)]
     retry_of: JobId,
 }
 
 /// A new job with the documents of one that has ended, for the same client, judged as if it were submitted now.
+#[utoipa::path(post, path = "/orchestrator/v1/jobs/{id}/retry", tag = "jobs",
+    params(("id" = String, Path, description = "The id of a job that has ended")),
+    responses((status = 200, body = Retried), (status = "4XX", body = Problem)))]
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Asker>,

@@ -7,8 +7,10 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
+use super::openapi::Problem;
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId, JobId};
 use crate::job::{BadStanding, Standing};
@@ -33,7 +35,7 @@ pub(super) struct Asked {
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Page {
     jobs: Vec<Shown>,
     /// Asks for the page after this one, as `cursor`; absent at the end.
@@ -42,20 +44,28 @@ pub(super) struct Page {
 }
 
 /// A job. Times are in milliseconds since 1970.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedJob)]
 struct Shown {
+    #[schema(value_type = String)]
     id: JobId,
     /// `waiting`, `dispatched`, `succeeded`, `failed`, `interrupted` (while it ran), `cancelled` (before it ran).
+    #[schema(value_type = String)]
     state: Standing,
     /// ComfyUI's `number`: the lower goes first.
+    #[schema(value_type = f64)]
     number: serde_json::Number,
+    #[schema(value_type = u64)]
     submitted_at: UnixMillis,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     ended_at: Option<UnixMillis>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     client: Option<ClientId>,
     /// Where it runs or ran last; absent before the first attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     backend: Option<BackendId>,
     attempts: u32,
     /// What its prompt loads.
@@ -70,6 +80,15 @@ struct Shown {
     error: Option<String>,
 }
 
+/// All jobs, those that wait and run and those that have ended, newest first.
+#[utoipa::path(get, path = "/orchestrator/v1/jobs", tag = "jobs",
+    params(("state" = Option<String>, Query, description = "One state or several with commas between"),
+           ("client" = Option<String>, Query, description = "The client_id that it was submitted with"),
+           ("backend" = Option<String>, Query, description = "Where it runs or ran last"),
+           ("model" = Option<String>, Query, description = "A model that its prompt loads"),
+           ("limit" = Option<u64>, Query, description = "1 to 1000; 100 where absent"),
+           ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
+    responses((status = 200, body = Page), (status = "4XX", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     asked: Result<Query<Asked>, QueryRejection>,

@@ -7,11 +7,16 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::super::{App, Refusal};
+use super::openapi::Problem;
 use crate::id::JobId;
 use crate::job::{Job, State as JobState};
 use crate::queue::AttemptRecord;
 use crate::route;
 
+/// One job: where it stands, where it was tried and why there; why it waits, or its outputs.
+#[utoipa::path(get, path = "/orchestrator/v1/jobs/{id}", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id")),
+    responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
 pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
     let unknown = || Refusal::not_found(format!("no job has the id {id}"));
     let job = JobId::canonical(&id).ok_or_else(unknown)?;

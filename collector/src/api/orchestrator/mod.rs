@@ -1,23 +1,54 @@
 //! Our own routes, under `/orchestrator/`.
 
 mod backends;
+mod convert;
+mod discovery;
+mod events;
+mod feed;
+mod follow;
+mod free;
 mod job_actions;
 mod job_list;
 mod jobs;
+mod openapi;
+mod roster;
+mod stream;
+mod submit;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, get, post};
+use tokio_util::sync::CancellationToken;
 
+pub(super) use self::feed::write as write_feed;
 use super::App;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/orchestrator/metrics", get(backends::agents))
-        .route("/orchestrator/v1/backends", get(backends::list))
-        .route("/orchestrator/v1/jobs", get(job_list::list))
-        .route("/orchestrator/v1/jobs/{id}", get(jobs::one))
-        .route("/orchestrator/v1/jobs/{id}/cancel", post(job_actions::cancel))
-        .route("/orchestrator/v1/jobs/{id}/retry", post(job_actions::retry))
+type Route = (&'static str, MethodRouter<Arc<App>>);
+
+/// A picture may be as long as an upload; a document that is parsed is bounded besides.
+pub(super) fn routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
+    let router = Router::new().route("/orchestrator/metrics", get(backends::agents));
+    let router = table().into_iter().fold(router, |router, (path, methods)| router.route(path, methods));
+    router.layer(DefaultBodyLimit::max(max_body_bytes)).layer(axum::Extension(stop))
+}
+
+/// All that `openapi` describes, and nothing else.
+fn table() -> Vec<Route> {
+    vec![
+        ("/orchestrator/v1/backends", get(backends::list).post(roster::add)),
+        ("/orchestrator/v1/backends/{id}", get(backends::one).delete(roster::remove)),
+        ("/orchestrator/v1/backends/{id}/drain", post(roster::drain)),
+        ("/orchestrator/v1/backends/{id}/free", post(free::free)),
+        ("/orchestrator/v1/backends/{id}/resume", post(roster::resume)),
+        ("/orchestrator/v1/events", get(events::follow)),
+        ("/orchestrator/v1/jobs", get(job_list::list).post(submit::submit)),
+        ("/orchestrator/v1/jobs/{id}", get(jobs::one)),
+        ("/orchestrator/v1/jobs/{id}/cancel", post(job_actions::cancel)),
+        ("/orchestrator/v1/jobs/{id}/events", get(follow::follow)),
+        ("/orchestrator/v1/jobs/{id}/retry", post(job_actions::retry)),
+        ("/orchestrator/v1/openapi.json", get(openapi::document)),
+        ("/orchestrator/v1/sd", get(discovery::agents)),
+    ]
 }

@@ -54,15 +54,14 @@ impl Driver {
         for effect in effects {
             let Some(track) = self.board.tracks.get(&job) else { break };
             let client = track.job.client_id.clone();
-            match (effect, client) {
-                (Effect::Tell(event), Some(client)) => self.hub.tell(&client, event),
-                (Effect::Executing(text), Some(client)) => self.hub.tell_executing(&client, job, text),
-                (Effect::Tell(_) | Effect::Executing(_), None) => {}
-                (Effect::Released, _) => {
+            match effect {
+                Effect::Tell(event) => self.hub.tell(job, client.as_ref(), event),
+                Effect::Executing(text) => self.hub.tell_executing(job, client.as_ref(), text),
+                Effect::Released => {
                     self.release(job);
                     due = true;
                 }
-                (Effect::Ended, _) => self.conclude(job, None),
+                Effect::Ended => self.conclude(job, None),
             }
         }
         due

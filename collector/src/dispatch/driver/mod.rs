@@ -44,8 +44,12 @@ pub enum Request {
     Interrupt { job: JobId, reply: oneshot::Sender<()> },
     /// Take it out of the queue unless it runs.
     Remove { job: JobId, reply: oneshot::Sender<()> },
+    /// How many jobs a backend has, by the fleet as it is now: none is given to it afterwards if it is draining.
+    Count { backend: BackendId, reply: oneshot::Sender<usize> },
     /// Ask every backend that is up, or one, to free memory.
     Free { backend: Option<BackendId>, request: FreeRequest },
+    /// Ask one backend, and tell what it answered, in words where it refused.
+    FreeOne { backend: BackendId, request: FreeRequest, reply: oneshot::Sender<Result<(), String>> },
 }
 
 /// How others reach the driver.
@@ -73,7 +77,7 @@ struct Driver {
 pub struct Parts {
     pub queue: crate::queue::Queue,
     pub files: Arc<crate::files::Files>,
-    pub clients: std::collections::HashMap<BackendId, comfyui::Client>,
+    pub clients: crate::clients::Clients,
     pub client_id: crate::id::ClientId,
     pub clock: crate::clock::Clock,
     pub settings: Settings,
@@ -184,7 +188,7 @@ impl Driver {
             Command::Stop(job) => self.stop(job),
             Command::FreeIdle(backend) => {
                 self.board.belief(&backend, self.tools.clock.now()).freeing = true;
-                let freeing = perform::free(self.tools(), backend, "idle", EVERYTHING);
+                let freeing = perform::free(self.tools(), backend, "idle", EVERYTHING, None);
                 self.under_way.spawn(freeing);
             }
         }
@@ -267,6 +271,10 @@ impl Driver {
         match request {
             Request::Interrupt { job, reply } => self.interrupt(job, false, reply),
             Request::Remove { job, reply } => self.interrupt(job, true, reply),
+            Request::Count { backend, reply } => {
+                // Whoever asked may be gone.
+                let _ = reply.send(self.board.tracks_on(&backend).count());
+            }
             Request::Free { backend, request } => {
                 let fleet = self.fleet.borrow().clone();
                 let up = fleet
@@ -274,8 +282,12 @@ impl Driver {
                     .iter()
                     .filter(|b| b.health.is_up() && backend.as_ref().is_none_or(|id| *id == b.id));
                 for backend in up {
-                    self.under_way.spawn(perform::free(self.tools(), backend.id.clone(), "asked", request));
+                    let freeing = perform::free(self.tools(), backend.id.clone(), "asked", request, None);
+                    self.under_way.spawn(freeing);
                 }
+            }
+            Request::FreeOne { backend, request, reply } => {
+                self.under_way.spawn(perform::free(self.tools(), backend, "asked", request, Some(reply)));
             }
         }
         true

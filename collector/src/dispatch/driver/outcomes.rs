@@ -29,7 +29,11 @@ impl Driver {
             Ok(Done::Stopped { job, attempt, pending, result }) => {
                 self.stopped(job, attempt, pending, result)
             }
-            Ok(Done::Freed { backend, reason, result }) => self.freed(&backend, reason, &result),
+            Ok(Done::Freed { backend, reason, result, reply }) => {
+                self.freed(&backend, reason, &result);
+                // Whoever asked may be gone.
+                let _ = reply.map(|reply| reply.send(result.map_err(|error| error.to_string())));
+            }
             Ok(Done::Cancelled { job, only_pending, result }) => self.cancelled(job, only_pending, result),
             // Its attempt would be looked at by nobody any more; the next start looks at all of them.
             Err(error) => {
@@ -176,9 +180,7 @@ impl Driver {
         }
         self.hub.forget(job.id);
         self.metrics.ended(outcome);
-        if let Some(client) = &job.client_id {
-            events.into_iter().for_each(|event| self.hub.tell(client, event));
-        }
+        events.into_iter().for_each(|event| self.hub.tell(job.id, job.client_id.as_ref(), event));
     }
 
     /// What was pending leaves no event behind, so it is looked up that it is gone.

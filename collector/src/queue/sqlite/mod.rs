@@ -184,6 +184,11 @@ impl Store for Sqlite {
         let query = sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(key);
         query.fetch_one(&self.writer).await.map_err(failed("read a setting"))
     }
+
+    async fn keep_setting(&self, key: &str, value: &str) -> Outcomes<()> {
+        let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(key).bind(value);
+        query.execute(&self.writer).await.map(drop).map_err(failed("keep a setting"))
+    }
 }
 
 enum Order {

@@ -57,7 +57,7 @@ pub(super) async fn file(
     let (preview, channel) = (asked.preview.as_deref(), asked.channel.as_deref());
     match locate(&app, &file).await? {
         Place::Kept(upload) => kept::serve(&app, &upload, Rendition::asked(preview, channel), &headers).await,
-        Place::Made(client, file) => stream(client, &file, preview, channel, &headers).await,
+        Place::Made(client, file) => stream(&client, &file, preview, channel, &headers).await,
     }
 }
 

@@ -8,10 +8,10 @@ use super::super::{App, Refusal};
 use crate::job::owner_of;
 use crate::queue::Upload;
 
-pub(in super::super) enum Place<'a> {
+pub(in super::super) enum Place {
     Kept(Upload),
     /// With a backend, by the name that it has there.
-    Made(&'a Client, FileRef),
+    Made(Box<Client>, FileRef),
 }
 
 /// Whose file a name means.
@@ -30,7 +30,7 @@ pub(in super::super) async fn owner(app: &App, file: &FileRef) -> Result<Owner, 
     if with_owner(app, file).is_some() {
         return Ok(Owner::Named);
     }
-    if app.files.contains(file) || app.clients.len() == 1 {
+    if app.files.contains(file) || app.clients.only().is_some() {
         return Ok(Owner::Needless);
     }
     let made = app.queue.store().made_as(file).await?;
@@ -39,7 +39,7 @@ pub(in super::super) async fn owner(app: &App, file: &FileRef) -> Result<Owner, 
 }
 
 /// By a name as clients have it, checked already.
-pub(in super::super) async fn locate<'a>(app: &'a App, file: &FileRef) -> Result<Place<'a>, Refusal> {
+pub(in super::super) async fn locate(app: &App, file: &FileRef) -> Result<Place, Refusal> {
     if let Some(upload) = app.files.find(file).filter(|_| with_owner(app, file).is_none()) {
         return Ok(Place::Kept(upload));
     }
@@ -48,7 +48,7 @@ pub(in super::super) async fn locate<'a>(app: &'a App, file: &FileRef) -> Result
     }
     let place = match owner(app, file).await? {
         Owner::Named => with_owner(app, file),
-        Owner::Needless => app.clients.values().next().map(|only| Place::Made(only, file.clone())),
+        Owner::Needless => app.clients.only().map(|only| Place::Made(Box::new(only), file.clone())),
         Owner::Found(found) => with_owner(app, &found),
         Owner::Unknown => None,
     };
@@ -61,7 +61,7 @@ pub(in super::super) async fn locate<'a>(app: &'a App, file: &FileRef) -> Result
 }
 
 /// By the first segment of the subfolder. Input files are the fleet's, so theirs names none.
-fn with_owner<'a>(app: &'a App, file: &FileRef) -> Option<Place<'a>> {
+fn with_owner(app: &App, file: &FileRef) -> Option<Place> {
     let (owner, there) = owner_of(file).filter(|_| file.kind != "input")?;
-    Some(Place::Made(app.clients.get(&owner)?, there))
+    Some(Place::Made(Box::new(app.clients.get(&owner)?), there))
 }

@@ -1,0 +1,25 @@
+//! What those who watch the queue are told of a job after each commit: where it stands, and nothing of what it is.
+
+use crate::id::{BackendId, JobId};
+use crate::job::{Job, State};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobChanged {
+    pub job: JobId,
+    /// `waiting`, `dispatched`, or how it ended.
+    pub state: &'static str,
+    /// Where it is, and in which attempt.
+    pub attempt: Option<(BackendId, u32)>,
+}
+
+impl JobChanged {
+    pub fn of(job: &Job) -> Self {
+        let state = match &job.state {
+            State::Waiting => "waiting",
+            State::Dispatched(_) => "dispatched",
+            State::Ended(outcome) => outcome.as_str(),
+        };
+        let attempt = job.attempt().map(|attempt| (attempt.backend.clone(), attempt.number));
+        Self { job: job.id, state, attempt }
+    }
+}
