@@ -8,8 +8,13 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use serde::Deserialize;
 
+mod client;
 mod command;
 
+pub use self::client::{
+    BackendFlags, BackendsFlags, CancelFlags, ClientCommand, FreeFlags, JobFlags, JobsFlags, ServerFlags,
+    SubmitFlags,
+};
 pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, ValidateFlags};
 use super::value::{self, BackendUrl, Wait};
 
@@ -93,7 +98,8 @@ impl Flags {
     pub fn read() -> Self {
         let flags = Self::parse();
         if flags.command.as_ref().is_some_and(Command::reads_stdin_twice) {
-            let message = "standard input can give the document or the node classes, not both";
+            let message =
+                "standard input can give one document, or the node classes, and is asked for more than once";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         flags

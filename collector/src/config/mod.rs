@@ -14,8 +14,11 @@ use url::Url;
 
 pub use self::agents::{Agents, AgentsError};
 pub use self::file::FileError;
-pub use self::flags::{ClassFlags, Command, ConvertFlags, Flags, InspectFlags, LogFormat, ValidateFlags};
-pub use self::value::{BackendUrl, Wait};
+pub use self::flags::{
+    BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags, Flags,
+    FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, ValidateFlags,
+};
+pub use self::value::{BackendUrl, Pair, Wait};
 use crate::address::without_password;
 use crate::id::BackendId;
 use crate::limits;

@@ -39,13 +39,21 @@ pub(super) fn print_text(text: &str) -> Result<(), WriteError> {
     print(harmless(text).as_bytes())
 }
 
+/// Text whose names are harmless already, with colours where standard output is a terminal that shows them.
+pub(super) fn print_styled(text: &str) -> Result<(), WriteError> {
+    match anstream::AutoStream::choice(&io::stdout()) {
+        anstream::ColorChoice::Never => print(anstream::adapter::strip_str(text).to_string().as_bytes()),
+        _ => print(text.as_bytes()),
+    }
+}
+
 /// One remark of this program to who started it.
 pub fn say(remark: &str) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "orchestrator-collector: {}", harmless(remark));
 }
 
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let shown = |letter: char| match letter.is_control() && letter != '\n' {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),
