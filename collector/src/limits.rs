@@ -4,14 +4,27 @@ use std::time::Duration;
 
 /// Jobs that wait or run. Beyond it `POST /prompt` answers 429.
 pub const LIVE_JOBS: usize = 100_000;
-/// Ended jobs that `/history` remembers; the oldest go first. ComfyUI itself keeps as many.
+/// Ended jobs that are remembered, by default; the oldest-ended go first. ComfyUI itself keeps as many.
 pub const HISTORY_JOBS: u64 = 10_000;
-/// Ended jobs between two looks at the bound above.
-pub const HISTORY_TRIM_EVERY: u64 = 256;
+/// The most that may be configured: their number and bytes are counted up to once a second.
+pub const HISTORY_JOBS_MOST: u64 = 100_000;
+/// Bytes of the documents and results of ended jobs, by default, and the least that may be configured.
+pub const HISTORY_BYTES: u64 = 1024 * 1024 * 1024;
+pub const HISTORY_BYTES_LEAST: u64 = 1024 * 1024;
+/// Ended jobs that are forgotten in one commit.
+pub const HISTORY_TRIM_STEP: usize = 128;
+/// Pause between two looks for ended jobs to forget, and the longest time without one.
+pub const HISTORY_LOOK_PAUSE: Duration = Duration::from_secs(1);
+pub const HISTORY_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Waiting jobs in one answer of `/queue`, which holds whole prompts.
 pub const QUEUE_PAGE: usize = 10_000;
 /// Jobs in one answer of `/history`, whatever `max_items` asks for.
 pub const HISTORY_PAGE: u64 = 10_000;
+/// Jobs in a list that needs none of the passes of `LARGE_ANSWERS`.
+pub const LIST_WITHOUT_PASS: u64 = 1000;
+/// Jobs in one answer of our own list, and how many where none is asked for.
+pub const JOBS_PAGE: u64 = 1000;
+pub const JOBS_PAGE_UNASKED: u64 = 100;
 /// Body of a request, by default; ComfyUI's own `--max-upload-size` is as large.
 pub const BODY_BYTES: usize = 100 * 1024 * 1024;
 /// Body of any request but an upload: a document that is parsed takes many times its length in memory.

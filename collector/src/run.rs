@@ -20,7 +20,7 @@ use crate::fleet::{self, Fleet};
 use crate::id::{BackendId, ClientId};
 use crate::metrics::Metrics;
 use crate::poll::{Intervals, Poller, SocketEvent};
-use crate::queue::{Queue, Sqlite, Store, StoreError};
+use crate::queue::{Queue, Retention, Sqlite, Store, StoreError};
 use crate::{dispatch, limits};
 
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,9 @@ impl Collector {
         let client_id =
             ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
         let files = Arc::new(Files::open(&config.state_directory, Arc::clone(&store)).await?);
-        let queue = Queue::open(store, Arc::clone(&metrics), stop.clone()).await?;
+        let config::History { jobs, age, bytes } = config.history;
+        let retention = Retention { jobs, age, bytes };
+        let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let http = comfyui::client::http()?;
         let clients = clients(&config, &http)?;

@@ -65,12 +65,12 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     }
 }
 
-/// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`.
+/// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`; those of jobs only so.
 fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
     let comfyui = comfyui::routes(stop, app.max_body_bytes);
     Router::new()
         .merge(comfyui.clone())
-        .nest("/api", comfyui)
+        .nest("/api", comfyui.merge(comfyui::job_routes()))
         .merge(orchestrator::routes())
         .merge(operate::routes())
         .fallback(error::unknown_path)

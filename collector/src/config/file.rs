@@ -19,6 +19,11 @@ pub(super) struct File {
     pub poll_interval: Option<Duration>,
     pub free_after_idle: Option<Wait>,
     pub rerun_after_unreachable: Option<Wait>,
+    #[serde(deserialize_with = "history_jobs")]
+    pub history_jobs: Option<u64>,
+    pub history_age: Option<Wait>,
+    #[serde(deserialize_with = "history_bytes")]
+    pub history_bytes: Option<u64>,
     pub max_body_bytes: Option<usize>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
@@ -38,6 +43,16 @@ pub(super) struct Backend {
 fn poll_interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     value::poll_interval(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn history_jobs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    value::within(number, &value::HISTORY_JOBS).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn history_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    value::within(number, &value::HISTORY_BYTES).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -64,6 +64,19 @@ pub struct Flags {
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_RERUN_AFTER_UNREACHABLE")]
     pub rerun_after_unreachable: Option<Wait>,
 
+    /// Ended jobs that are remembered, 1 to 100000; beyond it the oldest-ended are forgotten [default: 10000]
+    #[arg(long, value_name = "JOBS", env = "ORCHESTRATOR_COLLECTOR_HISTORY_JOBS", value_parser = value::history_jobs)]
+    pub history_jobs: Option<u64>,
+
+    /// Forget jobs that ended so long ago [default: never]
+    #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_HISTORY_AGE")]
+    pub history_age: Option<Wait>,
+
+    /// Documents and results of ended jobs that are remembered, at least 1 MiB; beyond it the oldest-ended are forgotten
+    /// [default: 1073741824]
+    #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_HISTORY_BYTES", value_parser = value::history_bytes)]
+    pub history_bytes: Option<u64>,
+
     /// Largest upload; any other body is bounded by 16 MiB besides [default: 104857600]
     #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,

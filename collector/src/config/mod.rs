@@ -32,8 +32,23 @@ pub struct Config {
     pub poll_interval: Duration,
     pub free_after_idle: Option<Duration>,
     pub rerun_after_unreachable: Option<Duration>,
+    pub history: History,
     pub max_body_bytes: usize,
     pub log: Log,
+}
+
+/// How many ended jobs are remembered, how long, and in how many bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct History {
+    pub jobs: u64,
+    pub age: Option<Duration>,
+    pub bytes: u64,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { jobs: limits::HISTORY_JOBS, age: None, bytes: limits::HISTORY_BYTES }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +95,7 @@ impl Config {
         let token = flags.agent_token_file.or(file.agent_token_file);
         let authority = flags.agent_ca_file.or(file.agent_ca_file);
         let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
+        let unset = History::default();
         Ok(Self {
             listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
             backends: backends(flags.backend, file.backend)?,
@@ -96,6 +112,11 @@ impl Config {
                 .or(file.rerun_after_unreachable)
                 .unwrap_or(DEFAULT_RERUN_AFTER_UNREACHABLE)
                 .0,
+            history: History {
+                jobs: flags.history_jobs.or(file.history_jobs).unwrap_or(unset.jobs),
+                age: flags.history_age.or(file.history_age).map_or(unset.age, |age| age.0),
+                bytes: flags.history_bytes.or(file.history_bytes).unwrap_or(unset.bytes),
+            },
             max_body_bytes: flags.max_body_bytes.or(file.max_body_bytes).unwrap_or(limits::BODY_BYTES),
             log: Log {
                 filter: flags.log.or(file.log).unwrap_or_else(|| "info".to_owned()),

@@ -72,12 +72,30 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
         ("[[backend]]\nname = 'a'", &["line 1", "missing field `url`"]),
         ("free_after_idle = '10 parsecs'", &["line 1", "never"]),
         ("poll_interval = '1ms'", &["line 1", "50ms to 60s"]),
+        ("history_jobs = 0", &["line 1", "1 to 100000"]),
+        ("history_bytes = 1000", &["line 1", "1048576"]),
+        ("history_age = 'a while'", &["line 1", "never"]),
         ("[[backend]]\nurl = 'http://a'\nname = 'a/b'", &["line 3", "letters"]),
         ("listen = ", &["line 1"]),
     ] {
         let error = file::parse(text).unwrap_err();
         assert!(wanted.iter().all(|part| error.contains(part)), "{text:?} gives\n{error}");
     }
+}
+
+#[test]
+fn how_long_ended_jobs_are_remembered_is_configured() {
+    let bounds = |arguments: &[&str]| {
+        let history = Config::load(flags(arguments)).unwrap().history;
+        (history.jobs, history.age.map(|age| age.as_secs()), history.bytes)
+    };
+    assert_eq!(bounds(&[]), (10_000, None, 1 << 30));
+    let (_folder, path) = secret("history_jobs = 5\nhistory_age = '2h'\nhistory_bytes = 2097152");
+    assert_eq!(bounds(&["--config", &path]), (5, Some(7200), 2 << 20));
+    assert_eq!(
+        bounds(&["--config", &path, "--history-jobs", "7", "--history-age", "never"]),
+        (7, None, 2 << 20)
+    );
 }
 
 const TOKEN: &str = "0123456789abcdef";

@@ -1,5 +1,6 @@
 //! What a key may hold, with errors that say what is allowed.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::id::{BackendId, BadBackendId};
+use crate::limits;
 
 /// An agent's port is its ComfyUI's plus this.
 const AGENT_PORT_DISTANCE: u16 = 1000;
@@ -113,6 +115,26 @@ pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_millis(50)..=Duration::from_secs(60);
     let bad = || format!("{text} is out of range; allowed are 50ms to 60s");
     allowed.contains(&span).then_some(span).ok_or_else(bad)
+}
+
+pub(super) const HISTORY_JOBS: RangeInclusive<u64> = 1..=limits::HISTORY_JOBS_MOST;
+pub(super) const HISTORY_BYTES: RangeInclusive<u64> = limits::HISTORY_BYTES_LEAST..=i64::MAX as u64;
+
+pub(super) fn history_jobs(text: &str) -> Result<u64, String> {
+    whole(text).and_then(|number| within(number, &HISTORY_JOBS))
+}
+
+pub(super) fn history_bytes(text: &str) -> Result<u64, String> {
+    whole(text).and_then(|number| within(number, &HISTORY_BYTES))
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no whole number; write it in digits, as 10000"))
+}
+
+pub(super) fn within(number: u64, allowed: &RangeInclusive<u64>) -> Result<u64, String> {
+    let bad = || format!("{number} is out of range; allowed are {} to {}", allowed.start(), allowed.end());
+    allowed.contains(&number).then_some(number).ok_or_else(bad)
 }
 
 /// A backend without a name is called by its host and port.

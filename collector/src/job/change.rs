@@ -52,6 +52,11 @@ pub struct Illegal {
 }
 
 impl Submission {
+    /// The id of the workflow that the web interface saves with a picture.
+    pub fn workflow_id(&self) -> Option<&str> {
+        self.extra_data.get("extra_pnginfo")?.get("workflow")?.get("id")?.as_str()
+    }
+
     pub fn job(&self, arrival: u64) -> Job {
         Job {
             id: self.id,

@@ -2,6 +2,9 @@
 
 mod change;
 mod needs;
+mod outputs;
+mod standing;
+mod summary;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, Illegal, Submission};
 pub use self::needs::{Asset, InputFile, ModelSet, Needs};
+pub use self::outputs::{Brief, normalized};
+pub use self::standing::{BadStanding, Standing};
+pub use self::summary::{Summary, execution_error};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};
 

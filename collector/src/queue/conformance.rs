@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Page, Store, StoreError, Upload, Write};
+use super::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Window, Write};
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, InputFile, Job, Needs, Outcome, Results, Submission};
+use crate::job::{Asset, Change, InputFile, Job, Needs, Outcome, Results, Standing, Submission};
 
 /// Opens the store that lies in a place, again after it was closed.
 #[async_trait::async_trait]
@@ -21,6 +21,8 @@ pub(super) async fn conforms(place: impl Place) {
     a_batch_is_written_whole_or_not_at_all(&store).await;
     an_attempt_and_its_end_are_remembered(&store).await;
     history_has_pages_and_forgets(&store).await;
+    lists_have_an_order_filters_and_pages(&store).await;
+    a_list_shows_what_became_of_a_job(&store).await;
     uploads_and_settings_are_kept(&store).await;
     let before = store.live().await.unwrap();
     drop(store);
@@ -48,8 +50,11 @@ fn submission() -> Submission {
 }
 
 async fn submit(store: &Arc<dyn Store>) -> Job {
+    submit_this(store, submission()).await
+}
+
+async fn submit_this(store: &Arc<dyn Store>, submission: Submission) -> Job {
     let (live, last) = store.live().await.unwrap();
-    let submission = submission();
     let job = submission.job(last.max(live.len() as u64) + 1);
     store.commit(&[Write::Submit { submission: Box::new(submission), job: job.clone() }]).await.unwrap();
     job
@@ -118,7 +123,7 @@ async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
 }
 
 async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
-    store.commit(&[Write::ForgetAllEnded]).await.unwrap();
+    forget_everything(store).await;
     let mut ids = Vec::new();
     for at in 10..14 {
         let job = submit(store).await;
@@ -134,9 +139,133 @@ async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
     assert_eq!(page(Some(1), Some(1)).await, [1]);
     store.commit(&[Write::Forget(vec![ids[1]])]).await.unwrap();
     assert_eq!(page(None, None).await, [0, 2]);
-    store.commit(&[Write::Trim { keep: 2 }]).await.unwrap();
-    assert_eq!(page(None, None).await, [2], "the cancelled one counts as kept");
+    let remembered = store.oldest_ended(2).await.unwrap();
+    let times: Vec<u64> = remembered.iter().map(|job| job.ended_at.0).collect();
+    assert_eq!((remembered[0].id, times), (ids[0], vec![10, 12]), "the oldest first");
+    let held = store.held().await.unwrap();
+    assert_eq!(held.jobs, 3, "the cancelled one counts, those that wait do not");
+    assert_eq!(held.bytes, 3 * remembered[0].bytes);
+    let documents = store.documents(ids[0]).await.unwrap().unwrap();
+    let results = store.ended(ids[0]).await.unwrap().unwrap().results;
+    let texts = [json!(documents.extra_data), json!(results.outputs), results.status, json!(results.meta)];
+    let bytes = texts.iter().map(|text| text.to_string().len()).sum::<usize>() + documents.prompt.get().len();
+    assert_eq!(remembered[0].bytes, bytes as u64);
+    let live = submit(store).await;
+    store.commit(&[Write::Forget(vec![ids[0], live.id])]).await.unwrap();
     assert!(store.documents(ids[0]).await.unwrap().is_none(), "nothing is left of it");
+    assert_eq!(found(store, live.id).await, Some(live), "one that has not ended is not forgotten");
+}
+
+const NEWEST: Window =
+    Window { sort: Sort::Submitted, ascending: false, before: None, limit: 100, offset: 0 };
+
+fn ids(jobs: &[ListedJob]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+/// Of workflow `w` and client `you` every second one; so many that waited, all submitted in the same millisecond.
+async fn submit_many(store: &Arc<dyn Store>, jobs: usize) -> Vec<Job> {
+    let mut submitted = Vec::new();
+    for at in 0..jobs {
+        let mut one = submission();
+        if at % 2 == 0 {
+            one.extra_data.insert("extra_pnginfo".to_owned(), json!({"workflow": {"id": "w"}}));
+            one.client_id = Some(ClientId::new("you"));
+            let (node, class, input) = ("1".to_owned(), "A".to_owned(), "x".to_owned());
+            one.needs.assets.push(Asset { node, class, input, name: "m.safetensors".to_owned() });
+        }
+        submitted.push(submit_this(store, one).await);
+    }
+    submitted
+}
+
+async fn forget_everything(store: &Arc<dyn Store>) {
+    for job in store.live().await.unwrap().0 {
+        end(store, &job, 9, Outcome::Cancelled).await;
+    }
+    let ended = store.oldest_ended(u64::MAX).await.unwrap();
+    store.commit(&[Write::Forget(ended.iter().map(|job| job.id).collect())]).await.unwrap();
+}
+
+async fn lists_have_an_order_filters_and_pages(store: &Arc<dyn Store>) {
+    forget_everything(store).await;
+    let jobs = submit_many(store, 5).await;
+    let sent = Change::Dispatch {
+        job: jobs[0].id,
+        backend: "a".parse().unwrap(),
+        at: UnixMillis(2),
+        why: "".into(),
+    };
+    let sent = change(store, &jobs[0], sent).await;
+    end(store, &sent, 3, Outcome::Failed).await;
+    end(store, &jobs[1], 4, Outcome::Cancelled).await;
+    let all: Vec<JobId> = jobs.iter().map(|job| job.id).rev().collect();
+    let list = async |filter: Filter, window: Window| {
+        let listed = ids(&store.list(&filter, &window).await.unwrap());
+        let counted = store.count(&filter).await.unwrap();
+        (
+            listed.iter().map(|id| all.iter().position(|known| known == id).unwrap()).collect::<Vec<_>>(),
+            counted,
+        )
+    };
+    let any = Filter::default();
+    assert_eq!(list(any.clone(), NEWEST).await, (vec![0, 1, 2, 3, 4], 5));
+    assert_eq!(list(any.clone(), Window { ascending: true, limit: 2, ..NEWEST }).await, (vec![4, 3], 5));
+    assert_eq!(list(any.clone(), Window { offset: 3, ..NEWEST }).await, (vec![3, 4], 5));
+    let first = store.list(&any, &Window { limit: 2, ..NEWEST }).await.unwrap();
+    let before = Some(first[1].cursor());
+    assert_eq!(list(any, Window { before, limit: 2, ..NEWEST }).await, (vec![2, 3], 5));
+    let standings =
+        |standings: &[Standing]| Filter { standings: Some(standings.to_vec()), ..Filter::default() };
+    let (failed, cancelled) = (Standing::Ended(Outcome::Failed), Standing::Ended(Outcome::Cancelled));
+    assert_eq!(list(standings(&[Standing::Waiting]), NEWEST).await, (vec![0, 1, 2], 3));
+    assert_eq!(list(standings(&[failed, cancelled]), NEWEST).await, (vec![3, 4], 2));
+    assert_eq!(list(standings(&[]), NEWEST).await, (vec![], 0));
+    let workflow = Filter { workflow_id: Some("w".into()), ..Filter::default() };
+    assert_eq!(list(workflow, NEWEST).await, (vec![0, 2, 4], 3));
+    let client = Filter { client: Some(ClientId::new("me")), ..Filter::default() };
+    assert_eq!(list(client, NEWEST).await, (vec![1, 3], 2));
+    let model = Filter { model: Some("m.safetensors".into()), ..Filter::default() };
+    assert_eq!(list(model, NEWEST).await, (vec![0, 2, 4], 3));
+    let backend = Filter { backend: Some("a".parse().unwrap()), ..Filter::default() };
+    assert_eq!(list(backend, NEWEST).await, (vec![4], 1));
+}
+
+async fn a_list_shows_what_became_of_a_job(store: &Arc<dyn Store>) {
+    forget_everything(store).await;
+    let image = json!({"filename": "a.png", "subfolder": "a", "type": "output"});
+    let error = json!({"exception_message": "no", "timestamp": 1});
+    for (millis, outcome, last) in [
+        (500, Outcome::Succeeded, "execution_success"),
+        (900, Outcome::Succeeded, "execution_success"),
+        (700, Outcome::Failed, "execution_error"),
+    ] {
+        let job = submit(store).await;
+        let sent = Change::Dispatch {
+            job: job.id,
+            backend: "a".parse().unwrap(),
+            at: UnixMillis(2),
+            why: "".into(),
+        };
+        let job = change(store, &job, sent).await;
+        let last_data = json!({"timestamp": 1000 + millis});
+        let data = if outcome == Outcome::Failed { &error } else { &last_data };
+        let messages = json!([["execution_start", {"timestamp": 1000}], [last, data]]);
+        let outputs = json!({"9": {"images": [image]}}).as_object().cloned().unwrap();
+        let results = Results { outputs, status: json!({"messages": messages}), ..Results::default() };
+        let (id, results) = (job.id, Box::new(results));
+        change(store, &job, Change::End { job: id, attempt: Some(1), at: UnixMillis(9), outcome, results })
+            .await;
+    }
+    let longest = Window { sort: Sort::Duration, ..NEWEST };
+    let listed = store.list(&Filter::default(), &longest).await.unwrap();
+    let ends = listed.iter().map(|job| job.summary.execution_end.unwrap().0).collect::<Vec<_>>();
+    assert_eq!(ends, [1900, 1500, 1], "a clock that went back counts as less than nothing");
+    let failed = store.listed(listed[2].id).await.unwrap().unwrap();
+    assert_eq!(failed.execution_error, Some(error));
+    assert_eq!((failed.summary.outputs.count, failed.backend), (1, Some("a".parse().unwrap())));
+    assert_eq!(failed.summary.outputs.preview.unwrap()["filename"], "a.png");
+    assert_eq!(listed[0].execution_error, None);
 }
 
 async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod conformance;
 mod ledger;
+mod listing;
+mod retention;
 mod sqlite;
 mod store;
 mod writer;
@@ -15,9 +17,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::ledger::Ledger;
+pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
+pub use self::retention::{Held, Remembered, Retention};
 pub use self::sqlite::Sqlite;
 pub use self::store::{AttemptRecord, Documents, EndedJob, Error as StoreError, Page, Store, Upload, Write};
 use self::writer::{Command, Writer};
+use crate::clock::Clock;
 use crate::id::JobId;
 use crate::job::{Change, Illegal, Place, Submission};
 use crate::metrics::Metrics;
@@ -53,9 +58,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Loads what waits and runs, and starts the writer. It ends once every handle is dropped.
+    /// Loads what waits and runs, and starts the writer, which ends once every handle is dropped, and the task that
+    /// forgets ended jobs, which holds one until it is told to stop.
     pub async fn open(
         store: Arc<dyn Store>,
+        retention: Retention,
+        clock: Clock,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Result<Self, StoreError> {
@@ -64,8 +72,10 @@ impl Queue {
         let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
         let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
         let writer = Writer::new(Arc::clone(&store), loaded, last_arrival, publish, metrics);
-        lifecycle::vital("queue", stop, writer.run(waiting));
-        Ok(Self { commands, ledger, store })
+        lifecycle::vital("queue", stop.clone(), writer.run(waiting));
+        let queue = Self { commands, ledger, store };
+        tokio::spawn(retention::keep(queue.clone(), queue.ledger(), retention, clock, stop));
+        Ok(queue)
     }
 
     /// The jobs that wait or run now. A change of it is the wake-up of everything that works on the queue.
@@ -100,8 +110,16 @@ impl Queue {
         self.send(|reply| Command::Forget(jobs, reply)).await
     }
 
+    /// Forgets the jobs that have ended by now, a few in a commit.
     pub async fn forget_all_ended(&self) -> Result<(), ChangeError> {
-        self.send(Command::ForgetAllEnded).await
+        let mut left = self.store.held().await.map_err(Arc::new)?.jobs;
+        while left > 0 {
+            let step = left.min(limits::HISTORY_TRIM_STEP as u64);
+            let oldest = self.store.oldest_ended(step).await.map_err(Arc::new)?;
+            self.forget(oldest.iter().map(|job| job.id).collect()).await?;
+            left -= step;
+        }
+        Ok(())
     }
 
     async fn send(

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::listing::{Filter, ListedJob, Window};
+use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::{Change, InputFile, Job, Outcome, Place, Results, Submission};
@@ -21,11 +23,6 @@ pub enum Write {
     Change(Change),
     /// Forgets ended jobs.
     Forget(Vec<JobId>),
-    ForgetAllEnded,
-    /// Forgets the oldest ended jobs beyond so many.
-    Trim {
-        keep: u64,
-    },
 }
 
 /// What must be read of a job before it is sent to a backend.
@@ -121,7 +118,22 @@ pub trait Store: Send + Sync {
     /// Ended jobs, oldest first; those cancelled before they ran are left out.
     async fn history(&self, page: Page) -> Result<Vec<EndedJob>, Error>;
 
+    /// One page of jobs that wait, run or have ended.
+    async fn list(&self, filter: &Filter, window: &Window) -> Result<Vec<ListedJob>, Error>;
+
+    /// The line that a list shows of one job.
+    async fn listed(&self, id: JobId) -> Result<Option<ListedJob>, Error>;
+
+    /// How many pass the filter.
+    async fn count(&self, filter: &Filter) -> Result<u64, Error>;
+
     async fn ended(&self, id: JobId) -> Result<Option<EndedJob>, Error>;
+
+    /// All ended jobs together, those included that never ran.
+    async fn held(&self) -> Result<Held, Error>;
+
+    /// The ended jobs that ended first, in that order.
+    async fn oldest_ended(&self, limit: u64) -> Result<Vec<Remembered>, Error>;
 
     async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, Error>;
 

@@ -21,7 +21,6 @@ pub(super) enum Command {
     Submit(Box<Submission>, Submitted),
     Change(Change, Changed),
     Forget(Vec<JobId>, Changed),
-    ForgetAllEnded(Changed),
 }
 
 /// An answer that waits for the commit.
@@ -34,7 +33,6 @@ pub(super) struct Writer {
     store: Arc<dyn Store>,
     ledger: Ledger,
     last_arrival: u64,
-    ended_since_trim: u64,
     publish: watch::Sender<Arc<Ledger>>,
     metrics: Arc<Metrics>,
 }
@@ -56,7 +54,7 @@ impl Writer {
         publish: watch::Sender<Arc<Ledger>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, ledger, last_arrival, ended_since_trim: 0, publish, metrics }
+        Self { store, ledger, last_arrival, publish, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -66,7 +64,6 @@ impl Writer {
             for command in gathered.drain(..) {
                 self.stage(&mut batch, command).await;
             }
-            self.trim(&mut batch);
             self.commit(batch).await;
         }
     }
@@ -76,7 +73,6 @@ impl Writer {
             Command::Submit(submission, reply) => self.stage_submission(batch, submission, reply).await,
             Command::Change(change, reply) => batch.change(change, reply),
             Command::Forget(jobs, reply) => batch.write(Write::Forget(jobs), reply),
-            Command::ForgetAllEnded(reply) => batch.write(Write::ForgetAllEnded, reply),
         }
     }
 
@@ -96,17 +92,6 @@ impl Writer {
         };
         // A client that no longer waits needs no answer, here and below.
         let _ = reply.send(Err(refusal));
-    }
-
-    /// History is cut to its bound now and then, in the transaction that is being written anyway.
-    fn trim(&mut self, batch: &mut Batch) {
-        let ended =
-            batch.writes.iter().filter(|write| matches!(write, Write::Change(Change::End { .. }))).count();
-        self.ended_since_trim += ended as u64;
-        if self.ended_since_trim >= limits::HISTORY_TRIM_EVERY {
-            self.ended_since_trim = 0;
-            batch.writes.push(Write::Trim { keep: limits::HISTORY_JOBS });
-        }
     }
 
     async fn commit(&mut self, batch: Batch) {

@@ -20,7 +20,11 @@ mod control;
 mod failures;
 mod files;
 mod follow;
+mod jobs;
+mod own_jobs;
+
 mod refusals;
 mod restart;
+mod retention;
 mod start;
 mod submit;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Agents, Backend, Config, Log, LogFormat};
+use collector::config::{Agents, Backend, Config, History, Log, LogFormat};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -99,6 +99,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         poll_interval: Duration::from_millis(50),
         free_after_idle: None,
         rerun_after_unreachable: None,
+        history: History::default(),
         max_body_bytes: 1 << 20,
         log: Log { filter: "info".to_owned(), format: LogFormat::Text },
     }

@@ -147,6 +147,13 @@ async fn the_history_gives_the_newest_or_from_an_offset_and_forgets_what_it_is_t
     assert_eq!(shown("/history?max_items=2&offset=1").await, ids[1..3]);
     assert_eq!(shown("/history?offset=4").await, ids[4..]);
     assert_eq!(shown("/history?max_items=2&offset=-1").await, ids[3..]);
+    assert_eq!(shown("/history?max_items=9&offset=-1").await, ids);
+    assert_eq!(shown("/history?offset=-1").await, ids);
+    // Odd, and so in ComfyUI.
+    for most in [0, -1] {
+        assert_eq!(shown(&format!("/history?max_items={most}")).await, Vec::<String>::new());
+        assert_eq!(shown(&format!("/history?max_items={most}&offset=1")).await, ids[1..2]);
+    }
     assert_eq!(stage.client.get("/history/nonsense").await, json!({}));
     let delete = json!({"delete": [ids[1], "nonsense"]});
     assert_eq!(stage.client.post("/history", &delete).await.0, 200);

@@ -70,11 +70,18 @@ impl History {
         Value::Object(found.into_iter().collect())
     }
 
-    /// The document of all, or of `max_items` from `offset` on; without an offset, of the last ones.
-    pub(crate) fn all(&self, max_items: Option<usize>, offset: Option<usize>) -> Value {
-        let most = max_items.unwrap_or(self.0.len());
-        let from = offset.unwrap_or_else(|| self.0.len().saturating_sub(most));
-        let entries = self.0.iter().skip(from).take(most);
+    /// The document of all, or of `max_items` from `offset` on; without an offset, or with a negative one, of the last
+    /// ones. The original looks whether there are enough only after it has added one.
+    pub(crate) fn all(&self, max_items: Option<i64>, offset: Option<i64>) -> Value {
+        let held = i64::try_from(self.0.len()).unwrap_or(i64::MAX);
+        let from = match (offset.filter(|offset| *offset >= 0), max_items) {
+            (Some(offset), _) => offset,
+            (None, Some(most)) => held.saturating_sub(most),
+            (None, None) => 0,
+        };
+        let count = |number: i64| usize::try_from(number.max(0)).unwrap_or(usize::MAX);
+        let most = count(max_items.unwrap_or(held).max(1));
+        let entries = self.0.iter().skip(count(from)).take(most);
         Value::Object(entries.map(|(id, entry)| (id.clone(), entry.to_json())).collect())
     }
 }

@@ -22,13 +22,22 @@ pub(super) struct Asked {
     offset: Option<i64>,
 }
 
+impl Asked {
+    /// As ComfyUI means it: a negative offset is none, and without one the newest are meant, of which fewer than one are
+    /// none; from an offset on there is always one.
+    fn page(&self) -> Option<Page> {
+        let offset = self.offset.and_then(|offset| u64::try_from(offset).ok());
+        let least = i64::from(offset.is_some());
+        let max_items = self.max_items.map(|most| most.max(least).unsigned_abs());
+        (max_items != Some(0)).then_some(Page { max_items, offset })
+    }
+}
+
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Refusal> {
-    // A negative number asks for nothing in particular, as in ComfyUI.
-    let number = |asked: Option<i64>| asked.and_then(|asked| u64::try_from(asked).ok());
-    let page = Page { max_items: number(asked.max_items), offset: number(asked.offset) };
+    let Some(page) = asked.page() else { return Ok(Json(json!({}))) };
     // A semaphore that is never closed always gives its pass in the end.
     let _pass = app.large_answers.acquire().await;
     let jobs = app.queue.store().history(page).await?;

@@ -2,6 +2,7 @@
 
 mod control;
 mod history;
+mod jobs;
 mod judge;
 mod node_classes;
 mod prompt;
@@ -23,6 +24,8 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::jobs::{cancel, routes as job_routes};
+pub(super) use self::prompt::again as submit_again;
 pub(super) use self::queue::announce as announce_queue;
 use super::{App, Refusal};
 use crate::limits;

@@ -16,8 +16,9 @@ use sha2::{Digest, Sha256};
 use super::judge::judge;
 use super::{App, Refusal, peer_of, read_body, read_json};
 use crate::id::{ClientId, JobId};
-use crate::job::{Needs, Submission};
+use crate::job::{Needs, Place, Submission};
 use crate::limits;
+use crate::queue::Documents;
 
 #[derive(Deserialize)]
 struct Body {
@@ -49,16 +50,46 @@ pub(super) async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let body: Body = read_json(&read_body(body)?)?;
+    let Accepted { id, place, node_errors } = accept(&app, body, address).await?;
+    Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
+}
+
+/// The same prompt once more for the same client, as a new job at the end of the queue.
+pub(in crate::api) async fn again(
+    app: &App,
+    documents: Documents,
+    address: SocketAddr,
+) -> Result<JobId, Refusal> {
+    let client_id = documents.extra_data.get("client_id").and_then(Value::as_str).map(str::to_owned);
+    let body = Body {
+        prompt: Some(documents.prompt),
+        client_id,
+        prompt_id: None,
+        number: None,
+        front: false,
+        extra_data: Some(documents.extra_data),
+        partial_execution_targets: documents.partial_execution_targets,
+    };
+    accept(app, body, address).await.map(|accepted| accepted.id)
+}
+
+struct Accepted {
+    id: JobId,
+    place: Place,
+    /// Of the outputs that will not be run.
+    node_errors: Value,
+}
+
+async fn accept(app: &App, body: Body, address: SocketAddr) -> Result<Accepted, Refusal> {
     let Some(raw) = body.prompt.as_deref() else {
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
     let targets = body.partial_execution_targets.as_deref();
     let judged = judge(raw, targets, &app.fleet(), |file| app.files.contains(file))?;
-    let node_errors = judged.node_errors;
-    let submission = submission(&app, body, judged.needs, judged.outputs, address)?;
+    let submission = submission(app, body, judged.needs, judged.outputs, address)?;
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
-    Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
+    Ok(Accepted { id, place, node_errors: judged.node_errors })
 }
 
 fn submission(

@@ -53,9 +53,13 @@ const SECRETS: [&str; 2] = ["auth_token_comfy_org", "api_key_comfy_org"];
 
 /// A job as `/queue` and `/history` show it.
 pub(super) fn item(id: JobId, place: Place, documents: Documents) -> Value {
-    let mut extra_data: Map<String, Value> = documents.extra_data;
-    SECRETS.iter().for_each(|secret| drop(extra_data.shift_remove(*secret)));
+    let extra_data = without_secrets(documents.extra_data);
     json!([place.number_json(), id, documents.prompt, extra_data, documents.outputs_to_execute])
+}
+
+pub(super) fn without_secrets(mut extra_data: Map<String, Value>) -> Map<String, Value> {
+    SECRETS.iter().for_each(|secret| drop(extra_data.shift_remove(*secret)));
+    extra_data
 }
 
 #[derive(Deserialize)]

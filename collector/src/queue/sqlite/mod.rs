@@ -1,6 +1,8 @@
 //! The store in one SQLite file: WAL with `synchronous=FULL`, so that what was committed survives a power cut.
 //! One connection writes, a few read.
 
+mod fill;
+mod list;
 mod open;
 mod row;
 mod write;
@@ -10,7 +12,12 @@ use std::fs::File;
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 
-use self::row::{attempt_of, digest, documents_of, ended_of, job_of, place_of, upload_of};
+use self::row::{
+    attempt_of, digest, documents_of, ended_of, held_of, job_of, listed_of, place_of, remembered_of,
+    upload_of,
+};
+use super::listing::{Filter, ListedJob, Window};
+use super::retention::{Held, Remembered};
 use super::store::{AttemptRecord, Documents, EndedJob, Error, Page, Store, Upload, Write};
 use crate::id::JobId;
 use crate::job::{Job, Place};
@@ -86,6 +93,23 @@ impl Store for Sqlite {
         Ok(jobs)
     }
 
+    async fn list(&self, filter: &Filter, window: &Window) -> Outcomes<Vec<ListedJob>> {
+        let mut query = list::page(filter, window);
+        let rows = query.build().fetch_all(&self.readers).await.map_err(failed("list jobs"))?;
+        rows.iter().map(listed_of).collect()
+    }
+
+    async fn listed(&self, id: JobId) -> Outcomes<Option<ListedJob>> {
+        let row = sqlx::query(list::ONE).bind(id.to_string()).fetch_optional(&self.readers).await;
+        row.map_err(failed("look a job up"))?.as_ref().map(listed_of).transpose()
+    }
+
+    async fn count(&self, filter: &Filter) -> Outcomes<u64> {
+        let mut query = list::count(filter);
+        let count = query.build_query_scalar::<i64>().fetch_one(&self.readers).await;
+        count.map(i64::unsigned_abs).map_err(failed("count jobs"))
+    }
+
     async fn ended(&self, id: JobId) -> Outcomes<Option<EndedJob>> {
         let query = sqlx::query(
             "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
@@ -93,6 +117,22 @@ impl Store for Sqlite {
         );
         let row = query.bind(id.to_string()).fetch_optional(&self.readers).await;
         row.map_err(failed("read the history"))?.as_ref().map(ended_of).transpose()
+    }
+
+    async fn held(&self) -> Outcomes<Held> {
+        let query = sqlx::query(
+            "SELECT count(*) AS jobs, coalesce(sum(bytes), 0) AS bytes FROM job INDEXED BY job_ended WHERE state = 'ended'",
+        );
+        let row = query.fetch_one(&self.readers).await.map_err(failed("count ended jobs"))?;
+        held_of(&row)
+    }
+
+    async fn oldest_ended(&self, limit: u64) -> Outcomes<Vec<Remembered>> {
+        let query = sqlx::query(
+            "SELECT id, ended_at, bytes FROM job WHERE state = 'ended' ORDER BY ended_at, arrival LIMIT ?",
+        );
+        let rows = query.bind(limit.min(i64::MAX as u64).cast_signed()).fetch_all(&self.readers).await;
+        rows.map_err(failed("look for old jobs"))?.iter().map(remembered_of).collect()
     }
 
     async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {

@@ -12,6 +12,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::super::store::Error;
+use super::fill::fill;
 use super::{Outcomes, Sqlite};
 
 /// "orch" in ASCII: SQLite keeps it in the file's header, and `file` shows it.
@@ -21,8 +22,10 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
+    (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
+];
 
 impl Sqlite {
     /// Opens or creates `collector.sqlite` in `directory`.
@@ -43,7 +46,8 @@ impl Sqlite {
         check_owner(&path).await?;
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|e| open_error(&path, &e))?;
-        migrate(&path, &writer).await?;
+        migrate(&path, &writer, &MIGRATIONS).await?;
+        fill(&writer).await?;
         let readers = pool(READERS).connect_with(options).await.map_err(|e| open_error(&path, &e))?;
         Ok(Self { writer, readers, _lock: lock })
     }
@@ -92,12 +96,16 @@ async fn pragma(connection: &mut SqliteConnection, path: &Path, sql: &'static st
     sqlx::query_scalar(sql).fetch_one(connection).await.map_err(|e| open_error(path, &e))
 }
 
-async fn migrate(path: &Path, pool: &SqlitePool) -> Outcomes<()> {
+async fn migrate(
+    path: &Path,
+    pool: &SqlitePool,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> Outcomes<()> {
     sqlx::query(SIGN).execute(pool).await.map_err(|e| open_error(path, &e))?;
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+    let migrations = migrations.iter().map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
     });
-    Migrator::with_migrations(migrations.into()).run(pool).await.map_err(|error| {
+    Migrator::with_migrations(migrations.collect()).run(pool).await.map_err(|error| {
         let (path, reason) = (path.to_owned(), error.to_string());
         match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
@@ -106,4 +114,68 @@ async fn migrate(path: &Path, pool: &SqlitePool) -> Outcomes<()> {
             _ => Error::Open { path, reason },
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Filter, Page, Sort, Store, Window};
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::id::JobId;
+
+    const EARLIER: &str = include_str!("../../../tests/schema/0001.sql");
+
+    /// A database as the first schema left it: one job that failed, one that succeeded, one that waits.
+    async fn earlier(directory: &Path) {
+        let path = directory.join("collector.sqlite");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let first = MIGRATIONS.first().copied().unwrap();
+        migrate(&path, &pool, &[first]).await.unwrap();
+        sqlx::raw_sql(EARLIER).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_database_of_the_first_schema_is_taken_over_and_its_jobs_are_listed_in_full() {
+        let directory = tempfile::tempdir().unwrap();
+        earlier(directory.path()).await;
+        let store = Sqlite::open(directory.path()).await.unwrap();
+        let window = Window { sort: Sort::Submitted, ascending: true, before: None, limit: 10, offset: 0 };
+        let jobs = store.list(&Filter::default(), &window).await.unwrap();
+        let words: Vec<_> = jobs.iter().map(|job| job.standing.as_str()).collect();
+        assert_eq!(words, ["failed", "succeeded", "waiting"]);
+        let [failed, succeeded, waiting] = jobs.as_slice() else { panic!("{jobs:?}") };
+        assert_eq!(failed.execution_error.as_ref().unwrap()["exception_type"], "ValueError");
+        assert_eq!(succeeded.backend.as_ref().unwrap().as_str(), "b", "its last attempt's");
+        assert_eq!(succeeded.workflow_id.as_deref(), Some("w"));
+        let times = (succeeded.summary.execution_start, succeeded.summary.execution_end);
+        assert_eq!(times, (Some(UnixMillis(2100)), Some(UnixMillis(2900))));
+        assert_eq!(succeeded.summary.outputs.preview.as_ref().unwrap()["filename"], "a.png");
+        assert_eq!((&waiting.backend, waiting.summary.outputs.count), (&None, 0));
+        assert_eq!(store.live().await.unwrap().0.len(), 1);
+        assert_eq!(store.history(Page::default()).await.unwrap().len(), 2);
+        let waits = JobId::canonical("00000000-0000-4000-8000-000000000003").unwrap();
+        assert_eq!(store.documents(waits).await.unwrap().unwrap().prompt.get(), "{\"1\":  {}}");
+    }
+
+    #[tokio::test]
+    async fn jobs_beyond_one_step_are_summed_up_too() {
+        let directory = tempfile::tempdir().unwrap();
+        earlier(directory.path()).await;
+        let path = directory.path().join("collector.sqlite");
+        let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path)).await.unwrap();
+        let copies = "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 609) \
+             INSERT INTO job SELECT printf('00000000-0000-4000-8000-%012d', i), i, number, number_given, client_id, peer, \
+             needs, fingerprint, submitted_at, state, attempts, spent_attempts, outcome, ended_at \
+             FROM n, job WHERE job.arrival = 2; \
+             INSERT INTO result SELECT id, outputs, status, meta FROM job, result \
+             WHERE arrival >= 10 AND job_id = '00000000-0000-4000-8000-000000000002'";
+        sqlx::raw_sql(copies).execute(&pool).await.unwrap();
+        pool.close().await;
+        let store = Sqlite::open(directory.path()).await.unwrap();
+        let without = "SELECT count(*) FROM job WHERE state = 'ended' AND outputs_count IS NULL";
+        let left: i64 = sqlx::query_scalar(without).fetch_one(&store.writer).await.unwrap();
+        assert_eq!((left, store.count(&Filter::default()).await.unwrap()), (0, 603));
+    }
 }

@@ -5,14 +5,26 @@ use std::sync::Arc;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite as Db};
 
+use super::super::listing::ListedJob;
+use super::super::retention::{Held, Remembered};
 use super::super::store::{AttemptRecord, Documents, EndedJob, Upload};
 use super::{Outcomes, damaged};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId, JobId};
-use crate::job::{Attempt, InputFile, Job, Outcome, Place, Results, State};
+use crate::job::{
+    Attempt, BadStanding, Brief, InputFile, Job, Outcome, Place, Results, State, Summary, execution_error,
+};
 
 fn parsed<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Outcomes<T> {
     serde_json::from_str(&get::<String>(row, column)?).map_err(|e| damaged(column)(e.to_string()))
+}
+
+fn parsed_if_any<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Outcomes<Option<T>> {
+    let text: Option<String> = get(row, column)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|e| damaged(column)(e.to_string()))
 }
 
 fn get<'r, T: sqlx::Decode<'r, Db> + sqlx::Type<Db>>(
@@ -27,12 +39,16 @@ fn number(row: &SqliteRow, column: &'static str) -> Outcomes<u64> {
     u64::try_from(value).map_err(|e| damaged(column)(e.to_string()))
 }
 
+fn time(row: &SqliteRow, column: &'static str) -> Outcomes<Option<UnixMillis>> {
+    Ok(get::<Option<i64>>(row, column)?.map(|at| UnixMillis(at.unsigned_abs())))
+}
+
 pub(super) fn digest(row: &SqliteRow, column: &'static str) -> Outcomes<[u8; 32]> {
     let bytes: Vec<u8> = get(row, column)?;
     bytes.try_into().map_err(|bytes: Vec<u8>| damaged(column)(format!("{} bytes instead of 32", bytes.len())))
 }
 
-fn id_of(row: &SqliteRow) -> Outcomes<JobId> {
+pub(super) fn id_of(row: &SqliteRow) -> Outcomes<JobId> {
     let text: String = get(row, "id")?;
     JobId::canonical(&text).ok_or_else(|| damaged("a job's id")(text))
 }
@@ -76,7 +92,14 @@ fn state_of(row: &SqliteRow) -> Outcomes<State> {
 }
 
 fn backend_of(row: &SqliteRow) -> Outcomes<BackendId> {
-    let text: String = get(row, "backend")?;
+    backend(&get::<String>(row, "backend")?)
+}
+
+fn last_backend_of(row: &SqliteRow) -> Outcomes<Option<BackendId>> {
+    get::<Option<String>>(row, "last_backend")?.as_deref().map(backend).transpose()
+}
+
+fn backend(text: &str) -> Outcomes<BackendId> {
     text.parse().map_err(|e: BadBackendId| damaged("a backend's name")(e.to_string()))
 }
 
@@ -87,14 +110,10 @@ fn outcome_of(row: &SqliteRow) -> Outcomes<Outcome> {
 }
 
 pub(super) fn documents_of(row: &SqliteRow) -> Outcomes<Documents> {
-    let targets: Option<String> = get(row, "partial_execution_targets")?;
     Ok(Documents {
         prompt: parsed(row, "prompt")?,
         extra_data: parsed(row, "extra_data")?,
-        partial_execution_targets: match targets {
-            None => None,
-            Some(_) => parsed(row, "partial_execution_targets")?,
-        },
+        partial_execution_targets: parsed_if_any(row, "partial_execution_targets")?,
         outputs_to_execute: parsed(row, "outputs_to_execute")?,
     })
 }
@@ -107,12 +126,58 @@ pub(super) fn ended_of(row: &SqliteRow) -> Outcomes<EndedJob> {
         ended_at: UnixMillis(number(row, "ended_at")?),
         outcome: outcome_of(row)?,
         documents: documents_of(row)?,
-        results: Results {
-            outputs: parsed(row, "outputs")?,
-            status: parsed(row, "status")?,
-            meta: parsed(row, "meta")?,
+        results: results_of(row)?,
+    })
+}
+
+pub(super) fn results_of(row: &SqliteRow) -> Outcomes<Results> {
+    Ok(Results {
+        outputs: parsed(row, "outputs")?,
+        status: parsed(row, "status")?,
+        meta: parsed(row, "meta")?,
+    })
+}
+
+pub(super) fn listed_of(row: &SqliteRow) -> Outcomes<ListedJob> {
+    let standing: String = get(row, "standing")?;
+    let client_id: Option<String> = get(row, "client_id")?;
+    let status: Option<serde_json::Value> = parsed_if_any(row, "status")?;
+    Ok(ListedJob {
+        id: id_of(row)?,
+        place: place_of(row)?,
+        standing: standing.parse().map_err(|e: BadStanding| damaged("a job's state")(e.to_string()))?,
+        client_id: client_id.as_deref().map(ClientId::new),
+        backend: last_backend_of(row)?,
+        needs: parsed(row, "needs")?,
+        attempts: get(row, "attempts")?,
+        submitted_at: UnixMillis(number(row, "submitted_at")?),
+        ended_at: time(row, "ended_at")?,
+        workflow_id: get(row, "workflow_id")?,
+        summary: summary_of(row)?,
+        execution_error: status.as_ref().and_then(execution_error).cloned(),
+    })
+}
+
+fn summary_of(row: &SqliteRow) -> Outcomes<Summary> {
+    let count = |column| Ok(get::<Option<i64>>(row, column)?.unwrap_or_default().unsigned_abs());
+    Ok(Summary {
+        execution_start: time(row, "execution_start")?,
+        execution_end: time(row, "execution_end")?,
+        outputs: Brief {
+            count: count("outputs_count")?,
+            previewable_count: count("previewable_outputs_count")?,
+            preview: parsed_if_any(row, "preview")?,
         },
     })
+}
+
+pub(super) fn held_of(row: &SqliteRow) -> Outcomes<Held> {
+    Ok(Held { jobs: number(row, "jobs")?, bytes: number(row, "bytes")? })
+}
+
+pub(super) fn remembered_of(row: &SqliteRow) -> Outcomes<Remembered> {
+    let ended_at = UnixMillis(number(row, "ended_at")?);
+    Ok(Remembered { id: id_of(row)?, ended_at, bytes: number(row, "bytes")? })
 }
 
 pub(super) fn attempt_of(row: &SqliteRow) -> Outcomes<AttemptRecord> {
@@ -121,7 +186,7 @@ pub(super) fn attempt_of(row: &SqliteRow) -> Outcomes<AttemptRecord> {
         backend: backend_of(row)?,
         prompt_id: get(row, "prompt_id")?,
         dispatched_at: UnixMillis(number(row, "dispatched_at")?),
-        ended_at: get::<Option<i64>>(row, "ended_at")?.map(|at| UnixMillis(at.unsigned_abs())),
+        ended_at: time(row, "ended_at")?,
         ending: get(row, "ending")?,
         why: get(row, "why")?,
     })

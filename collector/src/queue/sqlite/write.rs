@@ -6,7 +6,7 @@ use super::super::store::Write;
 use super::{Outcomes, damaged, failed};
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Job, Submission};
+use crate::job::{Change, Job, Submission, Summary};
 
 pub(super) async fn perform(db: &mut Transaction<'_, Db>, write: &Write) -> Outcomes<()> {
     match write {
@@ -20,30 +20,15 @@ pub(super) async fn perform(db: &mut Transaction<'_, Db>, write: &Write) -> Outc
             }
             Ok(())
         }
-        Write::ForgetAllEnded => {
-            let query = sqlx::query("DELETE FROM job WHERE state = 'ended'");
-            query.execute(&mut **db).await.map(drop).map_err(failed("forget the history"))
-        }
-        Write::Trim { keep } => {
-            let query = sqlx::query(
-                "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state = 'ended' \
-                 ORDER BY ended_at DESC, arrival DESC LIMIT -1 OFFSET ?)",
-            );
-            query
-                .bind(keep.cast_signed())
-                .execute(&mut **db)
-                .await
-                .map(drop)
-                .map_err(failed("trim the history"))
-        }
     }
 }
 
 async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job) -> Outcomes<()> {
     let id = job.id.to_string();
+    let (prompt, extra_data) = (submission.prompt.get(), json(&submission.extra_data)?);
     let insert = sqlx::query(
-        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, needs, fingerprint, submitted_at, state) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, needs, fingerprint, submitted_at, state, \
+         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
     )
     .bind(&id)
     .bind(job.place.arrival.cast_signed())
@@ -53,23 +38,26 @@ async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job
     .bind(job.peer.map(|peer| peer.to_string()))
     .bind(json(&submission.needs)?)
     .bind(submission.fingerprint.as_slice())
-    .bind(job.submitted_at.0.cast_signed());
-    insert.execute(&mut **db).await.map_err(failed("write a job"))?;
+    .bind(job.submitted_at.0.cast_signed())
+    .bind(submission.workflow_id())
+    .bind((prompt.len() + extra_data.len()) as i64);
+    execute(db, insert, "write a job").await?;
     let insert = sqlx::query("INSERT INTO document VALUES (?, ?, ?, ?, ?)")
         .bind(&id)
-        .bind(submission.prompt.get())
-        .bind(json(&submission.extra_data)?)
+        .bind(prompt)
+        .bind(extra_data)
         .bind(submission.partial_execution_targets.as_ref().map(json).transpose()?)
         .bind(json(&submission.outputs_to_execute)?);
-    insert.execute(&mut **db).await.map(drop).map_err(failed("write a prompt"))
+    execute(db, insert, "write a prompt").await
 }
 
 async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
     match change {
         Change::Dispatch { job, backend, at, why } => {
-            let update =
-                sqlx::query("UPDATE job SET state = 'dispatched', attempts = attempts + 1 WHERE id = ?");
-            execute(db, update.bind(job.to_string()), "write a dispatch").await?;
+            let update = sqlx::query(
+                "UPDATE job SET state = 'dispatched', attempts = attempts + 1, last_backend = ? WHERE id = ?",
+            );
+            execute(db, update.bind(backend.as_str()).bind(job.to_string()), "write a dispatch").await?;
             let insert = sqlx::query(
                 "INSERT INTO attempt (job_id, number, backend, dispatched_at, why) \
                  SELECT id, attempts, ?, ?, ? FROM job WHERE id = ?",
@@ -98,14 +86,17 @@ async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
             if let Some(attempt) = attempt {
                 end_attempt(db, *job, *attempt, *at, outcome.as_str()).await?;
             }
-            let update =
-                sqlx::query("UPDATE job SET state = 'ended', outcome = ?, ended_at = ? WHERE id = ?");
-            let update = update.bind(outcome.as_str()).bind(at.0.cast_signed()).bind(job.to_string());
-            execute(db, update, "write a job's end").await?;
+            let (outputs, status, meta) =
+                (json(&results.outputs)?, json(&results.status)?, json(&results.meta)?);
+            let update = sqlx::query(
+                "UPDATE job SET state = 'ended', outcome = ?, ended_at = ?, bytes = bytes + ? WHERE id = ?",
+            );
+            let bytes = outputs.len() + status.len() + meta.len();
+            let update = update.bind(outcome.as_str()).bind(at.0.cast_signed()).bind(bytes as i64);
+            execute(db, update.bind(job.to_string()), "write a job's end").await?;
+            write_summary(db, *job, &Summary::of(results)).await?;
             let insert = sqlx::query("INSERT INTO result VALUES (?, ?, ?, ?)").bind(job.to_string());
-            let (outputs, status) = (json(&results.outputs)?, json(&results.status)?);
-            execute(db, insert.bind(outputs).bind(status).bind(json(&results.meta)?), "write a job's results")
-                .await
+            execute(db, insert.bind(outputs).bind(status).bind(meta), "write a job's results").await
         }
     }
 }
@@ -120,6 +111,25 @@ async fn end_attempt(
     let update = sqlx::query("UPDATE attempt SET ended_at = ?, ending = ? WHERE job_id = ? AND number = ?");
     let update = update.bind(at.0.cast_signed()).bind(ending).bind(job.to_string()).bind(attempt);
     execute(db, update, "write an attempt's end").await
+}
+
+pub(super) async fn write_summary(
+    db: &mut Transaction<'_, Db>,
+    job: JobId,
+    summary: &Summary,
+) -> Outcomes<()> {
+    let time = |time: Option<UnixMillis>| time.map(|time| time.0.cast_signed());
+    let update = sqlx::query(
+        "UPDATE job SET execution_start = ?, execution_end = ?, outputs_count = ?, previewable_outputs_count = ?, \
+         preview = ? WHERE id = ?",
+    )
+    .bind(time(summary.execution_start))
+    .bind(time(summary.execution_end))
+    .bind(summary.outputs.count.cast_signed())
+    .bind(summary.outputs.previewable_count.cast_signed())
+    .bind(summary.outputs.preview.as_ref().map(json).transpose()?)
+    .bind(job.to_string());
+    execute(db, update, "write what came of a job").await
 }
 
 type Query<'q> = sqlx::query::Query<'q, Db, sqlx::sqlite::SqliteArguments>;

@@ -71,8 +71,8 @@ pub(super) async fn free(State(process): State<Arc<Process>>, body: Bytes) -> Re
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Span {
-    max_items: Option<usize>,
-    offset: Option<usize>,
+    max_items: Option<i64>,
+    offset: Option<i64>,
 }
 
 pub(super) async fn history(State(process): State<Arc<Process>>, Query(span): Query<Span>) -> Response {

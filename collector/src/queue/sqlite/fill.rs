@@ -1,0 +1,41 @@
+//! Summaries of jobs that ended under an earlier schema, made when the database is opened. It takes up where it was
+//! interrupted.
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteRow;
+
+use super::row::{id_of, results_of};
+use super::write::write_summary;
+use super::{Outcomes, failed};
+use crate::job::{Results, Summary};
+
+/// Jobs of one transaction.
+const STEP: i64 = 256;
+
+pub(super) async fn fill(pool: &SqlitePool) -> Outcomes<()> {
+    while step(pool).await? > 0 {}
+    Ok(())
+}
+
+/// How many were summed up.
+async fn step(pool: &SqlitePool) -> Outcomes<usize> {
+    let query = sqlx::query(
+        "SELECT job.id, outputs, status, meta FROM job JOIN result ON result.job_id = job.id \
+         WHERE state = 'ended' AND outputs_count IS NULL LIMIT ?",
+    );
+    let rows = query.bind(STEP).fetch_all(pool).await.map_err(failed("read earlier results"))?;
+    let mut transaction = pool.begin().await.map_err(failed("begin a transaction"))?;
+    for row in &rows {
+        write_summary(&mut transaction, id_of(row)?, &Summary::of(&results(row))).await?;
+    }
+    transaction.commit().await.map_err(failed("commit"))?;
+    Ok(rows.len())
+}
+
+/// One that cannot be read is no reason not to start: whoever asks for it is told.
+fn results(row: &SqliteRow) -> Results {
+    results_of(row).unwrap_or_else(|error| {
+        tracing::warn!(%error, "an ended job is listed without what came of it");
+        Results::default()
+    })
+}
