@@ -111,8 +111,7 @@ impl Flags {
     pub fn read() -> Self {
         let flags = Self::parse();
         if flags.command.as_ref().is_some_and(Command::reads_stdin_twice) {
-            let message =
-                "standard input can give one document, or the node classes, and is asked for more than once";
+            let message = "standard input can give one thing: one document or the node classes, not both";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         flags

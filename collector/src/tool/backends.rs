@@ -24,19 +24,20 @@ pub(super) async fn backends(flags: BackendsFlags) -> Result<u8, ClientError> {
 
 fn shown(backends: &[Backend]) -> String {
     let rows: Vec<_> = backends.iter().map(row).collect();
-    table(["ID", "STATE", "GPU", "VRAM", "BACKLOG", "DRAINING", "MODELS", "ADDRESS", "REMARK"], &rows)
+    table(["ID", "STATE", "GPU", "VRAM", "JOBS", "BACKLOG", "MODELS", "ADDRESS", "REMARK"], &rows)
 }
 
 fn row(backend: &Backend) -> [Cell; 9] {
     let metrics = backend.metrics.as_ref();
+    let state = backend.drain.as_ref().map_or(backend.state.as_str(), |drain| drain.state.as_str());
     let models = (!backend.models.is_empty()).then(|| backend.models.join(", "));
     [
         Cell::of(&backend.id),
-        Cell::state(&backend.state),
+        Cell::state(if backend.state == "up" { state } else { &backend.state }),
         Cell::known(metrics.and_then(|metrics| metrics.gpu_name.as_ref())),
         Cell::known(metrics.and_then(vram)),
+        Cell::known(backend.jobs.map(|jobs| jobs.to_string())),
         Cell::known(backend.backlog.map(|backlog| backlog.to_string())),
-        Cell::known(backend.draining.map(|draining| if draining { "yes" } else { "no" })),
         Cell::known(models),
         Cell::of(&backend.url),
         Cell::of(remark(backend)),
@@ -48,12 +49,12 @@ fn vram(metrics: &NodeMetrics) -> Option<String> {
     Some(format!("{} of {}", size(used), size(total)))
 }
 
-fn remark(backend: &Backend) -> &str {
-    match &backend.reason {
-        Some(reason) => reason,
-        None if backend.state == "up" && !backend.takes_jobs => "takes no jobs now",
-        None => "",
-    }
+/// What its state does not say.
+fn remark(backend: &Backend) -> String {
+    let drained = backend.drain.as_ref().filter(|_| backend.state != "up").map(|drain| drain.state.clone());
+    let idle = backend.drain.is_none() && backend.state == "up" && !backend.takes_jobs;
+    let parts = [backend.reason.clone(), drained, idle.then(|| "takes no jobs now".to_owned())];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -65,27 +66,22 @@ mod tests {
     #[test]
     fn a_backend_shows_its_figures_and_a_silent_one_dashes() {
         let list: BackendList = serde_json::from_value(json!({"backends": [
-            {"id": "a", "url": "http://a:8188/", "state": "up", "takes_jobs": true, "backlog": 1, "draining": false,
+            {"id": "a", "url": "http://a:8188/", "state": "up", "takes_jobs": true, "jobs": 1, "backlog": 2,
              "models": ["x.safetensors", "y"], "metrics": {"gpu_name": "H200", "gpu_memory_used": 912,
              "gpu_memory_total": 143_771}},
-            {"id": "long", "url": "http://b/", "state": "down", "reason": "nothing listens there", "models": []},
+            {"id": "long", "url": "http://b/", "state": "down", "reason": "nothing listens there", "models": [],
+             "drain": {"state": "drained", "since": 1}},
+            {"id": "c", "url": "http://c/", "state": "up", "drain": {"state": "draining", "since": 1}},
         ]}))
         .unwrap();
         let text = anstream::adapter::strip_str(&shown(&list.backends)).to_string();
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(
-            lines[0].starts_with("ID    STATE  GPU   VRAM                  BACKLOG  DRAINING  MODELS"),
-            "{text}"
-        );
-        assert!(
-            lines[1]
-                .starts_with("a     up     H200  912 MiB of 140.4 GiB  1        no        x.safetensors, y"),
-            "{text}"
-        );
-        assert!(
-            lines[2].starts_with("long  down   -     -                     -        -         -"),
-            "{text}"
-        );
-        assert!(lines[2].ends_with("http://b/       nothing listens there"), "{text}");
+        let expected = "\
+ID    STATE     GPU   VRAM                  JOBS  BACKLOG  MODELS            ADDRESS         REMARK
+a     up        H200  912 MiB of 140.4 GiB  1     2        x.safetensors, y  http://a:8188/
+long  down      -     -                     -     -        -                 http://b/       nothing listens there; drained
+c     draining  -     -                     -     -        -                 http://c/
+";
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert_eq!(lines, expected.lines().collect::<Vec<_>>());
     }
 }

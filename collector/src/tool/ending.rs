@@ -45,6 +45,8 @@ pub(super) enum ClientError {
     TooOld { server: String, operation: &'static str },
     #[error("the collector at {server} asks for a token: name the file that holds it with --token-file FILE")]
     Unauthorized { server: String },
+    #[error("the collector at {server} does not let this token do that: {reason}")]
+    Forbidden { server: String, reason: String },
     #[error("{0}")]
     Unreachable(String),
     #[error(transparent)]
@@ -59,7 +61,7 @@ impl ClientError {
             Self::Document(_) | Self::Set(_) | Self::File { .. } | Self::Token { .. } => WRONG,
             Self::Body { .. } | Self::Address(_) => WRONG,
             Self::Refused(_) | Self::TooOld { .. } => REFUSED,
-            Self::Unauthorized { .. } | Self::Unreachable(_) => UNREACHABLE,
+            Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::Unreachable(_) => UNREACHABLE,
             Self::Write(_) => FAILED,
         }
     }
@@ -85,7 +87,10 @@ impl From<Error> for ClientError {
                 "nothing listens at {backend}: start the collector there, or name another with --server URL"
             )),
             Cause::Rejected(rejected) => Self::Refused(refusal(&rejected)),
-            Cause::Status { status: 401 | 403, .. } => Self::Unauthorized { server: backend },
+            Cause::Status { status: 401, .. } => Self::Unauthorized { server: backend },
+            Cause::Status { status: 403, body } => {
+                Self::Forbidden { server: backend, reason: message(&body) }
+            }
             Cause::Status { status: 405, .. } => Self::TooOld { server: backend, operation },
             Cause::Status { status: 404, body } if names_no_route(&body) => {
                 Self::TooOld { server: backend, operation }
@@ -156,7 +161,7 @@ mod tests {
             (Cause::Timeout, 4, "no answer in time"),
             (status(503, &json!({})), 4, "503"),
             (status(401, &json!({})), 4, "--token-file"),
-            (status(403, &json!({})), 4, "--token-file"),
+            (status(403, &json!({"error": {"message": "it may only look"}})), 4, "that: it may only look"),
             (status(404, &refused("no job has the id x")), 3, "cannot read a job: no job has the id x"),
             (status(404, &refused("the collector has no route /a")), 3, "too old"),
             (status(404, &json!("404: Not Found")), 3, "too old"),

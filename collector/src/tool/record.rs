@@ -37,9 +37,6 @@ pub(super) struct Record {
     /// As in ComfyUI's history.
     #[serde(default)]
     pub(super) status: Value,
-    /// Where it is or was, in lists.
-    #[serde(default)]
-    pub(super) backend: Option<String>,
 }
 
 /// One dispatch to a backend.
@@ -84,7 +81,7 @@ impl Record {
 
     /// Where it is, or ended.
     pub(super) fn place(&self) -> Option<&str> {
-        self.attempts.last().map(|attempt| attempt.backend.as_str()).or(self.backend.as_deref())
+        self.attempts.last().map(|attempt| attempt.backend.as_str())
     }
 }
 
@@ -97,7 +94,30 @@ impl Attempt {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct JobList {
-    pub(super) jobs: Vec<Record>,
+    pub(super) jobs: Vec<Listed>,
+    /// Asks for what follows.
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}
+
+/// A job in a list.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Listed {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) submitted_at: Option<UnixMillis>,
+    #[serde(default)]
+    pub(super) ended_at: Option<UnixMillis>,
+    /// Where it is or was last.
+    #[serde(default)]
+    pub(super) backend: Option<String>,
+    #[serde(default)]
+    pub(super) models: Vec<String>,
+    /// Why it failed, in one line.
+    #[serde(default)]
+    pub(super) error: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,8 +142,18 @@ pub(super) struct Backend {
     pub(super) backlog: Option<u64>,
     #[serde(default)]
     pub(super) models: Vec<String>,
+    /// The collector's jobs that are with it.
     #[serde(default)]
-    pub(super) draining: Option<bool>,
+    pub(super) jobs: Option<u64>,
+    #[serde(default)]
+    pub(super) drain: Option<Drain>,
     #[serde(default)]
     pub(super) metrics: Option<NodeMetrics>,
+}
+
+/// While a backend is to get no new job.
+#[derive(Debug, Deserialize)]
+pub(super) struct Drain {
+    /// `draining` while jobs are with it, `drained` afterwards.
+    pub(super) state: String,
 }

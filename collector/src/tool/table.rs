@@ -27,7 +27,9 @@ impl Cell {
         let colour = match state {
             "up" | "succeeded" => Some(AnsiColor::Green),
             "down" | "failed" => Some(AnsiColor::Red),
-            "waiting" | "unknown" | "draining" | "interrupted" | "cancelled" => Some(AnsiColor::Yellow),
+            "waiting" | "unknown" | "draining" | "drained" | "interrupted" | "cancelled" => {
+                Some(AnsiColor::Yellow)
+            }
             "running" | "dispatched" => Some(AnsiColor::Cyan),
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! The commands that ask a collector, as a shell sees them: the real program, a collector in this process, and a fleet of
-//! simulated servers behind it. One file a subject; `shell` runs the program, `wire` is a connection that can be cut. What stands under `fleet` is shared with
+//! simulated servers behind it. One file a subject; `shell` runs the program, `wire` is a connection that can be cut, `stub` a
+//! server that only listens. What stands under `fleet` is shared with
 //! the tests of the collector itself.
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +23,7 @@ mod stage;
 mod wait;
 
 mod shell;
+mod stub;
 mod wire;
 
 mod follow;

@@ -100,12 +100,12 @@ impl SubmitFlags {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = JOBS_HELP)]
 pub struct JobsFlags {
-    /// Only jobs in these states: waiting, running, succeeded, failed, interrupted, cancelled
+    /// Only jobs in these states: waiting, dispatched, succeeded, failed, interrupted, cancelled
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     pub state: Vec<String>,
 
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
 
     /// Print JSON, for machines
@@ -217,7 +217,7 @@ Examples:
 const JOBS_HELP: &str = help!(
     "\
 Examples:
-  orchestrator-collector jobs --state waiting,running
+  orchestrator-collector jobs --state waiting,dispatched
   orchestrator-collector jobs --state failed --limit 100 --json | jq -r '.jobs[].id'"
 );
 

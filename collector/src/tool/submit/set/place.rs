@@ -80,12 +80,12 @@ fn at(name: &str, input: &str, prompt: &Prompt, info: &ObjectInfo) -> Result<Pla
 
 /// An id goes before a title, and a title before a class.
 fn node<'a>(name: &str, prompt: &'a Prompt) -> Result<(&'a str, &'a Node), PlaceError> {
-    let is_id = |id: &str, _: &Node| id == name;
-    let is_title = |_: &str, node: &Node| title(node) == Some(name);
-    let is_class = |_: &str, node: &Node| node.class_type == name;
-    let kinds: [&dyn Fn(&str, &Node) -> bool; 3] = [&is_id, &is_title, &is_class];
+    let is_id = |id: &str, _: &Node, name: &str| id == name;
+    let is_title = |_: &str, node: &Node, name: &str| title(node) == Some(name);
+    let is_class = |_: &str, node: &Node, name: &str| node.class_type == name;
+    let kinds: [fn(&str, &Node, &str) -> bool; 3] = [is_id, is_title, is_class];
     for is_meant in kinds {
-        let called: Vec<_> = prompt.0.iter().filter(|(id, node)| is_meant(id, node)).collect();
+        let called: Vec<_> = prompt.0.iter().filter(|(id, node)| is_meant(id, node, name)).collect();
         match called.as_slice() {
             [] => {}
             [(id, node)] => return Ok((id, node)),

@@ -7,19 +7,19 @@ use serde_json::{Number, Value};
 /// How many choices an error names.
 const CHOICES_SHOWN: usize = 12;
 
-/// Why a text is no value for an input.
+/// Why a text is no value for an input: what it should have been.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(in crate::tool) enum ValueError {
     #[error("{text:?} is no whole number")]
-    NoInteger { text: String },
+    Integer { text: String },
     #[error("{text:?} is no number")]
-    NoNumber { text: String },
+    Number { text: String },
     #[error("{text:?} is neither true nor false")]
-    NoBoolean { text: String },
+    Boolean { text: String },
     #[error("{text:?} is none of its choices: {}", some_of(.choices))]
-    NoChoice { text: String, choices: Vec<String> },
+    Choice { text: String, choices: Vec<String> },
     #[error("it takes {kind} from another node: write [\"NODE\", 0] for the first output of that node")]
-    NoLink { kind: String },
+    Link { kind: String },
 }
 
 /// By the declared type; by what stands there now where that is not known.
@@ -34,7 +34,7 @@ pub(super) fn typed(text: &str, spec: Option<&InputSpec>, now: Option<&Value>) -
         Some("INT") => integer(text),
         Some("FLOAT") => number(text),
         Some("BOOLEAN") => boolean(text),
-        Some(kind) if is_of_nodes(kind) => Err(ValueError::NoLink { kind: kind.to_owned() }),
+        Some(kind) if is_of_nodes(kind) => Err(ValueError::Link { kind: kind.to_owned() }),
         _ => Ok(json(text).unwrap_or_else(|| text.into())),
     }
 }
@@ -53,23 +53,23 @@ fn like(text: &str, now: Option<&Value>) -> Result<Value, ValueError> {
 fn integer(text: &str) -> Result<Value, ValueError> {
     let signed = text.parse::<i64>().map(Value::from);
     let read = signed.or_else(|_| text.parse::<u64>().map(Value::from));
-    read.map_err(|_| ValueError::NoInteger { text: text.to_owned() })
+    read.map_err(|_| ValueError::Integer { text: text.to_owned() })
 }
 
 fn number(text: &str) -> Result<Value, ValueError> {
     let read = integer(text).ok().or_else(|| Number::from_f64(text.parse().ok()?).map(Value::Number));
-    read.ok_or_else(|| ValueError::NoNumber { text: text.to_owned() })
+    read.ok_or_else(|| ValueError::Number { text: text.to_owned() })
 }
 
 fn boolean(text: &str) -> Result<Value, ValueError> {
-    text.parse::<bool>().map(Value::from).map_err(|_| ValueError::NoBoolean { text: text.to_owned() })
+    text.parse::<bool>().map(Value::from).map_err(|_| ValueError::Boolean { text: text.to_owned() })
 }
 
 /// A choice may be a number, which is written as it is shown.
 fn chosen(text: &str, choices: &[Value]) -> Result<Value, ValueError> {
     let choice = choices.iter().find(|choice| shown(choice) == text);
     let choices = || choices.iter().map(shown).collect();
-    choice.cloned().ok_or_else(|| ValueError::NoChoice { text: text.to_owned(), choices: choices() })
+    choice.cloned().ok_or_else(|| ValueError::Choice { text: text.to_owned(), choices: choices() })
 }
 
 fn shown(choice: &Value) -> String {
