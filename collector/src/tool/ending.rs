@@ -39,6 +39,8 @@ pub(super) enum ClientError {
     Address(String),
     #[error("{0}")]
     Refused(String),
+    #[error("cannot {operation}: {reason}")]
+    Unknown { operation: &'static str, reason: String },
     #[error(
         "the collector at {server} is too old: it cannot {operation}; update it to the version of this program"
     )]
@@ -60,7 +62,7 @@ impl ClientError {
             Self::Document(ToolError::Conversion(ConversionError::UnknownClasses { .. })) => REFUSED,
             Self::Document(_) | Self::Set(_) | Self::File { .. } | Self::Token { .. } => WRONG,
             Self::Body { .. } | Self::Address(_) => WRONG,
-            Self::Refused(_) | Self::TooOld { .. } => REFUSED,
+            Self::Refused(_) | Self::Unknown { .. } | Self::TooOld { .. } => REFUSED,
             Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::Unreachable(_) => UNREACHABLE,
             Self::Write(_) => FAILED,
         }
@@ -95,6 +97,7 @@ impl From<Error> for ClientError {
             Cause::Status { status: 404, body } if names_no_route(&body) => {
                 Self::TooOld { server: backend, operation }
             }
+            Cause::Status { status: 404, body } => Self::Unknown { operation, reason: message(&body) },
             Cause::Status { status: 400..=499, body } => {
                 Self::Refused(format!("cannot {operation}: {}", message(&body)))
             }

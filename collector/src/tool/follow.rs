@@ -6,11 +6,12 @@ mod line;
 mod screen;
 mod stop;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use comfyui::api::FileRef;
 use comfyui::{Frame, Message, Socket};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use self::course::Course;
 pub(super) use self::course::Job;
@@ -18,7 +19,6 @@ use self::course::Told;
 use self::screen::Screen;
 use self::stop::Stop;
 use super::ending::{ClientError, FAILED, STOPPED};
-use super::output::say;
 use super::record::Record;
 use super::save::Directory;
 use super::server::Server;
@@ -26,6 +26,7 @@ use crate::limits;
 
 /// Whatever was missed is found out after so long.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+const FIRST_LOOK_AFTER: Duration = Duration::from_secs(1);
 /// The first pause before connecting again, and the longest: each is twice the one before.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -43,10 +44,11 @@ pub(super) async fn follow(
     let courses: Vec<Course> = jobs.into_iter().map(Course::of).collect();
     let screen = Screen::new(json);
     let mut following =
-        Following { server, client_id, courses, directory, screen, code: 0, lost_since: None };
+        Following { server, client_id, courses, directory, screen, stop, code: 0, lost_since: None };
+    let now = following.stop.now.clone();
     let ended = tokio::select! {
-        ended = Box::pin(following.run(socket, &stop)) => ended?,
-        () = stop.now.cancelled() => false,
+        ended = Box::pin(following.run(socket)) => ended?,
+        () = now.cancelled() => false,
     };
     if ended {
         return Ok(following.code);
@@ -61,6 +63,7 @@ struct Following<'a> {
     courses: Vec<Course>,
     directory: Option<Directory>,
     screen: Screen,
+    stop: Stop,
     code: u8,
     /// Since when the collector has not answered.
     lost_since: Option<Instant>,
@@ -76,17 +79,18 @@ enum Next {
 
 impl Following<'_> {
     /// Whether all have ended; not when it was stopped.
-    async fn run(&mut self, mut socket: Socket, stop: &Stop) -> Result<bool, ClientError> {
+    async fn run(&mut self, mut socket: Socket) -> Result<bool, ClientError> {
         for course in &self.courses {
             self.screen.show(&course.job, &Told::Accepted)?;
         }
-        let mut ticks = interval(LOOK_EVERY);
+        // What waits for no more than a moment is not said to wait.
+        let mut ticks = interval_at(Instant::now() + FIRST_LOOK_AFTER, LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.courses.iter().any(|course| !course.ended) {
-            match next(&mut socket, &mut ticks, stop).await {
+            match next(&mut socket, &mut ticks, &self.stop).await {
                 Next::Hear(frame) => self.hear(&frame).await?,
                 Next::Look => self.look_at_all().await?,
-                Next::Connect => match self.connect(stop).await? {
+                Next::Connect => match self.connect().await? {
                     Some(fresh) => {
                         socket = fresh;
                         self.look_at_all().await?;
@@ -153,7 +157,8 @@ impl Following<'_> {
 
     async fn save(&mut self, job: &Job, file: &FileRef, place: Option<&str>) -> Result<(), ClientError> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        let told = match directory.save(self.server.client(), file, place).await {
+        let saving = directory.save(self.server.client(), file, place);
+        let told = match self.patiently(saving).await {
             Ok(path) => Told::Saved { path: path.display().to_string() },
             Err(error) => {
                 self.code = FAILED;
@@ -163,8 +168,21 @@ impl Following<'_> {
         Ok(self.screen.show(job, &told)?)
     }
 
+    /// A file that is being saved is saved although following is to stop.
+    async fn patiently<T>(&self, saving: impl Future<Output = T>) -> T {
+        let mut saving = pin!(saving);
+        if !self.stop.soon.is_cancelled() {
+            tokio::select! {
+                saved = &mut saving => return saved,
+                () = self.stop.soon.cancelled() => {}
+            }
+            self.screen.remark("ending as soon as what is being saved is saved; Ctrl-C again ends at once");
+        }
+        saving.await
+    }
+
     /// A new connection, as soon as there can be one; `None` when told to stop.
-    async fn connect(&mut self, stop: &Stop) -> Result<Option<Socket>, ClientError> {
+    async fn connect(&mut self) -> Result<Option<Socket>, ClientError> {
         let mut pause = PAUSE;
         loop {
             match Socket::connect(self.server.client(), self.client_id, None).await {
@@ -173,7 +191,7 @@ impl Following<'_> {
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                () = stop.soon.cancelled() => return Ok(None),
+                () = self.stop.soon.cancelled() => return Ok(None),
             }
         }
     }
@@ -197,10 +215,8 @@ impl Following<'_> {
         let open = self.courses.iter().filter(|course| !course.ended);
         let ids: Vec<&str> = open.map(|course| course.job.id.as_str()).collect();
         if !ids.is_empty() {
-            let ids = ids.join(" ");
-            say(&format!(
-                "no longer following; what goes on can be ended with: orchestrator-collector cancel {ids}"
-            ));
+            let how = format!("orchestrator-collector cancel {}", ids.join(" "));
+            self.screen.remark(&format!("no longer following; what goes on can be ended with: {how}"));
         }
     }
 }

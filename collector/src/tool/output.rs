@@ -49,8 +49,13 @@ pub(super) fn print_styled(text: &str) -> Result<(), WriteError> {
 
 /// One remark of this program to who started it.
 pub fn say(remark: &str) {
+    tell(&format!("orchestrator-collector: {remark}"));
+}
+
+/// A line on standard error that is no remark of the program's own.
+pub(super) fn tell(line: &str) {
     // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "orchestrator-collector: {}", harmless(remark));
+    let _ = writeln!(io::stderr(), "{}", harmless(line));
 }
 
 pub(super) fn harmless(text: &str) -> String {

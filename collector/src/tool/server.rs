@@ -55,7 +55,7 @@ impl Server {
     pub(super) async fn record(&self, id: &str) -> Result<Option<Record>, ClientError> {
         match self.job(id).await {
             Ok(document) => self.read("read a job", &document).map(Some),
-            Err(ClientError::Refused(_)) => Ok(None),
+            Err(ClientError::Unknown { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

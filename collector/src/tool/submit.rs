@@ -39,7 +39,7 @@ pub(super) async fn submit(flags: SubmitFlags) -> Result<u8, ClientError> {
     let submitted = submit_all(&server, drafts, &requests).await?;
     let refused = submitted.iter().filter_map(Submitted::refusal).map(ClientError::code).max();
     submitted.iter().for_each(Submitted::remark);
-    let jobs: Vec<Job> = submitted.into_iter().filter_map(Submitted::followed).collect();
+    let jobs = told_apart(submitted.into_iter().filter_map(Submitted::followed).collect());
     let code = follow::follow(&server, &client_id, jobs, socket, directory, flags.json).await?;
     Ok(code.max(refused.unwrap_or(0)))
 }
@@ -157,5 +157,32 @@ impl Submitted {
     fn followed(self) -> Option<Job> {
         let id = self.answer.ok()?.prompt_id;
         Some(Job { id, labels: self.draft.labels(), name: self.draft.name })
+    }
+}
+
+/// Jobs of one file are numbered.
+fn told_apart(mut jobs: Vec<Job>) -> Vec<Job> {
+    let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    for (at, job) in jobs.iter_mut().enumerate() {
+        let earlier = names.iter().take(at).filter(|name| **name == job.name).count();
+        let later = names.iter().skip(at + 1).any(|name| *name == job.name);
+        if earlier > 0 || later {
+            job.name = format!("{} #{}", job.name, earlier + 1);
+        }
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+
+    use super::*;
+
+    #[test]
+    fn jobs_of_one_file_are_told_apart() {
+        let job = |name: &str| Job { id: String::new(), name: name.to_owned(), labels: IndexMap::new() };
+        let jobs = told_apart(vec![job("a"), job("b"), job("a")]);
+        assert_eq!(jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["a #1", "b", "a #2"]);
     }
 }

@@ -71,7 +71,7 @@ fn line(cells: &[Cell], widths: &[usize]) -> String {
         let is_last = at + 1 == cells.len();
         cell.shown(if is_last { 0 } else { *width })
     });
-    shown.collect::<Vec<_>>().join("  ") + "\n"
+    shown.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use sim::Generation;
+use sim::{Fault, FaultKind, Generation};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -119,6 +119,25 @@ async fn ctrl_c_stops_following_and_no_job_and_says_how_to_cancel() {
     assert_eq!(child.wait().await.unwrap().code(), Some(130));
     stage.comfys[0].release();
     stage.client.succeeded(&job).await;
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_ends_also_what_is_being_saved_and_leaves_no_part_of_it() {
+    let stage = Stage::of(Generation::V0_8, 1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let path = file(folder.path(), "p.json", &picture(1));
+    stage.comfys[0].fail(Fault::always("/view", FaultKind::Hang));
+    let arguments = ["submit", "--follow", "--out", out.to_str().unwrap(), &path];
+    let mut child = command(&stage.client.url, &arguments).spawn().unwrap();
+    let begun = async || (out.is_dir() && files_in(&out).len() == 1).then_some(());
+    until("a picture is being saved", begun).await;
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    signal(&child).await;
+    while !lines.next_line().await.unwrap().unwrap().contains("Ctrl-C again ends at once") {}
+    signal(&child).await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    assert_eq!(files_in(&out), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -73,6 +73,7 @@ async fn a_wrong_command_line_or_file_ends_with_2() {
         (&["submit", "--out", "d", &good], "--follow"),
         (&["submit", "--front", "--number", "1", &good], "cannot be used with"),
         (&["submit", "--set", "seed", &good], "NAME=VALUE"),
+        (&["submit", "--number", "nan", &good], "it is a number"),
         (&["submit", "/nowhere/p.json"], "cannot read /nowhere/p.json"),
         (&["backends", "--server", "queue-1"], "http://HOST:PORT"),
         (&["backends", "--token-file", &blank], "no token in its first line"),

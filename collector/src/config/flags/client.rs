@@ -79,7 +79,7 @@ pub struct SubmitFlags {
     pub front: bool,
 
     /// The place in the queue: the least number runs first
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number)]
     pub number: Option<f64>,
 
     /// Print JSON, for machines; with --follow a line for each event
@@ -88,6 +88,12 @@ pub struct SubmitFlags {
 
     #[command(flatten)]
     pub server: ServerFlags,
+}
+
+/// What JSON can write.
+fn number(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number.filter(|number| number.is_finite()).ok_or_else(|| "it is a number, such as 5 or -2.5".to_owned())
 }
 
 impl SubmitFlags {

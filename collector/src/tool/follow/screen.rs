@@ -9,13 +9,13 @@ use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::super::output::{self, WriteError, harmless, say};
+use super::super::output::{self, WriteError, harmless, say, tell};
 use super::course::{Job, Told};
 use super::line;
 
 const TICK: Duration = Duration::from_millis(120);
-const PLAIN: &str = "{spinner} {prefix} {msg}";
-const STEPS: &str = "{spinner} {prefix} {bar:28} {pos:>3}/{len:<3} {msg}";
+const PLAIN: &str = "{spinner} {prefix} {wide_msg}";
+const STEPS: &str = "{spinner} {prefix} {bar:28} {pos:>3}/{len:<3} {wide_msg}";
 
 pub(super) enum Screen {
     Bars(Bars),
@@ -48,7 +48,7 @@ impl Screen {
             Self::Json => return output::print(&json_line(job, told)),
             Self::Lines => {
                 if line::is_worth_it(told) {
-                    say(&sentence(job, told));
+                    tell(&sentence(job, told));
                 }
             }
             Self::Bars(bars) => bars.show(job, told),
@@ -122,7 +122,7 @@ impl Bars {
     }
 
     fn said(&self, job: &Job, told: &Told) {
-        self.area.suspend(|| say(&sentence(job, told)));
+        self.area.suspend(|| tell(&sentence(job, told)));
     }
 
     fn of(&mut self, job: &Job) -> &mut Bar {

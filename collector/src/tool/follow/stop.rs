@@ -1,5 +1,6 @@
 //! Ctrl-C while following: the first stops following as soon as what is being saved is saved, the second at once.
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Default)]
@@ -13,12 +14,11 @@ impl Stop {
     pub(super) fn on_ctrl_c() -> Self {
         let stop = Self::default();
         let told = stop.clone();
+        // Where signals cannot be listened for, Ctrl-C ends the program as it always does.
+        let Ok(mut presses) = signal(SignalKind::interrupt()) else { return stop };
         tokio::spawn(async move {
-            for token in [&told.soon, &told.now] {
-                // Where signals cannot be listened for, Ctrl-C ends the program as it always does.
-                if tokio::signal::ctrl_c().await.is_err() {
-                    return;
-                }
+            for token in [told.soon, told.now] {
+                presses.recv().await;
                 token.cancel();
             }
         });
