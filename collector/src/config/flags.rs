@@ -104,6 +104,7 @@ Point any ComfyUI client at http://127.0.0.1:8288 instead of at one ComfyUI.
 Examples:
   orchestrator-collector --backend http://gpu-1:8188 --backend http://gpu-2:8188
   orchestrator-collector --config /etc/orchestrator-collector.toml --log debug
+  orchestrator-collector submit --follow --out pictures workflow.json
   orchestrator-collector convert workflow.json | orchestrator-collector validate -";
 
 impl Flags {

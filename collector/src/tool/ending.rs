@@ -26,7 +26,7 @@ pub(super) const STOPPED: u8 = 130;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error(transparent)]
-    Document(#[from] ToolError),
+    Document(ToolError),
     #[error(transparent)]
     Set(#[from] SetError),
     #[error("cannot read {path}: {reason}")]
@@ -45,7 +45,9 @@ pub(super) enum ClientError {
         "the collector at {server} is too old: it cannot {operation}; update it to the version of this program"
     )]
     TooOld { server: String, operation: &'static str },
-    #[error("the collector at {server} asks for a token: name the file that holds it with --token-file FILE")]
+    #[error(
+        "the collector at {server} asks for a token that it knows: name the file that holds one with --token-file FILE"
+    )]
     Unauthorized { server: String },
     #[error("the collector at {server} does not let this token do that: {reason}")]
     Forbidden { server: String, reason: String },
@@ -58,8 +60,6 @@ pub(super) enum ClientError {
 impl ClientError {
     pub(super) fn code(&self) -> u8 {
         match self {
-            // Only the fleet can say that it lacks a class.
-            Self::Document(ToolError::Conversion(ConversionError::UnknownClasses { .. })) => REFUSED,
             Self::Document(_) | Self::Set(_) | Self::File { .. } | Self::Token { .. } => WRONG,
             Self::Body { .. } | Self::Address(_) => WRONG,
             Self::Refused(_) | Self::Unknown { .. } | Self::TooOld { .. } => REFUSED,
@@ -77,6 +77,19 @@ impl ClientError {
 impl From<ReadError> for ClientError {
     fn from(error: ReadError) -> Self {
         Self::Document(error.into())
+    }
+}
+
+/// That a class is unknown is not the document's fault but the fleet's.
+impl From<ToolError> for ClientError {
+    fn from(error: ToolError) -> Self {
+        match error {
+            ToolError::Conversion(ConversionError::UnknownClasses { workflow, classes, .. }) => {
+                let classes: String = classes.iter().map(|class| format!("\n  {class}")).collect();
+                Self::Refused(format!("{workflow} uses node classes that no backend has:{classes}"))
+            }
+            error => Self::Document(error),
+        }
     }
 }
 

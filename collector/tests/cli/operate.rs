@@ -100,7 +100,7 @@ async fn a_collector_that_does_not_know_a_route_is_too_old_and_one_that_wants_a_
     for (status, document, code, wanted) in [
         (404, no_route, 3, "is too old"),
         (405, json!({}), 3, "is too old"),
-        (401, json!({}), 4, "asks for a token: name the file that holds it with --token-file"),
+        (401, json!({}), 4, "asks for a token that it knows: name the file that holds one with --token-file"),
         (403, only_looks, 4, "it may only look"),
         (503, json!({}), 4, "503"),
     ] {

@@ -5,7 +5,7 @@ use sim::Generation;
 
 use super::prompts::{picture, picture_of};
 use super::shell::{file, run, run_with};
-use super::stage::Stage;
+use super::stage::{Stage, comfy};
 
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -23,6 +23,19 @@ async fn a_refused_prompt_ends_with_3_and_each_fault_in_words() {
         );
     }
     run_with(&stage.client.url, &["submit", "-"], "{}").await.fails(3, &["standard input: refused"]);
+}
+
+#[tokio::test]
+async fn a_workflow_that_the_fleet_cannot_run_ends_with_3_and_what_it_lacks() {
+    let workflow = json!({"nodes": [{"id": 1, "type": "Nobodys"}], "links": []}).to_string();
+    let stage = Stage::of(Generation::V0_8, 1).await;
+    let ended = run_with(&stage.client.url, &["submit", "-"], &workflow).await;
+    ended.fails(3, &["standard input uses node classes that no backend has:\n  Nobodys (node 1)"]);
+    let down = comfy(Generation::V0_8).await;
+    down.kill().await;
+    let stage = Stage::before(vec![down], |_| {}).await;
+    let ended = run_with(&stage.client.url, &["submit", "-"], &workflow).await;
+    ended.fails(3, &["standard input: no backend has told yet what it offers"]);
 }
 
 #[tokio::test]

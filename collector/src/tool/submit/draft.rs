@@ -45,6 +45,10 @@ impl Draft {
     /// With the prompt that a workflow makes, which goes along, so that saved pictures hold it too.
     pub(super) fn converted(self, classes: &Classes) -> Result<Self, ClientError> {
         let Content::Workflow(workflow) = self.content else { return Ok(self) };
+        if classes.info.0.is_empty() {
+            let why = "no backend has told yet what it offers, which converting a workflow takes";
+            return Err(ClientError::Refused(format!("{}: {why}; `backends` says how they are", self.name)));
+        }
         let options = Options { seed: chance(), now: Some(now()), ..Options::default() };
         let prompt = prompt_of(&workflow, &self.name, classes, &options)?;
         let extra = json!({ "extra_pnginfo": { "workflow": workflow } });
