@@ -2,27 +2,22 @@
 //! files change. It knows no routes and no connections; those look at what is in force when they need it.
 
 mod error;
-mod file;
-mod kept;
-mod tls;
 mod token;
 
 use std::sync::Arc;
 
+use door::files::{self, Certificate, Kept, Renew};
 use rustls::ServerConfig;
-use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-pub use self::error::{Error, Kind};
-use self::kept::Kept;
-pub use self::token::Token;
+pub(crate) use self::error::Error;
+pub(crate) use self::token::Token;
 use crate::config::AccessFiles;
-use crate::limits::ACCESS_PERIOD;
 
 /// What is in force. Without files there is nothing of it, and nothing is asked.
-pub struct Access {
-    token: Option<Kept<Token, 1>>,
-    tls: Option<Kept<ServerConfig, 2>>,
+pub(crate) struct Access {
+    token: Option<Kept<Token, Error, 1>>,
+    tls: Option<Certificate>,
 }
 
 impl Access {
@@ -30,23 +25,25 @@ impl Access {
     ///
     /// # Errors
     /// A file cannot be read or does not hold what it should.
-    pub fn load(files: &AccessFiles) -> Result<Self, Error> {
-        let token = files.token_file.clone().map(|file| Kept::load([file], |[file]| token::read(file)));
-        let pair = files.tls_certificate.clone().zip(files.tls_key.clone());
-        let tls = pair.map(|(certificate, key)| Kept::load([certificate, key], |[c, k]| tls::read(c, k)));
+    pub(crate) fn load(asked: &AccessFiles) -> Result<Self, Error> {
+        let token = asked.token_file.clone().map(|file| Kept::load([file], |[file]| token::read(file)));
+        let pair = asked.tls_certificate.as_deref().zip(asked.tls_key.as_deref());
+        let tls = pair.map(|(certificate, key)| files::certificate(certificate, key));
         Ok(Self { token: token.transpose()?, tls: tls.transpose()? })
     }
 
     /// The token to ask for, if one is configured.
-    pub fn token(&self) -> Option<watch::Receiver<Arc<Token>>> {
+    pub(crate) fn token(&self) -> Option<watch::Receiver<Arc<Token>>> {
         self.token.as_ref().map(Kept::current)
     }
 
     /// How to speak TLS, if a certificate is configured.
-    pub fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
+    pub(crate) fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
         self.tls.as_ref().map(Kept::current)
     }
+}
 
+impl Renew for Access {
     fn is_empty(&self) -> bool {
         self.token.is_none() && self.tls.is_none()
     }
@@ -57,32 +54,6 @@ impl Access {
         }
         if let Some(tls) = &mut self.tls {
             tls.renew(told);
-        }
-    }
-}
-
-/// Reads files again that have changed, each minute, and all of them upon the signal. Never returns.
-pub async fn keep(mut access: Access, mut again: Signal) {
-    let mut ticks = tokio::time::interval(ACCESS_PERIOD);
-    loop {
-        let told = tokio::select! {
-            _ = ticks.tick() => false,
-            _ = again.recv() => true,
-        };
-        if access.is_empty() {
-            continue;
-        }
-        // Apart from the thread that answers: a file may lie on a disk that hangs.
-        let renewed = tokio::task::spawn_blocking(move || {
-            access.renew(told);
-            access
-        });
-        match renewed.await {
-            Ok(renewed) => access = renewed,
-            Err(error) => {
-                tracing::error!(%error, "the token and the certificate stay as they are until a restart");
-                return std::future::pending().await;
-            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use report::Gpu;
 
+use crate::pci::Address;
 use crate::probe::GpuReading;
 
 /// What the operator asked for.
@@ -17,8 +18,8 @@ pub enum Choice {
     Index(u32),
     /// The GPU of this UUID.
     Uuid(String),
-    /// The GPU in this slot, as `domain:bus:device.function`.
-    PciBusId(String),
+    /// The GPU in this slot.
+    PciBusId(Address),
 }
 
 /// How UUIDs begin: of GPUs, of MIG devices, and of AMD's GPUs that have none but their place.
@@ -37,86 +38,89 @@ impl FromStr for Choice {
             "auto" => Ok(Self::Auto),
             "all" => Ok(Self::All),
             _ if UUIDS.iter().any(|kind| text.starts_with(kind)) => Ok(Self::Uuid(text.to_owned())),
-            _ => slot(text)
-                .map(Self::PciBusId)
-                .or_else(|| text.parse().ok().map(Self::Index))
-                .ok_or_else(|| BadChoice(text.to_owned())),
+            _ => match (text.parse(), text.parse()) {
+                (Ok(address), _) => Ok(Self::PciBusId(address)),
+                (_, Ok(index)) => Ok(Self::Index(index)),
+                _ => Err(BadChoice(text.to_owned())),
+            },
         }
     }
-}
-
-/// The one way to write a PCI bus id: NVML and `lspci` differ in the domain's digits and in case.
-fn slot(text: &str) -> Option<String> {
-    let (rest, function) = text.rsplit_once('.')?;
-    let parts: Vec<&str> = rest.split(':').collect();
-    let (domain, bus, device) = match parts.as_slice() {
-        [bus, device] => ("0", *bus, *device),
-        [domain, bus, device] => (*domain, *bus, *device),
-        _ => return None,
-    };
-    let hex = |digits: &str| u32::from_str_radix(digits, 16).ok();
-    Some(format!("{:08x}:{:02x}:{:02x}.{:x}", hex(domain)?, hex(bus)?, hex(device)?, hex(function)?))
 }
 
 /// The choice, bound to the GPU that it was found to mean. The driver's order may change under a running agent (a
 /// GPU is lost, the driver is opened anew); the agent goes on speaking for the same GPU. `auto` follows ComfyUI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     choice: Choice,
-    bound: Option<String>,
+    bound: Option<Bound>,
+}
+
+/// What a choice was found to mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bound {
+    uuid: String,
+    /// The place among the makers of the GPU's own, or 0 of one that ComfyUI uses: a GPU of a maker before it is meant
+    /// rather, should its driver answer later. Many a processor brings a GPU of AMD, which is there at once.
+    maker: usize,
 }
 
 impl Selection {
     /// A choice that has seen no GPU yet.
-    pub fn new(choice: Choice) -> Self {
+    pub(crate) fn new(choice: Choice) -> Self {
         Self { choice, bound: None }
     }
 
-    /// The selection after a look at all GPUs; `comfyui` are the processes of the ComfyUI beside the agent.
-    pub fn advance(&mut self, gpus: &[&GpuReading], comfyui: &[u32]) {
-        if let Some(used) = self.follows().then(|| used_by(gpus, comfyui)).flatten() {
-            self.bound = Some(used.to_owned());
-        } else if self.bound.is_none() {
-            let meant = gpus.iter().map(|reading| &reading.gpu).find(|gpu| self.means(gpu));
-            self.bound = meant.and_then(|gpu| gpu.uuid.clone());
+    /// The selection after a look at all GPUs, by their makers; `comfyui` are the processes of the ComfyUI beside the
+    /// agent.
+    pub(crate) fn advance(&mut self, makers: &[&[GpuReading]], comfyui: &[u32]) {
+        let used = (self.choice == Choice::Auto).then(|| used_by(makers, comfyui)).flatten();
+        if let Some(uuid) = used {
+            self.bound = Some(Bound { uuid: uuid.to_owned(), maker: 0 });
+        } else if let Some(meant) = self.meant(makers)
+            && self.bound.as_ref().is_none_or(|bound| meant.maker < bound.maker)
+        {
+            self.bound = Some(meant);
         }
     }
 
     /// Whether the agent speaks for this GPU.
-    pub fn holds(&self, gpu: &Gpu) -> bool {
+    pub(crate) fn holds(&self, gpu: &Gpu) -> bool {
         match (&self.choice, &self.bound) {
             (Choice::All, _) => true,
-            (_, Some(bound)) => gpu.uuid.as_ref() == Some(bound),
+            (_, Some(bound)) => gpu.uuid.as_ref() == Some(&bound.uuid),
             // Not even a UUID can be read of it: nothing to be bound to.
             (_, None) => self.means(gpu),
         }
     }
 
-    fn follows(&self) -> bool {
-        self.choice == Choice::Auto
+    fn meant(&self, makers: &[&[GpuReading]]) -> Option<Bound> {
+        (0..).zip(makers).find_map(|(maker, gpus)| {
+            let meant = gpus.iter().map(|reading| &reading.gpu).find(|gpu| self.means(gpu))?;
+            Some(Bound { uuid: meant.uuid.clone()?, maker })
+        })
     }
 
     fn means(&self, gpu: &Gpu) -> bool {
+        let is_whole = gpu.mig_parent_uuid.is_none();
         match &self.choice {
-            Choice::Auto => gpu.index == Some(0) && gpu.mig_parent_uuid.is_none(),
+            Choice::Auto => gpu.index == Some(0) && is_whole,
             Choice::All => true,
-            Choice::Index(index) => gpu.index == Some(*index) && gpu.mig_parent_uuid.is_none(),
+            Choice::Index(index) => gpu.index == Some(*index) && is_whole,
             Choice::Uuid(uuid) => gpu.uuid.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(uuid)),
             Choice::PciBusId(wanted) => {
-                gpu.pci_bus_id.as_deref().and_then(slot).as_ref() == Some(wanted)
-                    && gpu.mig_parent_uuid.is_none()
+                gpu.pci_bus_id.as_ref().is_some_and(|own| own.parse() == Ok(*wanted)) && is_whole
             }
         }
     }
 }
 
 /// The GPU on which these processes have most memory. A MIG device is said rather than the GPU that it is a part of.
-fn used_by<'a>(gpus: &[&'a GpuReading], comfyui: &[u32]) -> Option<&'a str> {
+fn used_by<'a>(makers: &[&'a [GpuReading]], comfyui: &[u32]) -> Option<&'a str> {
     let used = |reading: &GpuReading| {
         let own = reading.processes.iter().filter(|process| comfyui.contains(&process.pid));
         own.map(|process| process.used_bytes.unwrap_or(0)).reduce(u64::saturating_add)
     };
-    let candidates = gpus.iter().filter_map(|reading| {
+    let candidates = makers.iter().copied().flatten().filter_map(|reading| {
         Some(((used(reading)?, reading.gpu.mig_parent_uuid.is_some()), reading.gpu.uuid.as_deref()?))
     });
     // Of equals the first: `max_by_key` would take the last.
@@ -145,7 +149,7 @@ mod tests {
     }
 
     fn look(selection: &mut Selection, readings: &[GpuReading], comfyui: &[u32]) -> Vec<bool> {
-        selection.advance(&readings.iter().collect::<Vec<_>>(), comfyui);
+        selection.advance(&[readings], comfyui);
         readings.iter().map(|reading| selection.holds(&reading.gpu)).collect()
     }
 
@@ -181,6 +185,29 @@ mod tests {
             let turned = look(&mut selection, &readings(&["GPU-b", "GPU-a"]), &[]);
             assert_eq!(turned, [false, true], "{choice}");
         }
+    }
+
+    #[test]
+    fn the_gpu_of_a_maker_whose_driver_answers_late_is_meant_rather_than_another_makers() {
+        let (nvidia, amd) = (readings(&["GPU-nvidia"]), readings(&["PCI-amd"]));
+        for choice in ["auto", "0"] {
+            let mut selection = selection(choice);
+            selection.advance(&[&[], &amd], &[]);
+            assert!(selection.holds(&amd[0].gpu), "{choice}");
+            selection.advance(&[&nvidia, &amd], &[]);
+            selection.advance(&[&[], &amd], &[]);
+            assert!(selection.holds(&nvidia[0].gpu) && !selection.holds(&amd[0].gpu), "{choice}");
+        }
+    }
+
+    #[test]
+    fn the_gpu_that_comfyui_uses_is_kept_whoever_made_it() {
+        let (nvidia, amd) = (readings(&["GPU-nvidia"]), readings(&["PCI-amd"]));
+        let used: Vec<_> = amd.iter().cloned().map(|gpu| with_process(gpu, 7, 500)).collect();
+        let mut selection = selection("auto");
+        selection.advance(&[&nvidia, &used], &[7]);
+        selection.advance(&[&nvidia, &amd], &[]);
+        assert!(selection.holds(&amd[0].gpu));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod probes;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -147,15 +148,26 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:9188 or [::]:9188".to_owned())
 }
 
-/// What clap says, on one line: the error, its hint, and where to read more.
-pub fn one_line(error: &clap::Error) -> String {
+/// What clap says, on one line: the error, its hint, the variable that may be to blame, and where to read more. clap names
+/// flags alone, which somebody who has set a variable never gave.
+pub fn one_line(error: &clap::Error, is_set: impl Fn(&str) -> bool) -> String {
     let text = error.to_string();
     let words = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let paragraphs = text.split("\n\n").map(words);
     let said = paragraphs.filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more"));
     let mut said: Vec<String> = said.collect();
+    let variables = [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().filter_map(|kind| {
+        let ContextValue::String(argument) = error.get(kind)? else { return None };
+        Some(variable(argument.strip_prefix("--")?.split(' ').next()?))
+    });
+    said.extend(variables.filter(|name| is_set(name)).map(|name| format!("correct {name} or unset it")));
     said.push("see `orchestrator-agent --help`".to_owned());
     said.join("; ")
+}
+
+/// The variable of a flag, whose name is given without dashes before it.
+fn variable(flag: &str) -> String {
+    format!("ORCHESTRATOR_AGENT_{}", flag.to_uppercase().replace('-', "_"))
 }
 
 #[cfg(test)]
@@ -173,15 +185,14 @@ mod tests {
     fn every_flag_has_its_variable() {
         for argument in Config::command().get_arguments() {
             let Some(long) = argument.get_long() else { continue };
-            let variable = argument.get_env().and_then(|name| name.to_str());
-            let expected = format!("ORCHESTRATOR_AGENT_{}", long.to_uppercase().replace('-', "_"));
-            assert_eq!(variable, Some(expected.as_str()), "--{long}");
+            let own = argument.get_env().and_then(|name| name.to_str());
+            assert_eq!(own, Some(variable(long).as_str()), "--{long}");
         }
     }
 
     #[test]
     fn errors_are_one_line_with_the_way_out() {
-        let cases: [(&[&str], &str); 7] = [
+        let cases: [(&[&str], &str); 8] = [
             (&["--listn", "x"], "a similar argument exists: '--listen'"),
             (&["--listen", "localhost"], "give an IP address and a port"),
             (&["--gpu", "first"], "give auto, all, an index"),
@@ -189,13 +200,31 @@ mod tests {
             (&["--tls-key", "k.pem"], "not provided: --tls-certificate <FILE>"),
             (&["--tls-certificate", "c.pem"], "not provided: --tls-key <FILE>"),
             (&["serve"], "unrecognized subcommand 'serve'"),
+            // A unit without a name would never be found.
+            (&["--comfyui-unit", ""], "a value is required for '--comfyui-unit <UNIT>'"),
         ];
         for (arguments, expected) in cases {
             let error = Config::try_parse_from([&["orchestrator-agent"], arguments].concat()).unwrap_err();
-            let line = one_line(&error);
+            let line = one_line(&error, |_| false);
             assert!(line.contains(expected), "{line}");
             assert!(line.contains("see `orchestrator-agent --help`"), "{line}");
             assert!(!line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_to_blame_is_named() {
+        let cases: [(&[&str], &str); 3] = [
+            (&["--models", ""], "ORCHESTRATOR_AGENT_MODELS"),
+            (&["--ram-used", "x"], "ORCHESTRATOR_AGENT_RAM_USED"),
+            (&["--comfyui-unit", "a", "--comfyui-pid-file", "b"], "ORCHESTRATOR_AGENT_COMFYUI_PID_FILE"),
+        ];
+        for (arguments, variable) in cases {
+            let error = Config::try_parse_from([&["orchestrator-agent"], arguments].concat()).unwrap_err();
+            let expected = format!("; correct {variable} or unset it; ");
+            let line = one_line(&error, |name| name == variable);
+            assert!(line.contains(&expected), "{line}");
+            assert!(!one_line(&error, |_| false).contains("ORCHESTRATOR_AGENT_"));
         }
     }
 }

@@ -1,28 +1,28 @@
 //! What follows from readings. Pure: time is an argument; nothing is read here.
 //!
 //! [`advance`] folds one attempt into a probe's record, [`report()`] says what is known at a moment,
-//! [`node_metrics`] says it again in the words of the Python node, and [`is_shut_out`] whether the process must be
+//! [`node_metrics()`] says it again in the words of the Python node, and [`is_shut_out`] whether the process must be
 //! started anew to reach the driver.
 
 mod gpus;
 mod integrate;
+mod node_metrics;
 mod totals;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use report::{Agent, Gpu, Memory, NodeMetrics, Report};
+use report::{Agent, Memory, Report};
 
-use crate::config::RamUsed;
-use crate::limits::{READ_DEADLINE, REFUSAL_PATIENCE};
+pub(crate) use node_metrics::node_metrics;
+
+use crate::limits::REFUSAL_PATIENCE;
 use crate::probe::{Failure, ProcessReading, Reading};
 use crate::sample::{Record, Sample};
 
-const MEBIBYTE: u64 = 1024 * 1024;
-
 /// One attempt to read a probe.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// When it began; what it read is at least as old as this.
     pub began: Instant,
     /// When it ended.
@@ -31,42 +31,48 @@ pub struct Attempt {
     pub ended_unix_seconds: f64,
     /// What it read.
     pub result: Result<Reading, Failure>,
-    /// How long the probe waits before the next.
-    pub pause: Duration,
+    /// How long until the next must have ended: the probe's pause and its patience.
+    pub due_in: Duration,
 }
 
 /// The record after an attempt.
-pub fn advance(mut record: Record, attempt: Attempt) -> Record {
+pub(crate) fn advance(mut record: Record, attempt: Attempt) -> Record {
     if record.is_overdue(attempt.ended) {
         count(&mut record, "timeout");
     }
     record.attempts += 1;
     record.duration = Some(attempt.ended.saturating_duration_since(attempt.began));
-    record.due_by = attempt.ended + attempt.pause + READ_DEADLINE;
+    record.due_by = attempt.ended + attempt.due_in;
     match attempt.result {
         Ok(reading) => {
             let previous = record.reading.as_ref().map(|(reading, began)| (reading.as_ref(), *began));
             let reading = integrate::integrated(previous, reading, attempt.began);
             record.reading = Some((Arc::new(reading), attempt.began));
-            record.failure = None;
+            // What a call that hung had read before it is as old as the hang: it counts for totals and is not told.
+            let is_stale = record.duration > Some(attempt.due_in);
+            record.failure = is_stale.then(|| Failure::new("timeout", STALE));
             record.failing_since = None;
             record.last_success_unix_seconds = Some(attempt.ended_unix_seconds);
         }
         Err(failure) => {
             count(&mut record, failure.reason);
+            let is_another = record.failure.as_ref().is_none_or(|before| before.reason != failure.reason);
+            record.failing_since = record.failing_since.filter(|_| !is_another).or(Some(attempt.ended));
             record.failure = Some(failure);
-            record.failing_since.get_or_insert(attempt.ended);
         }
     }
     record
 }
+
+const STALE: &str =
+    "the kernel or the driver answered too late for what it had been asked; it is asked again";
 
 fn count(record: &mut Record, reason: &'static str) {
     *record.failures.entry(reason).or_default() += 1;
 }
 
 /// Everything that is known at `now`. A probe that failed or is overdue contributes nothing but its failure.
-pub fn report(sample: &Sample, now: Instant) -> Report {
+pub(crate) fn report(sample: &Sample, now: Instant) -> Report {
     let mut report = Report { agent: Some(agent(sample.started_unix_seconds)), ..Report::default() };
     report.host.name.clone_from(&sample.host_name);
     for record in &sample.records {
@@ -81,7 +87,7 @@ pub fn report(sample: &Sample, now: Instant) -> Report {
 
 /// Whether the driver, after it had been open, has refused to be opened for so long that it will not come back to
 /// this process: systemd takes the devices of a running unit away when it is reloaded.
-pub fn is_shut_out(sample: &Sample, now: Instant) -> bool {
+pub(crate) fn is_shut_out(sample: &Sample, now: Instant) -> bool {
     sample.records.iter().any(|record| {
         let refused = record.failure.as_ref().is_some_and(|failure| failure.reason == "permission");
         let since = record.failing_since.map(|since| now.saturating_duration_since(since));
@@ -111,25 +117,26 @@ fn agent(started_unix_seconds: f64) -> Agent {
 }
 
 fn place(report: &mut Report, reading: &Reading, age_seconds: Option<f64>) {
-    match reading.clone() {
-        Reading::Cpu(cpu) => report.host.cpu = Some(report::Cpu { age_seconds, ..cpu }),
-        Reading::Memory(memory) => report.host.memory = Some(Memory { age_seconds, ..memory }),
-        Reading::Storage(storage) => report.host.storage = Some(report::Storage { age_seconds, ..storage }),
-        Reading::Network(network) => report.host.network = Some(report::Network { age_seconds, ..network }),
-        Reading::Process(process) => place_process(report, process),
+    let host = &mut report.host;
+    match reading {
+        Reading::Cpu(cpu) => host.cpu = Some(report::Cpu { age_seconds, ..cpu.clone() }),
+        Reading::Memory(memory) => host.memory = Some(Memory { age_seconds, ..memory.clone() }),
+        Reading::Storage(storage) => host.storage = Some(report::Storage { age_seconds, ..storage.clone() }),
+        Reading::Network(network) => host.network = Some(report::Network { age_seconds, ..network.clone() }),
         Reading::Pressure(pressure) => {
-            report.host.pressure = Some(report::Pressure { age_seconds, ..pressure })
+            host.pressure = Some(report::Pressure { age_seconds, ..pressure.clone() });
         }
+        Reading::Process(process) => place_process(report, process),
         Reading::ComfyUi(reading) => {
-            report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui });
+            report.comfyui = Some(report::ComfyUi { age_seconds, ..reading.comfyui.clone() });
         }
-        Reading::Models(models) => report.models = Some(report::Models { age_seconds, ..models }),
+        Reading::Models(models) => report.models = Some(report::Models { age_seconds, ..models.clone() }),
         // GPUs are placed when all else is known: some of their figures are the host's.
         Reading::Gpus(_) => {}
     }
 }
 
-fn place_process(report: &mut Report, process: ProcessReading) {
+fn place_process(report: &mut Report, process: &ProcessReading) {
     let agent = report.agent.get_or_insert_default();
     agent.resident_memory_bytes = Some(process.resident_memory_bytes);
     agent.virtual_memory_bytes = Some(process.virtual_memory_bytes);
@@ -162,57 +169,6 @@ fn probe(record: &Record, now: Instant) -> report::Probe {
 }
 
 const OVERDUE: &str = "the kernel or the driver has not answered in time; the reading is still under way";
-
-/// The JSON of `/orchestrator/metrics`: the host, and the first GPU that was chosen. Read straight from the sample: this
-/// document is asked for most.
-pub fn node_metrics(sample: &Sample, now: Instant, ram_used: RamUsed) -> NodeMetrics {
-    let readings = || sample.records.iter().filter_map(|record| Some(valid(record, now)?.0));
-    let memory = readings().find_map(Reading::memory);
-    let host = NodeMetrics {
-        cpu_utilization: readings().find_map(Reading::cpu_utilization_ratio).map(percent_with_one_decimal),
-        ram_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
-        ram_used: mebibytes(memory.and_then(|memory| ram_used_bytes(memory, ram_used))),
-        ..NodeMetrics::default()
-    };
-    let chosen = readings().flat_map(Reading::gpus).find(|reading| sample.selection.holds(&reading.gpu));
-    match chosen.map(|reading| &reading.gpu) {
-        Some(gpu) if gpu.up == Some(true) => with_gpu(host, gpu, memory),
-        _ => host,
-    }
-}
-
-fn with_gpu(host: NodeMetrics, gpu: &Gpu, host_memory: Option<&Memory>) -> NodeMetrics {
-    let unified = host_memory.filter(|_| gpu.memory_unified == Some(true)).map(gpus::host_memory);
-    let memory = unified.as_ref().or(gpu.memory_v1.as_ref());
-    NodeMetrics {
-        gpu_name: gpu.name.clone(),
-        gpu_memory_total: mebibytes(memory.and_then(|memory| memory.total_bytes)),
-        gpu_memory_used: mebibytes(memory.and_then(|memory| memory.used_bytes)),
-        gpu_utilization: gpu.utilization_ratio.map(|ratio| (ratio * 100.0).round() as u32),
-        gpu_temperature: gpu.temperature_celsius.map(|celsius| celsius as u32),
-        ..host
-    }
-}
-
-/// psutil 7.1 changed what it calls used. Before, buffers and caches were taken off what is not free; and where
-/// that falls below zero, as in some containers, nothing was taken off.
-fn ram_used_bytes(memory: &Memory, rule: RamUsed) -> Option<u64> {
-    match rule {
-        RamUsed::Psutil7 => memory.used_bytes,
-        RamUsed::Psutil5 => {
-            let not_free = memory.total_bytes?.checked_sub(memory.free_bytes?)?;
-            Some(not_free.checked_sub(memory.cached_bytes?).unwrap_or(not_free))
-        }
-    }
-}
-
-fn mebibytes(bytes: Option<u64>) -> Option<u64> {
-    bytes.map(|bytes| bytes / MEBIBYTE)
-}
-
-fn percent_with_one_decimal(ratio: f64) -> f64 {
-    (ratio * 1000.0).round() / 10.0
-}
 
 #[cfg(test)]
 mod tests;

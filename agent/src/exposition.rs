@@ -14,7 +14,7 @@ use crate::config::Compat;
 use page::Page;
 
 /// The content type of [`text`].
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// Words all that the report knows. What it does not know has no series.
 ///

@@ -1,13 +1,8 @@
 //! The routes. A handler words the last sample and never causes a reading.
 
 mod body;
-mod converse;
 mod guard;
-mod places;
-mod punctual;
-mod refuse;
 mod release;
-mod serve;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,8 +16,7 @@ use axum::{Json, Router};
 use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
-pub use guard::{Asker, MayChange, Peer, guarded};
-pub use serve::serve;
+pub(crate) use guard::{MayChange, guarded};
 
 use crate::config::{Compat, RamUsed};
 use crate::derive;
@@ -32,7 +26,7 @@ use crate::sample::Sample;
 
 /// What the routes speak of.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// What the sampler publishes.
     pub samples: watch::Receiver<Arc<Sample>>,
     /// What `ram_used` means.
@@ -54,7 +48,7 @@ impl Shared {
 }
 
 /// All routes.
-pub fn routes(shared: Shared) -> Router {
+pub(crate) fn routes(shared: Shared) -> Router {
     Router::new()
         .route("/orchestrator/metrics", get(node_metrics))
         .route("/metrics", get(metrics))

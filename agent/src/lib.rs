@@ -7,17 +7,23 @@
 //! No request makes the agent read anything, so an answer takes the same short time whatever the driver does. The
 //! agent executes nothing, writes nothing and needs no root.
 
-pub mod access;
-pub mod choice;
+mod access;
+mod choice;
+mod clock;
 pub mod config;
-pub mod derive;
+mod derive;
 pub mod exposition;
-pub mod http;
-pub mod limits;
-pub mod probe;
-pub mod release;
+mod http;
+mod limits;
+mod pci;
+mod probe;
+mod release;
 mod run;
-pub mod sample;
-pub mod sampler;
+mod sample;
+mod sampler;
+mod told;
+mod watch;
 
+/// For the tests that need a kernel, not files that stand for one.
+pub use probe::{ComfyUiProbe, Probe, Reading};
 pub use run::{Error, run};

@@ -5,7 +5,7 @@ mod amd;
 mod comfyui;
 mod cpu;
 mod disk;
-pub mod gpu;
+pub(crate) mod gpu;
 mod memory;
 mod models;
 mod network;
@@ -19,19 +19,20 @@ use std::time::{Duration, Instant};
 
 use report::{ComfyUi, Cpu, Memory, Models, Network, Pressure, Storage};
 
-pub use amd::AmdProbe;
+pub(crate) use amd::AmdProbe;
 pub use comfyui::ComfyUiProbe;
-pub use cpu::CpuProbe;
-pub use disk::{DiskProbe, FolderProbe};
-pub use memory::MemoryProbe;
-pub use models::ModelsProbe;
-pub use network::NetworkProbe;
-pub use pressure::PressureProbe;
-pub use process::{ProcessProbe, ProcessReading};
+pub(crate) use cpu::CpuProbe;
+pub(crate) use disk::{DiskProbe, FolderProbe};
+pub(crate) use memory::MemoryProbe;
+pub(crate) use models::ModelsProbe;
+pub(crate) use network::NetworkProbe;
+pub(crate) use pressure::PressureProbe;
+pub(crate) use process::{ProcessProbe, ProcessReading};
 
-use crate::config::{Beside, Config, RamUsed, Subject};
+use crate::config::{Beside, Config, Subject};
+use crate::limits::READ_DEADLINE;
 use crate::release::Release;
-pub use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
+pub(crate) use gpu::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
 use gpu::{GpuProbe, NvmlDriver};
 
@@ -48,6 +49,11 @@ pub trait Probe: Send {
 
     /// How long to wait, after a reading has ended, before the next.
     fn pause(&self) -> Duration;
+
+    /// How late the next reading may be before it counts as failed.
+    fn patience(&self) -> Duration {
+        READ_DEADLINE
+    }
 }
 
 /// What a probe has read. Ages and figures that need two readings are left empty: `derive` fills them.
@@ -136,19 +142,18 @@ impl Failure {
 }
 
 /// The probes of one thread, which are read one after the other.
-pub type Group = Vec<Box<dyn Probe>>;
+pub(crate) type Group = Vec<Box<dyn Probe>>;
 
 /// All probes that are wanted. What may hang in the kernel (a driver, a filesystem) has a thread of its own, so that
 /// it cannot take the other figures with it.
-pub fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
+pub(crate) fn groups(config: &Config, release: &Arc<Release>) -> Vec<Group> {
     let wanted = |subject| config.probes.wants(subject);
-    let wants_cache = config.ram_used == RamUsed::Psutil5;
     let driver = NvmlDriver::new(config);
     let all: [Vec<(Subject, Box<dyn Probe>)>; 6] = [
         vec![
             (Subject::Cpu, Box::new(CpuProbe::default())),
-            (Subject::Memory, Box::new(MemoryProbe::new(wants_cache))),
-            (Subject::Network, Box::new(NetworkProbe::default())),
+            (Subject::Memory, Box::new(MemoryProbe)),
+            (Subject::Network, Box::new(NetworkProbe)),
             (Subject::Pressure, Box::new(PressureProbe::default())),
             (Subject::Process, Box::new(ProcessProbe::default())),
         ],

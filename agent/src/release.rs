@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// What is asked of the probe, and whether it holds the driver.
 #[derive(Debug)]
-pub struct Release {
+pub(crate) struct Release {
     until: watch::Sender<Option<Instant>>,
     held: watch::Sender<bool>,
 }
@@ -20,31 +20,31 @@ impl Default for Release {
 
 impl Release {
     /// Asks the probe to hold no driver until then; a moment that has passed ends the release.
-    pub fn ask(&self, until: Instant) {
+    pub(crate) fn ask(&self, until: Instant) {
         self.until.send_replace(Some(until));
     }
 
     /// Waits until the probe holds no driver. `false`: it still does after `patience`, because a call hangs.
-    pub async fn released(&self, patience: Duration) -> bool {
+    pub(crate) async fn released(&self, patience: Duration) -> bool {
         let mut held = self.held.subscribe();
         let let_go = held.wait_for(|held| !held);
         tokio::time::timeout(patience, let_go).await.is_ok_and(|seen| seen.is_ok())
     }
 
     /// For the probe: how long it must hold no driver.
-    pub fn rest(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn rest(&self, now: Instant) -> Option<Duration> {
         let rest = self.until.borrow().map(|until| until.saturating_duration_since(now));
         rest.filter(|rest| !rest.is_zero())
     }
 
     /// For the probe: says that it holds the driver, or is about to. It must look at [`Self::rest`] afterwards: so
     /// whoever asks meanwhile either sees that the driver is held, or is seen.
-    pub fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.held.send_replace(true);
     }
 
     /// For the probe: says that it holds no driver any more.
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.held.send_replace(false);
     }
 }

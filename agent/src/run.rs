@@ -3,22 +3,22 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
+use door::files;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 
 use crate::access::{self, Access};
 use crate::config::Config;
-use crate::derive;
 use crate::http::{self, Shared};
-use crate::limits::{Connections, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE, READ_PERIOD};
+use crate::limits::{CONNECTIONS, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE};
 use crate::probe;
 use crate::release::Release;
 use crate::sample::Sample;
 use crate::sampler;
+use crate::watch;
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum Error {
     #[error(transparent)]
     Access(#[from] access::Error),
     /// The system refuses a thread or a signal handler.
-    #[error("cannot start: {0}; check the limits of this process (ulimit -u, TasksMax)")]
+    #[error("cannot start: {0}; check the limits of this process (ulimit -u and -n, TasksMax)")]
     Start(#[from] io::Error),
 }
 
@@ -58,9 +58,10 @@ pub enum Error {
 /// It cannot start; once it serves, nothing ends it but a signal.
 pub async fn run(config: Config) -> Result<(), Error> {
     bound_file_descriptors();
+    // Before signals are listened to: a file that hangs, such as a pipe, must not keep them from ending the agent.
+    let access = Access::load(&config.access)?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hangup = signal(SignalKind::hangup())?;
-    let access = Access::load(&config.access)?;
     let release = Arc::new(Release::default());
     let mut samples = sampler::start(probe::groups(&config, &release), config.gpu.clone())?;
     first_window(&mut samples).await;
@@ -74,12 +75,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            () = watch_samples(samples.clone()) => ended = Err(Error::ShutOut),
-            () = access::keep(access, hangup) => {}
+            () = watch::watch(samples.clone()) => ended = Err(Error::ShutOut),
+            () = files::keep(access, hangup) => {}
         }
         tracing::info!("stopping");
     };
-    http::serve(listener, tls, routes, Connections::default(), stop).await;
+    door::serve(listener, tls, routes, CONNECTIONS, stop).await;
     ended
 }
 
@@ -92,7 +93,7 @@ fn bound_file_descriptors() {
 }
 
 /// Waits until there is a figure for CPU utilization: before that, an answer would have to make one up.
-async fn first_window(samples: &mut watch::Receiver<Arc<Sample>>) {
+async fn first_window(samples: &mut Receiver<Arc<Sample>>) {
     let seen = samples.wait_for(|sample| {
         sample.records.iter().filter(|record| record.name == "cpu").all(|record| record.attempts >= 2)
     });
@@ -117,50 +118,4 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
         io::ErrorKind::AddrInUse => Error::PortInUse { address },
         _ => Error::Listen { address, source },
     })
-}
-
-/// Logs once what the sampling threads cannot: that a probe hangs, and that no GPU is the one asked for. Ends when only
-/// a new process can reach the driver, and systemd would start one.
-async fn watch_samples(samples: watch::Receiver<Arc<Sample>>) {
-    let mut ticks = tokio::time::interval(READ_PERIOD);
-    let is_service = std::env::var_os("INVOCATION_ID").is_some();
-    let mut told = Told::default();
-    loop {
-        ticks.tick().await;
-        let (sample, now) = (Arc::clone(&samples.borrow()), Instant::now());
-        if is_service && derive::is_shut_out(&sample, now) {
-            return;
-        }
-        told.hangs(&sample, now);
-        told.choice(&sample);
-    }
-}
-
-/// What the log has been told, so that it is told once.
-#[derive(Default)]
-struct Told {
-    hung: Vec<&'static str>,
-    choice_unmet: bool,
-}
-
-impl Told {
-    fn hangs(&mut self, sample: &Sample, now: Instant) {
-        let overdue = sample.records.iter().filter(|record| record.is_overdue(now));
-        let overdue: Vec<&'static str> = overdue.map(|record| record.name).collect();
-        for probe in overdue.iter().filter(|probe| !self.hung.contains(probe)) {
-            tracing::warn!(
-                probe,
-                "hangs in the kernel or the driver; its figures are absent until it answers"
-            );
-        }
-        self.hung = overdue;
-    }
-
-    fn choice(&mut self, sample: &Sample) {
-        let unmet = sample.is_choice_unmet();
-        if unmet && !self.choice_unmet {
-            tracing::warn!("no GPU here is the one asked for; see `nvidia-smi -L` and give another --gpu");
-        }
-        self.choice_unmet = unmet;
-    }
 }

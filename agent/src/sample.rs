@@ -9,7 +9,7 @@ use crate::probe::{Failure, GpuReading, Reading};
 
 /// The state of all probes. Ages depend on who asks when: `derive::report` works them out.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// When the agent began, in seconds since the Unix epoch.
     pub started_unix_seconds: f64,
     /// The machine's own name.
@@ -22,32 +22,35 @@ pub struct Sample {
 
 impl Sample {
     /// Binds the selection anew to what is known now.
-    pub fn select(&mut self) {
-        let readings = || self.records.iter().filter_map(|record| Some(record.reading.as_ref()?.0.as_ref()));
-        let gpus: Vec<&GpuReading> = readings().flat_map(Reading::gpus).collect();
+    pub(crate) fn select(&mut self) {
+        // One entry a maker, whether or not its driver has ever answered: their order is that of the probes.
+        let makers: Vec<&[GpuReading]> = self.records.iter().map(Record::gpus).collect();
+        let readings = self.records.iter().filter_map(|record| Some(record.reading.as_ref()?.0.as_ref()));
         let comfyui: &[u32] =
-            readings().map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
-        self.selection.advance(&gpus, comfyui);
+            readings.map(Reading::comfyui_pids).find(|pids| !pids.is_empty()).unwrap_or_default();
+        self.selection.advance(&makers, comfyui);
     }
 
-    /// Whether there are GPUs, but none that the agent is to speak for.
-    pub fn is_choice_unmet(&self) -> bool {
-        let readings = self.records.iter().filter_map(|record| record.reading.as_ref());
-        let mut gpus = readings.flat_map(|(reading, _)| reading.gpus()).peekable();
-        gpus.peek().is_some() && !gpus.any(|reading| self.selection.holds(&reading.gpu))
+    /// Whether there are GPUs, but none that the agent is to speak for. Before every probe has had its time that is
+    /// not known.
+    pub(crate) fn is_choice_unmet(&self, now: Instant) -> bool {
+        let mut gpus = self.records.iter().flat_map(Record::gpus).peekable();
+        self.records.iter().all(|record| record.is_settled(now))
+            && gpus.peek().is_some()
+            && !gpus.any(|reading| self.selection.holds(&reading.gpu))
     }
 }
 
 /// The history of one probe as far as it matters.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub(crate) struct Record {
     /// The probe's name.
     pub name: &'static str,
     /// The last reading that succeeded, with when it began; shared because readers copy samples.
     pub reading: Option<(Arc<Reading>, Instant)>,
     /// Why the last attempt failed; `None` if it succeeded or none has ended yet.
     pub failure: Option<Failure>,
-    /// When the first of the failures since the last success ended.
+    /// When the first of the failures ended that had this reason, without a success or another reason since.
     pub failing_since: Option<Instant>,
     /// Attempts that have ended.
     pub attempts: u64,
@@ -63,7 +66,7 @@ pub struct Record {
 
 impl Record {
     /// A probe that has not been read yet; its first reading must end by `due_by`.
-    pub fn new(name: &'static str, due_by: Instant) -> Self {
+    pub(crate) fn new(name: &'static str, due_by: Instant) -> Self {
         Self {
             name,
             reading: None,
@@ -77,13 +80,18 @@ impl Record {
         }
     }
 
+    /// The GPUs of its last reading, if it is a maker's.
+    fn gpus(&self) -> &[GpuReading] {
+        self.reading.as_ref().map_or(&[], |(reading, _)| reading.gpus())
+    }
+
     /// Whether the attempt under way has passed its deadline.
-    pub fn is_overdue(&self, now: Instant) -> bool {
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         now > self.due_by
     }
 
     /// Whether it is settled what this probe can tell: an attempt has ended, or its deadline has.
-    pub fn is_settled(&self, now: Instant) -> bool {
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
         self.attempts > 0 || self.is_overdue(now)
     }
 }

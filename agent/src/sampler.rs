@@ -4,25 +4,26 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use crate::choice::{Choice, Selection};
+use crate::clock::now_unix_seconds;
 use crate::derive::{self, Attempt};
 use crate::limits::READ_DEADLINE;
-use crate::probe::{Group, Probe};
+use crate::probe::{Failure, Group, Probe};
 use crate::sample::{Record, Sample};
 
 /// Starts the threads. They end when every receiver is gone; one that hangs in the kernel ends with the process.
 ///
 /// # Errors
 /// The system refuses a thread.
-pub fn start(groups: Vec<Group>, choice: Choice) -> io::Result<watch::Receiver<Arc<Sample>>> {
+pub(crate) fn start(groups: Vec<Group>, choice: Choice) -> io::Result<watch::Receiver<Arc<Sample>>> {
     let due_by = Instant::now() + READ_DEADLINE;
     let records = groups.iter().flatten().map(|probe| Record::new(probe.name(), due_by)).collect();
     let selection = Selection::new(choice);
-    let (started_unix_seconds, host_name) = (unix_seconds(), sysinfo::System::host_name().ok());
+    let (started_unix_seconds, host_name) = (now_unix_seconds(), sysinfo::System::host_name().ok());
     let sample = Sample { started_unix_seconds, host_name, selection, records };
     let (publish, receiver) = watch::channel(Arc::new(sample));
     let mut first = 0;
@@ -79,31 +80,36 @@ impl Scheduled {
         let result = self.probe.read(began);
         let (ended, pause) = (Instant::now(), self.probe.pause());
         self.next = ended + pause;
-        let attempt = Attempt { began, ended, ended_unix_seconds: unix_seconds(), result, pause };
+        let due_in = pause + self.probe.patience();
+        let attempt = Attempt { began, ended, ended_unix_seconds: now_unix_seconds(), result, due_in };
+        self.publish(attempt, publish);
+    }
+
+    /// Works out and logs first: readers of the sample wait for whoever changes it.
+    fn publish(&self, attempt: Attempt, publish: &watch::Sender<Arc<Sample>>) {
+        // Nobody else changes this record.
+        let Some(before) = publish.borrow().records.get(self.place).cloned() else { return };
+        let failure = before.failure.clone();
+        let record = derive::advance(before, attempt);
+        tell(failure.as_ref(), &record);
         publish.send_modify(|sample| {
             let sample = Arc::make_mut(sample);
-            if let Some(record) = sample.records.get_mut(self.place) {
-                fold(record, attempt);
+            if let Some(place) = sample.records.get_mut(self.place) {
+                *place = record;
             }
             sample.select();
         });
     }
 }
 
-fn fold(record: &mut Record, attempt: Attempt) {
-    let before = record.failure.clone();
-    *record = derive::advance(record.clone(), attempt);
-    match (&before, &record.failure) {
-        (_, Some(failure)) if before.as_ref() != Some(failure) => {
+fn tell(before: Option<&Failure>, record: &Record) {
+    match (before, &record.failure) {
+        (_, Some(failure)) if before != Some(failure) => {
             tracing::warn!(probe = record.name, reason = failure.reason, "{failure}");
         }
         (Some(_), None) => tracing::info!(probe = record.name, "reads again"),
         _ => {}
     }
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
 #[cfg(test)]

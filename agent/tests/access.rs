@@ -14,9 +14,11 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use agent_process::{AgentProcess, output};
+use agent_process::{AgentProcess, command, output};
 use certificate::{Authority, Client};
 use tempfile::TempDir;
 
@@ -198,4 +200,37 @@ fn whoever_asks_too_slowly_or_does_not_take_the_answer_is_cut_off() {
     assert_eq!(rest(half_head), "");
     assert!(!rest(no_body).contains("200 OK"));
     assert_eq!(agent.ask("GET", "/-/healthy").status, 200);
+}
+
+/// A file that hangs whoever reads it, until its writer is dropped.
+fn pipe(path: &str) {
+    fs::remove_file(path).unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// Returns when the agent has opened the pipe.
+fn writer(path: &str) -> fs::File {
+    fs::OpenOptions::new().write(true).open(path).unwrap()
+}
+
+#[test]
+fn a_token_file_that_hangs_does_not_keep_the_agent_from_ending() {
+    let (_folder, path) = file(TOKEN);
+    let agent = AgentProcess::start(&["--token-file", &path]);
+    pipe(&path);
+    agent.signal("HUP");
+    let _held = writer(&path);
+    assert_eq!(agent.ask("GET", "/-/healthy").status, 200);
+    assert_eq!(agent.stop("TERM").code(), Some(0));
+}
+
+#[test]
+fn an_agent_whose_token_file_hangs_at_the_start_can_be_ended() {
+    let (_folder, path) = file(TOKEN);
+    pipe(&path);
+    let mut agent = command(&["--token-file", &path]).spawn().unwrap();
+    let _held = writer(&path);
+    let terminate = Command::new("kill").arg(agent.id().to_string()).status().unwrap();
+    assert!(terminate.success());
+    assert_eq!(agent.wait().unwrap().signal(), Some(15));
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use agent::config::Whereabouts;
-use agent::probe::{ComfyUiProbe, Probe, Reading};
+use agent::{ComfyUiProbe, Probe, Reading};
 use agent_process::AgentProcess;
 use report::ComfyUi;
 

@@ -9,10 +9,11 @@
 mod agent_process;
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
-use agent_process::{AgentProcess, Answer, output};
+use agent_process::{AgentProcess, Answer, command, output};
 use serde_json::Value;
 
 /// The machine that the tests run on may have a GPU of AMD.
@@ -180,6 +181,7 @@ fn an_address_of_another_machine_is_refused_with_what_to_do() {
     let (code, error) = refusal(&["--listen", "192.0.2.1:1"]);
     assert_eq!(code, Some(1));
     assert!(error.contains("choose an address of this machine"), "{error}");
+    assert_eq!(error.matches("os error").count(), 1, "{error}");
 }
 
 #[test]
@@ -201,5 +203,16 @@ fn help_version_and_completions_succeed() {
         let output = output(arguments);
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_changes_no_exit_code_to_a_panics() {
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (arguments, expected) in
+        [(&["--listen", "here"][..], 2), (&["--listen", "192.0.2.1:1"], 1), (&["completions", "bash"], 1)]
+    {
+        let status = command(arguments).stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(expected), "{arguments:?}");
     }
 }

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So many of the agent's windows are compared with one of psutil's.
 const WINDOWS: usize = 8;
 
+/// How often memory in use may differ until it counts as another figure.
+const COMPARISONS: usize = 5;
+
 fn main() {
     let trials = vec![
         trial("keys_types_and_gpu_figures_are_those_of_the_python_node", Outside::PythonNode, same_document),
@@ -117,8 +120,22 @@ fn same_without_a_driver(found: Found) -> Result<(), Failed> {
 }
 
 /// Keys and types are the same, figures too; memory in use is that of the same second, which is never the same
-/// instant: the node's lies between the agent's before and after, or within a hundredth.
+/// instant: the node's lies between the agent's before and after, or within a hundredth. Where programs start and end
+/// meanwhile that may be so only at another time.
 fn compare(agent: &AgentProcess, node: &Node, keys: usize) -> Result<(), Failed> {
+    let mut last = Ok(());
+    for _ in 0..COMPARISONS {
+        last = compare_once(agent, node, keys)?;
+        if last.is_ok() {
+            break;
+        }
+    }
+    last.map_err(Failed::from)
+}
+
+/// # Errors
+/// The inner one: memory in use differs, which it may once.
+fn compare_once(agent: &AgentProcess, node: &Node, keys: usize) -> Result<Result<(), String>, Failed> {
     let (before, theirs) = (document(agent)?, node.document()?);
     // The agent's next reading is younger than the node's answer.
     let age = |report: &Report| report.host.memory.as_ref().and_then(|memory| memory.age_seconds);
@@ -134,11 +151,11 @@ fn compare(agent: &AgentProcess, node: &Node, keys: usize) -> Result<(), Failed>
         let ours = after.get(key).ok_or("the keys are the same")?;
         match key.as_str() {
             "cpu_utilization" => assert!(ours.is_f64() && their.is_f64(), "{ours} {their}"),
-            "ram_used" => near(&before, &after, their)?,
+            "ram_used" => {}
             _ => assert_eq!(ours, their, "{key}"),
         }
     }
-    Ok(())
+    near(&before, &after, &theirs)
 }
 
 fn names(document: &Map<String, Value>) -> Vec<&String> {
@@ -147,14 +164,15 @@ fn names(document: &Map<String, Value>) -> Vec<&String> {
     names
 }
 
-fn near(before: &Map<String, Value>, after: &Map<String, Value>, their: &Value) -> Result<(), Failed> {
-    let used = |document: &Map<String, Value>| document.get("ram_used").and_then(Value::as_u64);
-    let (before, after) = (used(before).ok_or("a whole number")?, used(after).ok_or("a whole number")?);
-    let their = their.as_u64().ok_or("a whole number")?;
+type Document = Map<String, Value>;
+
+fn near(before: &Document, after: &Document, their: &Document) -> Result<Result<(), String>, Failed> {
+    let used = |document: &Document| document.get("ram_used").and_then(Value::as_u64).ok_or("a whole number");
+    let (before, after, their) = (used(before)?, used(after)?, used(their)?);
     let slack = their / 100;
     let (least, most) = (before.min(after).saturating_sub(slack), before.max(after) + slack);
-    assert!((least..=most).contains(&their), "{their} is not within {least} to {most} MiB");
-    Ok(())
+    let is_near = (least..=most).contains(&their);
+    Ok(is_near.then_some(()).ok_or_else(|| format!("{their} is not within {least} to {most} MiB")))
 }
 
 /// One processor is kept busy; the rest do what other tests make them do, in both programs' eyes.

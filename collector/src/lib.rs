@@ -1,6 +1,7 @@
 //! The fleet collector: polls all ComfyUI servers and their agents, keeps a durable queue, decides which backend runs
 //! which job, and is itself a ComfyUI to every client. `ARCHITECTURE.md` says which module may import which.
 
+pub mod access;
 mod address;
 pub mod api;
 pub mod clock;

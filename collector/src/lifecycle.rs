@@ -1,13 +1,15 @@
-//! Start and stop of the process: the log and the signals.
+//! Start and stop of the process: the log, the signals, what the system grants.
 
 use std::io::{self, IsTerminal};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::limits::FILE_DESCRIPTORS;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -36,6 +38,16 @@ pub fn log_to_stderr(log: &Log) -> Result<(), LogError> {
         LogFormat::Json => lines.json().try_init(),
     };
     taken.map_err(|e| LogError::Taken(e.to_string()))
+}
+
+/// Asks for more file descriptors, as a connection takes one, and gives how many there may be.
+pub fn file_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILE_DESCRIPTORS, |most| most.min(FILE_DESCRIPTORS));
+    let current = limit.current.map(|current| current.max(wanted));
+    // Where that fails after all, there are as many as before.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Runs what the program cannot do without. Should it end by a panic, the program stops, and the next start goes on from

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use door::Limits;
+
 /// Jobs that wait or run. Beyond it `POST /prompt` answers 429.
 pub const LIVE_JOBS: usize = 100_000;
 /// Ended jobs that are remembered, by default; the oldest-ended go first. ComfyUI itself keeps as many.
@@ -97,5 +99,66 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 pub const ANY_SILENCE: Duration = Duration::from_secs(60);
 /// Entries of a backend's history searched for a job whose id there is not known.
 pub const HISTORY_SEARCH: u64 = 500;
+/// Tokens in the file of tokens.
+pub const TOKENS: usize = 1000;
+/// Wrong tokens that an address may show, and for how long it is slowed beyond them.
+pub const WRONG_TOKENS: u32 = 10;
+/// See [`WRONG_TOKENS`].
+pub const WRONG_TOKENS_FOR: Duration = Duration::from_secs(60);
+/// Addresses whose wrong tokens are counted, and pairs of an address and the token that it showed rightly.
+pub const ADDRESSES_REMEMBERED: usize = 10_000;
+/// Browsers that are logged in, and how long they may be idle.
+pub const SESSIONS: usize = 1000;
+/// See [`SESSIONS`].
+pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
+/// The form of a login.
+pub const LOGIN_BYTES: usize = 8 * 1024;
+
 /// How long open requests get to end when the program is told to stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The bounds of connections.
+///
+/// A WebSocket keeps its place, so there are more of them than of requests; a proxy in front of the collector is one
+/// address for all who come through it. A client that takes no byte for as long as a frame may take is as good as gone.
+pub const CONNECTIONS: Limits = Limits {
+    total: CLIENT_SOCKETS + 2000,
+    per_address: 2000,
+    refusals: 64,
+    refusal: Duration::from_secs(1),
+    handshake: Duration::from_secs(10),
+    request: Duration::from_secs(30),
+    bytes_a_second: 16 * 1024,
+    idle: Duration::from_secs(75),
+    stall: CLIENT_SEND,
+    head_bytes: 32 * 1024,
+    stop: STOP_WITHIN,
+};
+
+/// File descriptors to ask the system for, and those that are not for clients: the store, uploads, backends and agents.
+pub const FILE_DESCRIPTORS: u64 = 65_536;
+/// See [`FILE_DESCRIPTORS`].
+pub const OWN_FILE_DESCRIPTORS: u64 = 384;
+
+/// [`CONNECTIONS`] where there may be so many file descriptors: clients never take those that the rest needs, and one
+/// address never all.
+pub fn connections(file_descriptors: u64) -> Limits {
+    let left = usize::try_from(file_descriptors.saturating_sub(OWN_FILE_DESCRIPTORS)).unwrap_or(usize::MAX);
+    let total = CONNECTIONS.total.min(left.max(1));
+    Limits { total, per_address: CONNECTIONS.per_address.min(total.div_ceil(2)), ..CONNECTIONS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_no_more_connections_than_there_are_descriptors_to_spare() {
+        for (descriptors, total, per_address) in
+            [(0, 1, 1), (1024, 640, 320), (4096, 3712, 1856), (u64::MAX, 12_000, 2000)]
+        {
+            let limits = connections(descriptors);
+            assert_eq!((limits.total, limits.per_address), (total, per_address), "{descriptors}");
+        }
+    }
+}

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use comfyui::Client;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, App};
+use crate::access::{Access, AccessError};
+use crate::api::{self, App, Auth};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::event::Hub;
@@ -29,6 +31,15 @@ pub enum StartError {
         "cannot listen on {address}: {source}; is another program there? choose another address with --listen"
     )]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error(
+        "{address} can be reached from other machines, and whoever reaches it may do everything: name a file of tokens with \
+         --token-file (`orchestrator-collector token` makes its entries), or say --insecure if that is meant"
+    )]
+    Exposed { address: SocketAddr },
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error("the signal to read files again cannot be waited for: {0}")]
+    Signal(std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -54,6 +65,8 @@ pub struct Collector {
 impl Collector {
     /// Returns once clients can connect: the store is open, the backends may or may not be up.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        check_exposure(&config)?;
+        let access = Access::load(&config.access)?;
         // The address first: a second collector must fail before it touches anything.
         let listener = listen(config.listen).await?;
         let address =
@@ -101,11 +114,12 @@ impl Collector {
             max_body_bytes,
             large_answers,
         };
-        let server = tokio::spawn(api::serve(listener, Arc::new(app), stop.clone()));
+        let scheme = if access.tls().is_some() { "https" } else { "http" };
+        let server = serve(listener, &config, access, app, stop.clone())?;
         tracing::info!(
             backends = config.backends.len(),
             state = %config.state_directory.display(),
-            "listening on http://{address}"
+            "listening on {scheme}://{address}"
         );
         Ok(Self { address, stop, server })
     }
@@ -122,10 +136,35 @@ impl Collector {
     /// Closes the sockets and lets open requests end. Jobs go on where they run and are found again at the next start.
     pub async fn stop(self) {
         self.stop.cancel();
-        if tokio::time::timeout(limits::STOP_WITHIN, self.server).await.is_err() {
-            tracing::warn!("some requests did not end in time and were cut off");
-        }
+        // It has a bound of its own, and tells of what it cuts off.
+        let _ = self.server.await;
     }
+}
+
+/// Without tokens only this machine may ask, unless somebody said otherwise.
+fn check_exposure(config: &Config) -> Result<(), StartError> {
+    let is_asked_for = config.access.token_file.is_some() || config.access.insecure;
+    let address = config.listen;
+    match is_asked_for || address.ip().to_canonical().is_loopback() {
+        true => Ok(()),
+        false => Err(StartError::Exposed { address }),
+    }
+}
+
+/// Serves clients; the files of tokens and of the certificate are read again when they change, and upon SIGHUP.
+fn serve(
+    listener: TcpListener,
+    config: &Config,
+    access: Access,
+    app: App,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, StartError> {
+    let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
+    let (tls, allowed_hosts) = (access.tls(), config.access.allowed_hosts.clone());
+    let auth = Auth::new(access.tokens(), allowed_hosts, tls.is_some());
+    let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
+    tokio::spawn(async move { stop.run_until_cancelled(door::files::keep(access, again)).await });
+    Ok(server)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -81,7 +81,7 @@ pub struct Memory {
     /// What nothing uses at all, not even a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
-    /// Buffers, page cache and reclaimable slabs; read only where the agent needs it.
+    /// Buffers, page cache and reclaimable slabs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_bytes: Option<u64>,
     /// Swap space.

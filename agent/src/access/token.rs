@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use door::files::{self, Kind};
 use subtle::ConstantTimeEq;
 
-use super::{Error, Kind, file};
+use super::Error;
 use crate::limits::TOKEN_CHARS;
 
 /// A bearer token. It is shown nowhere.
-pub struct Token(Vec<u8>);
+pub(crate) struct Token(Vec<u8>);
 
 impl Token {
     #[cfg(test)]
@@ -17,14 +18,14 @@ impl Token {
     }
 
     /// Whether this is it, in a time that tells of its length at most.
-    pub fn is(&self, given: &[u8]) -> bool {
+    pub(crate) fn is(&self, given: &[u8]) -> bool {
         self.0.ct_eq(given).into()
     }
 }
 
 /// The token of the first line.
 pub(super) fn read(path: &Path) -> Result<Token, Error> {
-    let content = file::read_secret(Kind::Token, path)?;
+    let content = files::read_secret(Kind::Token, path)?;
     parse(&content).map_err(|what| Error::Token { path: path.to_owned(), what })
 }
 

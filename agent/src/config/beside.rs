@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 /// ComfyUI's own port where none is given.
 const COMFYUI_PORT: u16 = 8188;
@@ -20,7 +21,13 @@ pub struct Beside {
     comfyui: Option<LocalAddress>,
 
     /// The systemd unit that ComfyUI runs as, instead of its address, e.g. comfyui.service; or a container's scope
-    #[arg(long, env = "ORCHESTRATOR_AGENT_COMFYUI_UNIT", value_name = "UNIT", conflicts_with = "comfyui")]
+    #[arg(
+        long,
+        env = "ORCHESTRATOR_AGENT_COMFYUI_UNIT",
+        value_name = "UNIT",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with = "comfyui"
+    )]
     comfyui_unit: Option<String>,
 
     /// A file that holds the number of ComfyUI's process, instead of its address

@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use report::Cpu;
 
 use super::totals;
+use crate::limits::CPU_CORRECTION_SECONDS;
 use crate::probe::{ComfyUiReading, Reading};
 
 /// The reading with what follows from it and the one before.
 pub(super) fn integrated(previous: Option<(&Reading, Instant)>, current: Reading, began: Instant) -> Reading {
     let elapsed = previous.map_or(Duration::ZERO, |(_, at)| began.saturating_duration_since(at));
     match (previous.map(|(reading, _)| reading), current) {
-        (Some(Reading::Cpu(before)), Reading::Cpu(cpu)) => {
-            let utilization_ratio = utilization_ratio(&before.seconds_total, &cpu.seconds_total);
-            Reading::Cpu(Cpu { utilization_ratio, ..cpu })
-        }
+        (Some(Reading::Cpu(before)), Reading::Cpu(cpu)) => Reading::Cpu(with_utilization(before, cpu)),
         (before, Reading::Gpus(gpus)) => {
             Reading::Gpus(totals::advance(before.map_or(&[], Reading::gpus), gpus, elapsed))
         }
@@ -31,8 +29,22 @@ pub(super) fn integrated(previous: Option<(&Reading, Instant)>, current: Reading
     }
 }
 
+fn with_utilization(before: &Cpu, mut cpu: Cpu) -> Cpu {
+    for (mode, seconds) in &mut cpu.seconds_total {
+        *seconds = before.seconds_total.get(mode).map_or(*seconds, |before| steady(*before, *seconds));
+    }
+    cpu.utilization_ratio = utilization_ratio(&before.seconds_total, &cpu.seconds_total);
+    cpu
+}
+
+/// The kernel corrects `idle` and `iowait` downwards a little, which to whoever takes a counter's rate would look like
+/// a burst: they stand still meanwhile. Where much is gone, so is a processor.
+fn steady(before: f64, after: f64) -> f64 {
+    if before - after < CPU_CORRECTION_SECONDS { after.max(before) } else { after }
+}
+
 /// psutil's `cpu_percent`: of the time between two readings, the share in which processors neither idled nor
-/// waited for input and output. Counters that fall (the kernel corrects `iowait` so) count as standing still.
+/// waited for input and output. Counters that fall count as standing still.
 fn utilization_ratio(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> Option<f64> {
     let passed = |mode: &str| match (before.get(mode), after.get(mode)) {
         (Some(before), Some(after)) => (after - before).max(0.0),

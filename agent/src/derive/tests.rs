@@ -1,15 +1,17 @@
 use std::collections::BTreeMap;
 
-use report::{ComfyUi, Cpu, Gpu, GpuMemory};
+use report::{ComfyUi, Cpu, Gpu, GpuMemory, NodeMetrics};
 
 use super::*;
 use crate::choice::Selection;
+use crate::config::RamUsed;
+use crate::limits::READ_DEADLINE;
 use crate::probe::{ComfyUiReading, GpuProcess, GpuReading, Gpus, Xid};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn attempt(began: Instant, result: Result<Reading, Failure>) -> Attempt {
-    Attempt { began, ended: began, ended_unix_seconds: 1000.0, result, pause: SECOND }
+    Attempt { began, ended: began, ended_unix_seconds: 1000.0, result, due_in: SECOND + READ_DEADLINE }
 }
 
 fn times(busy: f64, idle: f64, iowait: f64) -> Reading {
@@ -66,6 +68,17 @@ fn utilization_is_the_busy_share_between_two_readings() {
 }
 
 #[test]
+fn processor_time_does_not_fall_unless_a_processor_is_gone() {
+    let start = Instant::now();
+    for (idle, expected) in [(51.0, 51.0), (49.5, 50.0), (20.0, 20.0)] {
+        let readings =
+            vec![(Duration::ZERO, Ok(times(10.0, 50.0, 5.0))), (SECOND, Ok(times(11.0, idle, 5.0)))];
+        let cpu = report_of(&record(start, readings), start + SECOND).host.cpu.unwrap();
+        assert_eq!(cpu.seconds_total["idle"], expected);
+    }
+}
+
+#[test]
 fn the_first_reading_says_nothing_of_utilization() {
     let start = Instant::now();
     let record = record(start, vec![(Duration::ZERO, Ok(times(10.0, 90.0, 0.0)))]);
@@ -96,11 +109,25 @@ fn a_reading_that_does_not_come_in_time_is_absent_and_counted_once() {
     assert_eq!(report.probes[0].failures_total, [("timeout".to_owned(), 1)].into());
     assert!(report.probes[0].error.as_deref().unwrap().contains("not answered in time"));
 
+    // It comes at last: as old as the hang, it is not told either; the one after it is.
+    let hung = hung + SECOND * 10;
     let late = Attempt { began: start + SECOND, ..attempt(hung, Ok(gpus(vec![gpu("GPU-1", Some(0.5))]))) };
     let after = advance(before, late);
     let report = report_of(&after, hung);
+    assert_eq!((report.gpus.len(), report.probes[0].success), (0, Some(false)));
+    let next = attempt(hung + SECOND, Ok(gpus(vec![gpu("GPU-1", Some(0.5))])));
+    let report = report_of(&advance(after, next), hung + SECOND);
     assert_eq!((report.gpus.len(), report.probes[0].success), (1, Some(true)));
     assert_eq!(report.probes[0].failures_total, [("timeout".to_owned(), 1)].into());
+}
+
+#[test]
+fn a_probe_that_takes_its_time_is_given_it() {
+    let start = Instant::now();
+    let patient = Attempt { due_in: SECOND * 60, ..attempt(start, Ok(gpus(vec![gpu("GPU-1", None)]))) };
+    let record = advance(Record::new("p", start + SECOND), patient);
+    assert_eq!(report_of(&record, start + SECOND * 60).gpus.len(), 1);
+    assert_eq!(report_of(&record, start + SECOND * 61).gpus.len(), 0);
 }
 
 #[test]
@@ -399,6 +426,15 @@ fn only_a_driver_that_was_open_and_refuses_for_long_calls_for_a_new_process() {
         (vec![(Duration::ZERO, opened()), (SECOND, refused()), (long, refused())], true),
         (vec![(Duration::ZERO, opened()), (SECOND, refused())], false),
         (vec![(Duration::ZERO, refused()), (long, refused())], false),
+        // Let go of on demand: only what comes after that is a refusal.
+        (
+            vec![
+                (Duration::ZERO, opened()),
+                (SECOND, Err(Failure::new("released", "no"))),
+                (long, refused()),
+            ],
+            false,
+        ),
         (
             vec![(Duration::ZERO, opened()), (SECOND, refused()), (SECOND * 2, opened()), (long, refused())],
             false,

@@ -2,13 +2,13 @@
 
 use report::ComfyUi;
 
-use super::page::Page;
+use super::page::{Page, truth, whole};
 
 pub(super) fn write(page: &mut Page, comfyui: &ComfyUi) {
     page.gauge(
         "orchestrator_comfyui_up",
         "Whether the ComfyUI beside the agent was found running.",
-        comfyui.up.map(|up| f64::from(u8::from(up))),
+        truth(comfyui.up),
     );
     page.gauge(
         "orchestrator_comfyui_process_start_time_seconds",
@@ -18,7 +18,7 @@ pub(super) fn write(page: &mut Page, comfyui: &ComfyUi) {
     page.gauge(
         "orchestrator_comfyui_memory_bytes",
         "Main memory that it holds: its control group's working set, or its process' resident set.",
-        comfyui.memory_bytes.map(|bytes| bytes as f64),
+        whole(comfyui.memory_bytes),
     );
     page.counter(
         "orchestrator_comfyui_cpu_seconds_total",
@@ -28,7 +28,7 @@ pub(super) fn write(page: &mut Page, comfyui: &ComfyUi) {
     page.counter(
         "orchestrator_comfyui_restarts_total",
         "How often another main process was found in its place since the agent's start.",
-        comfyui.restarts_total.map(|restarts| restarts as f64),
+        whole(comfyui.restarts_total),
     );
     page.gauges(
         "orchestrator_comfyui_gpu_memory_bytes",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use report::{Gpu, GpuDriver, Report};
 
-use super::page::{Labels, Page};
+use super::page::{Labels, Page, truth, whole};
 
 /// A family with one series a GPU: name, help and value.
 pub(super) type Figure = (&'static str, &'static str, fn(&Gpu) -> Option<f64>);
@@ -28,18 +28,18 @@ const GAUGES: [Figure; 18] = [
         gpu.decoder_utilization_ratio
     }),
     ("orchestrator_gpu_memory_total_bytes", "Memory of the GPU.", |gpu| {
-        bytes(gpu.memory.as_ref()?.total_bytes)
+        whole(gpu.memory.as_ref()?.total_bytes)
     }),
     (
         "orchestrator_gpu_memory_used_bytes",
         "GPU memory that programs have allocated, without what the driver reserves.",
-        |gpu| bytes(gpu.memory.as_ref()?.used_bytes),
+        |gpu| whole(gpu.memory.as_ref()?.used_bytes),
     ),
     ("orchestrator_gpu_memory_free_bytes", "GPU memory that is free.", |gpu| {
-        bytes(gpu.memory.as_ref()?.free_bytes)
+        whole(gpu.memory.as_ref()?.free_bytes)
     }),
     ("orchestrator_gpu_memory_reserved_bytes", "GPU memory that the driver keeps for itself.", |gpu| {
-        bytes(gpu.memory.as_ref()?.reserved_bytes)
+        whole(gpu.memory.as_ref()?.reserved_bytes)
     }),
     ("orchestrator_gpu_temperature_celsius", "Temperature of the GPU's die.", |gpu| gpu.temperature_celsius),
     ("orchestrator_gpu_power_watts", "Power that the GPU draws.", |gpu| gpu.power_watts),
@@ -193,12 +193,4 @@ fn series<'a>(
 
 fn each<K: ToString, V>(values: &BTreeMap<K, V>, figure: impl Fn(&V) -> f64) -> Vec<(String, f64)> {
     values.iter().map(|(key, value)| (key.to_string(), figure(value))).collect()
-}
-
-fn truth(truth: Option<bool>) -> Option<f64> {
-    truth.map(|truth| f64::from(u8::from(truth)))
-}
-
-fn bytes(bytes: Option<u64>) -> Option<f64> {
-    bytes.map(|bytes| bytes as f64)
 }

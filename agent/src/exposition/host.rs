@@ -2,7 +2,7 @@
 
 use report::{Cpu, Host, Memory, Network, Pressure, Storage};
 
-use super::page::Page;
+use super::page::{Page, whole};
 
 pub(super) fn write(page: &mut Page, host: &Host) {
     if let Some(cpu) = &host.cpu {
@@ -53,7 +53,7 @@ fn main_memory(page: &mut Page, memory: &Memory) {
         ("orchestrator_host_swap_free_bytes", "Swap space not in use.", memory.swap_free_bytes),
     ];
     for (name, help, bytes) in sizes {
-        page.gauge(name, help, bytes.map(|bytes| bytes as f64));
+        page.gauge(name, help, whole(bytes));
     }
 }
 
@@ -63,23 +63,23 @@ fn storages(page: &mut Page, storage: &Storage) {
     page.gauges(
         "orchestrator_host_filesystem_size_bytes",
         "Size of the filesystem.",
-        filesystems().filter_map(|(labels, one)| Some((labels, one.size_bytes? as f64))),
+        filesystems().filter_map(|(labels, one)| Some((labels, whole(one.size_bytes)?))),
     );
     page.gauges(
         "orchestrator_host_filesystem_avail_bytes",
         "What a process without privileges may still write.",
-        filesystems().filter_map(|(labels, one)| Some((labels, one.avail_bytes? as f64))),
+        filesystems().filter_map(|(labels, one)| Some((labels, whole(one.avail_bytes)?))),
     );
     let disks = || storage.disks.iter().map(|one| (vec![("device", one.device.as_str())], one));
     page.counters(
         "orchestrator_host_disk_read_bytes_total",
         "Bytes read from the device since boot.",
-        disks().filter_map(|(labels, one)| Some((labels, one.read_bytes_total? as f64))),
+        disks().filter_map(|(labels, one)| Some((labels, whole(one.read_bytes_total)?))),
     );
     page.counters(
         "orchestrator_host_disk_written_bytes_total",
         "Bytes written to the device since boot.",
-        disks().filter_map(|(labels, one)| Some((labels, one.written_bytes_total? as f64))),
+        disks().filter_map(|(labels, one)| Some((labels, whole(one.written_bytes_total)?))),
     );
 }
 
@@ -88,12 +88,12 @@ fn interfaces(page: &mut Page, network: &Network) {
     page.counters(
         "orchestrator_host_network_receive_bytes_total",
         "Bytes received by the interface.",
-        interfaces().filter_map(|(labels, one)| Some((labels, one.receive_bytes_total? as f64))),
+        interfaces().filter_map(|(labels, one)| Some((labels, whole(one.receive_bytes_total)?))),
     );
     page.counters(
         "orchestrator_host_network_transmit_bytes_total",
         "Bytes sent by the interface.",
-        interfaces().filter_map(|(labels, one)| Some((labels, one.transmit_bytes_total? as f64))),
+        interfaces().filter_map(|(labels, one)| Some((labels, whole(one.transmit_bytes_total)?))),
     );
 }
 

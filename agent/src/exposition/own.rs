@@ -2,7 +2,7 @@
 
 use report::{Agent, Probe, Report};
 
-use super::page::{Labels, Page};
+use super::page::{Labels, Page, truth, whole};
 
 pub(super) fn write(page: &mut Page, report: &Report) {
     if let Some(agent) = &report.agent {
@@ -32,24 +32,16 @@ fn process(page: &mut Page, agent: &Agent) {
     page.gauge(
         "process_resident_memory_bytes",
         "Resident memory of the agent.",
-        agent.resident_memory_bytes.map(|bytes| bytes as f64),
+        whole(agent.resident_memory_bytes),
     );
     page.gauge(
         "process_virtual_memory_bytes",
         "Address space of the agent.",
-        agent.virtual_memory_bytes.map(|bytes| bytes as f64),
+        whole(agent.virtual_memory_bytes),
     );
-    page.gauge(
-        "process_open_fds",
-        "File descriptors that the agent has open.",
-        agent.open_fds.map(|fds| fds as f64),
-    );
-    page.gauge(
-        "process_max_fds",
-        "File descriptors that the agent may have open.",
-        agent.max_fds.map(|fds| fds as f64),
-    );
-    page.gauge("process_threads", "Threads of the agent.", agent.threads.map(|threads| threads as f64));
+    page.gauge("process_open_fds", "File descriptors that the agent has open.", whole(agent.open_fds));
+    page.gauge("process_max_fds", "File descriptors that the agent may have open.", whole(agent.max_fds));
+    page.gauge("process_threads", "Threads of the agent.", whole(agent.threads));
     page.gauge(
         "process_start_time_seconds",
         "When the agent's process started, in seconds since the Unix epoch.",
@@ -61,7 +53,7 @@ fn probes(page: &mut Page, probes: &[Probe]) {
     page.gauges(
         "orchestrator_agent_probe_success",
         "Whether the probe's last reading succeeded and came in time.",
-        probes.iter().filter_map(|probe| Some((named(probe), f64::from(u8::from(probe.success?))))),
+        probes.iter().filter_map(|probe| Some((named(probe), truth(probe.success)?))),
     );
     page.gauges(
         "orchestrator_agent_probe_duration_seconds",

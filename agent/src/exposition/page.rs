@@ -19,12 +19,7 @@ impl Page {
         help: &str,
         series: impl IntoIterator<Item = (Labels<'a>, f64)>,
     ) {
-        self.family(
-            name,
-            help,
-            MetricType::GAUGE,
-            series.into_iter().map(|(labels, value)| gauge(labels, value)),
-        );
+        self.family(MetricType::GAUGE, name, help, series);
     }
 
     /// A family of counters.
@@ -34,12 +29,7 @@ impl Page {
         help: &str,
         series: impl IntoIterator<Item = (Labels<'a>, f64)>,
     ) {
-        self.family(
-            name,
-            help,
-            MetricType::COUNTER,
-            series.into_iter().map(|(labels, value)| counter(labels, value)),
-        );
+        self.family(MetricType::COUNTER, name, help, series);
     }
 
     /// A gauge without labels.
@@ -52,8 +42,15 @@ impl Page {
         self.counters(name, help, value.map(|value| (Labels::new(), value)));
     }
 
-    fn family(&mut self, name: &str, help: &str, kind: MetricType, metrics: impl Iterator<Item = Metric>) {
-        let metrics: Vec<Metric> = metrics.collect();
+    fn family<'a>(
+        &mut self,
+        kind: MetricType,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels<'a>, f64)>,
+    ) {
+        let metrics: Vec<Metric> =
+            series.into_iter().map(|(labels, value)| metric(kind, labels, value)).collect();
         if metrics.is_empty() {
             return;
         }
@@ -70,24 +67,28 @@ impl Page {
     }
 }
 
-fn gauge(labels: Labels<'_>, value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = Metric::from_label(pairs(labels));
-    metric.set_gauge(gauge);
-    metric
+/// What is true as 1, what is not as 0.
+pub(super) fn truth(truth: Option<bool>) -> Option<f64> {
+    truth.map(|truth| f64::from(u8::from(truth)))
 }
 
-fn counter(labels: Labels<'_>, value: f64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(value);
-    let mut metric = Metric::from_label(pairs(labels));
-    metric.set_counter(counter);
-    metric
+/// A whole number as Prometheus knows numbers: above 2^53 the nearest that there is.
+pub(super) fn whole(number: Option<u64>) -> Option<f64> {
+    number.map(|number| number as f64)
 }
 
-fn pairs(labels: Labels<'_>) -> Vec<LabelPair> {
-    labels.into_iter().map(|(name, value)| pair(name, value)).collect()
+fn metric(kind: MetricType, labels: Labels<'_>, value: f64) -> Metric {
+    let mut metric = Metric::from_label(labels.into_iter().map(|(name, value)| pair(name, value)).collect());
+    if kind == MetricType::COUNTER {
+        let mut counter = Counter::default();
+        counter.set_value(value);
+        metric.set_counter(counter);
+    } else {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value);
+        metric.set_gauge(gauge);
+    }
+    metric
 }
 
 fn pair(name: &str, value: &str) -> LabelPair {

@@ -1,11 +1,11 @@
 //! Who may read and who may change something. With a token everything but the probes' routes asks for it, also what
 //! does not exist; without one everybody may read, and only this machine may change something.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,18 +13,15 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
+use super::body;
 use crate::access::Token;
 
 /// What tells only whether the agent lives, for whoever restarts it.
 const OPEN: [&str; 2] = ["/-/healthy", "/-/ready"];
 
-/// The address at the connection's other end, in every request that [`serve`](super::serve) hands on.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
-
 /// What is known of who asks, in every request behind [`guarded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub(super) enum Asker {
     /// Showed the token.
     Trusted,
     /// No token is configured; asks from this machine.
@@ -36,11 +33,11 @@ pub enum Asker {
 }
 
 impl Asker {
-    fn of(token: Option<&Token>, headers: &HeaderMap, peer: Option<Peer>) -> Self {
+    fn of(token: Option<&Token>, headers: &HeaderMap, peer: Option<IpAddr>) -> Self {
         match (token, peer) {
             (Some(token), _) if shows(headers, token) => Self::Trusted,
             (Some(_), _) => Self::Unproven,
-            (None, Some(Peer(address))) if address.to_canonical().is_loopback() => Self::Local,
+            (None, Some(address)) if address.to_canonical().is_loopback() => Self::Local,
             (None, _) => Self::Stranger,
         }
     }
@@ -53,9 +50,9 @@ fn shows(headers: &HeaderMap, token: &Token) -> bool {
     })
 }
 
-/// The routes, behind the token if there is one.
-pub fn guarded(routes: Router, token: Option<watch::Receiver<Arc<Token>>>) -> Router {
-    routes.layer(middleware::from_fn_with_state(token, check))
+/// The routes, behind the token if there is one, for requests without their bodies.
+pub(crate) fn guarded(routes: Router, token: Option<watch::Receiver<Arc<Token>>>) -> Router {
+    routes.layer(middleware::from_fn_with_state(token, check)).layer(middleware::from_fn(body::take))
 }
 
 async fn check(
@@ -64,7 +61,8 @@ async fn check(
     next: Next,
 ) -> Response {
     let token = token.map(|token| Arc::clone(&token.borrow()));
-    let asker = Asker::of(token.as_deref(), request.headers(), request.extensions().get().copied());
+    let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(address)| address.ip());
+    let asker = Asker::of(token.as_deref(), request.headers(), peer);
     if asker == Asker::Unproven && !OPEN.contains(&request.uri().path()) {
         let told = "this agent asks for its token: send the header `Authorization: Bearer TOKEN`\n";
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], told).into_response();
@@ -75,7 +73,7 @@ async fn check(
 
 /// For handlers that change something: who asks may do so. Otherwise the answer is 403 and says what to do.
 #[derive(Clone, Copy, Debug)]
-pub struct MayChange;
+pub(crate) struct MayChange;
 
 impl<S: Sync> FromRequestParts<S> for MayChange {
     type Rejection = (StatusCode, &'static str);

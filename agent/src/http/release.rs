@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -9,7 +10,9 @@ use serde::Deserialize;
 use super::{MayChange, Shared};
 use crate::limits::{RELEASE, RELEASE_PATIENCE};
 
+/// A key that is not known is refused: `second=600` would else end after a minute, in the middle of an upgrade.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wish {
     seconds: Option<u64>,
 }
@@ -18,13 +21,15 @@ pub(super) struct Wish {
 pub(super) async fn release(
     _: MayChange,
     State(shared): State<Shared>,
-    Query(wish): Query<Wish>,
+    wish: Result<Query<Wish>, QueryRejection>,
 ) -> (StatusCode, String) {
     let (default, most) = RELEASE;
-    let duration = wish.seconds.map_or(default, Duration::from_secs);
-    if duration > most {
-        return (StatusCode::BAD_REQUEST, format!("seconds may be 0 to {}\n", most.as_secs()));
-    }
+    let wished = wish.ok().map(|Query(wish)| wish.seconds.map_or(default, Duration::from_secs));
+    let Some(duration) = wished.filter(|wished| *wished <= most) else {
+        let told =
+            format!("give seconds as a whole number of 0 to {}, such as ?seconds=60\n", most.as_secs());
+        return (StatusCode::BAD_REQUEST, told);
+    };
     shared.release.ask(Instant::now() + duration);
     if duration.is_zero() {
         return (StatusCode::OK, "NVML is opened again\n".to_owned());

@@ -5,7 +5,6 @@
 //! `Documentation/hwmon/sysfs-interface.rst` for its sensors, `Documentation/ABI/testing/sysfs-bus-pci` for its link, and
 //! `drivers/gpu/drm/amd/amdkfd/kfd_{topology,process}.c` for the processes that compute on it.
 
-mod address;
 mod card;
 mod figures;
 mod files;
@@ -22,7 +21,7 @@ use std::time::{Duration, Instant};
 use super::gpu::Lost;
 use super::{Failure, Gpus, Probe, Reading};
 use crate::limits::{AMD_ABSENT_PERIOD, GPU_MEDIUM_PERIOD, GPUS, READ_PERIOD};
-use address::Address;
+use crate::pci::Address;
 use card::Card;
 use kfd::Kfd;
 
@@ -34,7 +33,7 @@ const NAMES: &str = "/usr/share/libdrm/amdgpu.ids";
 
 /// Reads all AMD GPUs. That there is none is no failure: most hosts have GPUs of one maker.
 #[derive(Debug)]
-pub struct AmdProbe {
+pub(crate) struct AmdProbe {
     cards_folder: PathBuf,
     names: PathBuf,
     kfd: Kfd,
@@ -52,7 +51,7 @@ impl Default for AmdProbe {
 
 impl AmdProbe {
     /// A probe over sysfs at `root`, which takes the names of cards that tell none from the file `names`.
-    pub fn new(root: &Path, names: &Path) -> Self {
+    pub(crate) fn new(root: &Path, names: &Path) -> Self {
         Self {
             cards_folder: root.join("class/drm"),
             names: names.to_owned(),

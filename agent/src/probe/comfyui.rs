@@ -5,7 +5,7 @@
 //! ```text
 //! listener ─ sock_diag │ proc_net     who listens at the address
 //! pid_file                            which process the file names
-//! search ─ cgroup, ownership, process which process and control group that is
+//! search ─ cgroup, ownership          which process and control group that is
 //! ```
 
 mod cgroup;
@@ -13,22 +13,21 @@ mod listener;
 mod ownership;
 mod pid_file;
 mod proc_net;
-mod process;
 mod search;
 mod sock_diag;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use report::ComfyUi;
 
+use super::procfs::processes::{Process, Processes};
 use super::{ComfyUiReading, Failure, Probe, Reading};
 use crate::config::Whereabouts;
 use crate::limits::COUNTER_PERIOD;
 
 use cgroup::Cgroup;
-use process::{Process, Processes};
 use search::{Found, Main, Search};
 
 /// Reads one ComfyUI's process and its control group.
@@ -46,11 +45,10 @@ pub struct ComfyUiProbe {
 impl ComfyUiProbe {
     /// For the ComfyUI that is found so.
     pub fn new(whereabouts: Whereabouts) -> Self {
-        Self::in_proc(whereabouts, PathBuf::from("/proc"))
+        Self::among(whereabouts, Processes::default())
     }
 
-    fn in_proc(whereabouts: Whereabouts, proc: PathBuf) -> Self {
-        let processes = Processes::new(proc);
+    fn among(whereabouts: Whereabouts, processes: Processes) -> Self {
         let search = Search::new(processes.clone());
         Self { whereabouts, processes, search, started: None, is_engine_told: false }
     }

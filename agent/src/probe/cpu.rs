@@ -10,7 +10,7 @@ use crate::limits::{FIRST_CPU_WINDOW, READ_PERIOD};
 
 /// Reads processor time once a period, and a second time soon after the first, for the first window.
 #[derive(Debug, Default)]
-pub struct CpuProbe {
+pub(crate) struct CpuProbe {
     readings: u64,
 }
 

@@ -4,7 +4,6 @@
 mod counters;
 mod folders;
 mod lookout;
-mod mounts;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,14 +11,14 @@ use std::time::{Duration, Instant};
 use report::{Disk, Filesystem, Storage};
 use sysinfo::{DiskRefreshKind, Disks};
 
-pub use folders::FolderProbe;
+pub(crate) use folders::FolderProbe;
 
 use super::{Failure, Probe, Reading};
 use crate::limits::STORAGE_PERIOD;
 
 /// Reads every filesystem that is mounted on a folder.
 #[derive(Debug, Default)]
-pub struct DiskProbe {
+pub(crate) struct DiskProbe {
     disks: Option<Disks>,
 }
 

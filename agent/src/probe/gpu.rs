@@ -19,15 +19,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) use lost::Lost;
-pub use nvml::NvmlDriver;
-pub use reading::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
+pub(crate) use nvml::NvmlDriver;
+pub(crate) use reading::{GpuProcess, GpuReading, Gpus, Monotone, Totals, Xid};
 
 use super::{Failure, Probe, Reading};
 use crate::limits::{LOST_PAUSE, READ_PERIOD, REOPEN_PAUSE};
 use crate::release::Release;
 
 /// A driver that may or may not be there. NVML is one; tests script others.
-pub trait Driver: Send {
+pub(crate) trait Driver: Send {
     /// Opens a session with the driver that is installed now.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub trait Driver: Send {
 }
 
 /// An open driver. Dropping it lets go of the driver's library.
-pub trait Session: Send {
+pub(crate) trait Session: Send {
     /// Reads all GPUs. A lost GPU has `up: Some(false)` and its identity.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ pub trait Session: Send {
 }
 
 /// Reads all GPUs through one session for the process's life, as long as the driver lets it.
-pub struct GpuProbe {
+pub(crate) struct GpuProbe {
     driver: Box<dyn Driver>,
     session: Option<Box<dyn Session>>,
     release: Arc<Release>,
@@ -59,7 +59,7 @@ pub struct GpuProbe {
 
 impl GpuProbe {
     /// A probe that has not touched its driver yet.
-    pub fn new(driver: Box<dyn Driver>, release: Arc<Release>) -> Self {
+    pub(crate) fn new(driver: Box<dyn Driver>, release: Arc<Release>) -> Self {
         Self {
             driver,
             session: None,

@@ -1,35 +1,18 @@
-//! Main memory and swap of the whole host.
+//! Main memory and swap of the whole host, from `/proc/meminfo`. Particular to Linux.
 
 use std::time::{Duration, Instant};
 
 use report::Memory;
-use sysinfo::System;
 
 use super::{Failure, Probe, Reading, procfs};
 use crate::limits::READ_PERIOD;
 
-/// Reads memory with sysinfo, and the size of the caches only where somebody wants it.
-#[derive(Debug)]
-pub struct MemoryProbe {
-    wants_cache: bool,
-    system: Option<System>,
-}
+/// What psutil counts as cache.
+const CACHES: [&str; 3] = ["Buffers", "Cached", "SReclaimable"];
 
-impl MemoryProbe {
-    /// `wants_cache`: whether `cached_bytes` is read as well.
-    pub fn new(wants_cache: bool) -> Self {
-        Self { wants_cache, system: None }
-    }
-
-    fn system(&mut self) -> Result<&mut System, Failure> {
-        if self.system.is_none() {
-            self.system = System::new().ok();
-        }
-        self.system
-            .as_mut()
-            .ok_or_else(|| Failure::new("unsupported", "this system does not tell its memory"))
-    }
-}
+/// Reads main memory and swap.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryProbe;
 
 impl Probe for MemoryProbe {
     fn name(&self) -> &'static str {
@@ -37,26 +20,50 @@ impl Probe for MemoryProbe {
     }
 
     fn read(&mut self, _now: Instant) -> Result<Reading, Failure> {
-        let cached_bytes = if self.wants_cache { procfs::read_cached_bytes().ok() } else { None };
-        let system = self.system()?;
-        system.refresh_memory();
-        // sysinfo keeps quiet about a file that it cannot read, and leaves zero.
-        let total = Some(system.total_memory()).filter(|total| *total > 0);
-        let total = total.ok_or_else(|| Failure::new("io", "cannot read memory from /proc/meminfo"))?;
-        Ok(Reading::Memory(Memory {
-            total_bytes: Some(total),
-            available_bytes: Some(system.available_memory()),
-            used_bytes: Some(total.saturating_sub(system.available_memory())),
-            free_bytes: Some(system.free_memory()),
-            cached_bytes,
-            swap_total_bytes: Some(system.total_swap()),
-            swap_used_bytes: Some(system.used_swap()),
-            swap_free_bytes: Some(system.free_swap()),
-            age_seconds: None,
-        }))
+        let text = std::fs::read_to_string("/proc/meminfo");
+        let text = text.map_err(|error| Failure::new("io", format!("cannot read /proc/meminfo: {error}")))?;
+        Ok(Reading::Memory(memory(&text)))
     }
 
     fn pause(&self) -> Duration {
         READ_PERIOD
+    }
+}
+
+fn memory(meminfo: &str) -> Memory {
+    let bytes = |key| procfs::bytes(meminfo, key);
+    let less = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_sub(other?));
+    let (total, available) = (bytes("MemTotal"), bytes("MemAvailable"));
+    let (swap_total, swap_free) = (bytes("SwapTotal"), bytes("SwapFree"));
+    Memory {
+        total_bytes: total,
+        available_bytes: available,
+        used_bytes: less(total, available),
+        free_bytes: bytes("MemFree"),
+        cached_bytes: CACHES.into_iter().map(bytes).sum(),
+        swap_total_bytes: swap_total,
+        swap_used_bytes: less(swap_total, swap_free),
+        swap_free_bytes: swap_free,
+        age_seconds: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_are_summed_and_the_cache_of_swap_is_not_among_them() {
+        let text = "MemTotal: 100 kB\nMemAvailable: 60 kB\nBuffers:  1 kB\nCached: 20 kB\nSwapCached: 400 kB\n\
+                    SReclaimable: 3 kB\nSwapTotal: 9 kB\nSwapFree: 9 kB\n";
+        let memory = memory(text);
+        assert_eq!((memory.used_bytes, memory.cached_bytes), (Some(40 * 1024), Some(24 * 1024)));
+        assert_eq!((memory.swap_used_bytes, memory.free_bytes), (Some(0), None));
+    }
+
+    #[test]
+    fn what_is_not_told_is_unknown_and_so_is_what_follows_from_it() {
+        let memory = memory("MemTotal: 100 kB\nBuffers: 1 kB\nCached: 20 kB\n");
+        assert_eq!((memory.used_bytes, memory.cached_bytes, memory.swap_used_bytes), (None, None, None));
     }
 }

@@ -8,7 +8,7 @@ mod tests;
 mod tree;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,16 +16,17 @@ use std::time::{Duration, Instant, SystemTime};
 use report::{ModelFile, Models};
 
 use super::{Failure, Probe, Reading};
-use crate::limits::{MODEL_FILES, MODELS_PERIOD};
+use crate::limits::{MODEL_FILES, MODEL_WARNINGS, MODELS_DEADLINE, MODELS_PERIOD};
+use crate::told::Told;
 use tree::{Os, Tree};
 use walk::{Unreadable, Walker};
 
 /// Lists the model files of several folders.
-pub struct ModelsProbe(Inventory<Os>);
+pub(crate) struct ModelsProbe(Inventory<Os>);
 
 impl ModelsProbe {
     /// A probe of these folders. Of two files with one name the earlier folder's counts, as in ComfyUI's search order.
-    pub fn new(folders: &[PathBuf]) -> Self {
+    pub(crate) fn new(folders: &[PathBuf]) -> Self {
         Self(Inventory::new(Os, folders, MODEL_FILES))
     }
 }
@@ -42,6 +43,10 @@ impl Probe for ModelsProbe {
     fn pause(&self) -> Duration {
         MODELS_PERIOD
     }
+
+    fn patience(&self) -> Duration {
+        MODELS_DEADLINE
+    }
 }
 
 /// What was listed last, and what the log was told.
@@ -49,14 +54,14 @@ struct Inventory<T> {
     walkers: Vec<Walker<T>>,
     bound: usize,
     last: Models,
-    told: HashSet<PathBuf>,
+    told: Told<PathBuf>,
     told_of_names: bool,
 }
 
 impl<T: Tree> Inventory<T> {
     fn new(tree: T, folders: &[PathBuf], bound: usize) -> Self {
         let walkers = folders.iter().map(|folder| Walker::new(tree.clone(), folder.clone())).collect();
-        Self { walkers, bound, last: Models::default(), told: HashSet::new(), told_of_names: false }
+        Self { walkers, bound, last: Models::default(), told: Told::default(), told_of_names: false }
     }
 
     /// What can be read is told; only where no folder can be, that is a failure.
@@ -82,10 +87,22 @@ impl<T: Tree> Inventory<T> {
     }
 
     fn tell(&mut self, found: &Found) {
-        for Unreadable { path, error } in found.unreadable.iter().filter(|at| !self.told.contains(&at.path)) {
+        let begun = self.told.news(found.unreadable.iter().map(|at| at.path.clone())).begun;
+        let new = || found.unreadable.iter().filter(|at| begun.contains(&at.path));
+        for Unreadable { path, error } in new().take(MODEL_WARNINGS) {
             tracing::warn!(path = %path.display(), "model files are left out: {error}; may the agent's user read it?");
         }
-        self.told = found.unreadable.iter().map(|at| at.path.clone()).collect();
+        if new().count() > MODEL_WARNINGS {
+            tracing::warn!(
+                folders = new().count(),
+                "model files are left out in more folders; does a link lead to /?"
+            );
+        }
+        if found.truncated && self.last.truncated.is_none() {
+            tracing::warn!(
+                "there is more below --models than is listed; does a link lead out of the models folder?"
+            );
+        }
         if found.is_misnamed && !self.told_of_names {
             tracing::warn!("model files whose names are not UTF-8 are left out: no prompt can name them");
         }

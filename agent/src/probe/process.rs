@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
+use super::procfs::processes::Processes;
 use super::{Failure, Probe, Reading};
 use crate::limits::COUNTER_PERIOD;
 
@@ -27,8 +27,8 @@ pub struct ProcessReading {
 
 /// Reads this process alone, without its threads.
 #[derive(Debug, Default)]
-pub struct ProcessProbe {
-    system: Option<System>,
+pub(crate) struct ProcessProbe {
+    processes: Processes,
 }
 
 impl Probe for ProcessProbe {
@@ -48,19 +48,12 @@ impl Probe for ProcessProbe {
 }
 
 impl ProcessProbe {
-    fn look(&mut self) -> Option<ProcessReading> {
-        if self.system.is_none() {
-            self.system = System::new().ok();
-        }
-        let system = self.system.as_mut()?;
-        let own = sysinfo::get_current_pid().ok()?;
-        let kind = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), true, kind);
-        let process = system.process(own)?;
+    fn look(&self) -> Option<ProcessReading> {
+        let own = self.processes.get(self.processes.own()?)?;
         Some(ProcessReading {
-            resident_memory_bytes: process.memory(),
-            virtual_memory_bytes: process.virtual_memory(),
-            cpu_seconds_total: process.accumulated_cpu_time() as f64 / 1000.0,
+            resident_memory_bytes: self.processes.resident_bytes(own.pid)?,
+            virtual_memory_bytes: self.processes.virtual_bytes(own.pid)?,
+            cpu_seconds_total: own.cpu_seconds,
             // The listing itself has one open.
             open_fds: entries("/proc/self/fd").map(|open| open.saturating_sub(1)),
             max_fds: getrlimit(Resource::Nofile).current,

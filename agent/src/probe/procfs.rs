@@ -1,5 +1,8 @@
-//! What sysinfo does not tell of Linux' `/proc`: processor time by mode, and the memory that caches hold.
-//! Particular to Linux. The parsers are pure; only [`read_cpu_seconds`] and [`read_cached_bytes`] touch files.
+//! What several probes read of Linux' `/proc`: processor time and sizes here, mounts and processes in files of their own.
+//! Particular to Linux. The parsers are pure.
+
+pub(super) mod mounts;
+pub(super) mod processes;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,9 +16,6 @@ pub(super) const TICKS_PER_SECOND: f64 = 100.0;
 /// already.
 const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
 
-/// What psutil counts as cache: `Buffers`, `Cached` and `SReclaimable`.
-const CACHES: [&str; 3] = ["Buffers", "Cached", "SReclaimable"];
-
 /// Processor time since boot by mode, summed over all processors.
 ///
 /// # Errors
@@ -24,15 +24,6 @@ pub(super) fn read_cpu_seconds() -> io::Result<BTreeMap<String, f64>> {
     let mut line = String::new();
     BufReader::with_capacity(1024, File::open("/proc/stat")?).read_line(&mut line)?;
     cpu_seconds(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no line of all processors"))
-}
-
-/// Memory in buffers, page cache and reclaimable slabs.
-///
-/// # Errors
-/// The file cannot be read or lacks one of the three.
-pub(super) fn read_cached_bytes() -> io::Result<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    cached_bytes(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no sizes of caches"))
 }
 
 /// Parses the line `cpu  1 2 3 ...`.
@@ -49,15 +40,10 @@ fn cpu_seconds(line: &str) -> Option<BTreeMap<String, f64>> {
     (seconds.len() >= 4).then_some(seconds)
 }
 
-/// Sums the caches of `/proc/meminfo`, whose `kB` are KiB.
-fn cached_bytes(meminfo: &str) -> Option<u64> {
-    CACHES.iter().map(|key| kibibytes(meminfo, key).map(|size| size * 1024)).sum()
-}
-
-/// The size after a key, in a file of lines such as `MemTotal:  100 kB`.
-pub(super) fn kibibytes(meminfo: &str, key: &str) -> Option<u64> {
-    let value = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    value.split_whitespace().next()?.parse().ok()
+/// The size after a key, in a file of lines such as `MemTotal:  100 kB`, whose `kB` are KiB.
+pub(super) fn bytes(text: &str, key: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -88,20 +74,17 @@ mod tests {
     }
 
     #[test]
-    fn caches_are_summed_and_the_cache_of_swap_is_not_among_them() {
-        let meminfo =
-            "MemTotal: 100 kB\nBuffers:  1 kB\nCached: 20 kB\nSwapCached: 400 kB\nSReclaimable: 3 kB\n";
-        assert_eq!(cached_bytes(meminfo), Some(24 * 1024));
+    fn a_size_is_that_of_its_key_and_no_other() {
+        let text = "MemTotal:  100 kB\nMemFree: 7 kB\nSwap: x kB\n";
+        for (key, expected) in
+            [("MemTotal", Some(102_400)), ("MemFree", Some(7168)), ("Mem", None), ("Swap", None)]
+        {
+            assert_eq!(bytes(text, key), expected, "{key}");
+        }
     }
 
     #[test]
-    fn a_cache_that_is_not_told_makes_the_sum_unknown() {
-        assert_eq!(cached_bytes("Buffers: 1 kB\nCached: 20 kB\n"), None);
-    }
-
-    #[test]
-    fn this_machine_tells_its_processor_time_and_its_caches() {
+    fn this_machine_tells_its_processor_time() {
         assert!(read_cpu_seconds().unwrap().values().sum::<f64>() > 0.0);
-        assert!(read_cached_bytes().unwrap() > 0);
     }
 }

@@ -1,9 +1,10 @@
 use std::sync::mpsc;
+use std::time::Duration;
 
 use report::{Cpu, Memory};
 
 use super::*;
-use crate::probe::{Failure, Reading};
+use crate::probe::Reading;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "support of tests: whatever goes wrong here fails the test")]
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -150,6 +152,13 @@ impl AgentProcess {
                 return line;
             }
         }
+    }
+
+    /// Has nobody read its log any more, so that it cannot write one.
+    #[allow(dead_code, reason = "each test target uses its part of this module")]
+    pub(crate) fn leave_log(&self) {
+        let nothing = OwnedFd::from(File::open("/dev/null").unwrap());
+        self.log.replace(BufReader::new(ChildStderr::from(nothing)));
     }
 
     /// Sends a signal.

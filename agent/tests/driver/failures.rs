@@ -55,6 +55,18 @@ fn a_call_that_hangs_takes_only_the_gpus_away_and_only_until_it_returns() {
 }
 
 #[test]
+fn what_a_lost_gpu_left_unanswered_is_asked_again_when_it_is_back() {
+    let mut driver = Driver::with_gpus(1);
+    driver.gpus[0].fail.insert("nvmlDeviceGetUtilizationRates".into(), Failure::GpuIsLost);
+    let rig = Rig::start(&driver, &[]);
+    rig.gpu_until(|gpu| gpu.up == Some(false));
+    rig.change(|driver| driver.gpus[0].fail.clear());
+    let gpu = rig.gpu_until(|gpu| gpu.up == Some(true));
+    assert!(gpu.power_limit_watts.is_some() && gpu.pcie_link_width.is_some(), "{gpu:?}");
+    assert_eq!(rig.calls("nvmlInit_v2"), 1);
+}
+
+#[test]
 fn a_gpu_that_falls_off_the_bus_is_down_says_why_and_harms_no_other() {
     let rig = Rig::start(&Driver::with_gpus(2), &["--gpu", "all"]);
     let lost = rig.gpu_until(|gpu| gpu.up == Some(true)).uuid.unwrap();
@@ -186,4 +198,28 @@ fn a_broken_control_of_figures_is_never_told_as_zero() {
     rig.change(|driver| _ = driver.gpus[0].fail.insert("nvmlDeviceGetMemoryInfo".into(), Failure::Timeout));
     rig.gpu_until(|gpu| gpu.memory_v1.is_none());
     assert!(rig.document().get("gpu_memory_used").is_none());
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_costs_no_figures() {
+    let rig = Rig::start(&Driver::with_gpus(2), &[]);
+    rig.ready();
+    rig.agent.leave_log();
+    for lost in [true, false] {
+        rig.change(|driver| driver.gpus[0].lost = lost);
+        rig.gpu_until(|gpu| gpu.up == Some(!lost));
+    }
+    assert_eq!(rig.agent.stop("TERM").code(), Some(0));
+}
+
+#[test]
+fn gpus_that_cannot_be_told_apart_make_no_series_twice() {
+    for (uuid, told) in [("", 0), ("GPU-same", 1)] {
+        let mut driver = Driver::with_gpus(2);
+        driver.gpus.iter_mut().for_each(|gpu| gpu.uuid = uuid.into());
+        let rig = Rig::start(&driver, &["--gpu", "all"]);
+        rig.ready();
+        let page = rig.agent.ask("GET", "/metrics").body;
+        assert_eq!(page.matches("orchestrator_gpu_up{").count(), told, "{uuid:?} {page}");
+    }
 }

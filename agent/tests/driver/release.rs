@@ -47,8 +47,12 @@ fn a_driver_that_hangs_cannot_be_let_go_of_and_the_answer_says_so() {
 #[test]
 fn a_wish_that_makes_no_sense_is_refused() {
     let rig = Rig::start(&Driver::with_gpus(1), &[]);
-    for wish in ["seconds=3601", "seconds=-1", "seconds=soon"] {
-        assert_eq!(rig.agent.ask("POST", &format!("/-/release?{wish}")).status, 400, "{wish}");
+    for wish in
+        ["seconds=3601", "seconds=-1", "seconds=soon", "seconds=", "second=600", "seconds=1&seconds=2"]
+    {
+        let refused = rig.agent.ask("POST", &format!("/-/release?{wish}"));
+        assert_eq!(refused.status, 400, "{wish}");
+        assert!(refused.body.contains("?seconds=60"), "{wish} {}", refused.body);
     }
     assert_eq!(rig.agent.ask("GET", "/-/release").status, 405);
     rig.ready();

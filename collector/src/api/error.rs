@@ -64,6 +64,9 @@ impl From<SubmitError> for Refusal {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Full => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()),
+            SubmitError::OwnerFull { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "max_waiting", error.to_string())
+            }
             SubmitError::Conflict(_) => Self::new(StatusCode::CONFLICT, "prompt_id_taken", error.to_string()),
             SubmitError::Store(_) | SubmitError::Stopping => unavailable(error.to_string()),
         }

@@ -1,24 +1,25 @@
 //! The collector as a ComfyUI, and its own routes. A handler reads snapshots and the store, hands changes to the queue
 //! or to dispatch, and waits for a backend only to stream bytes.
 
+mod auth;
 pub mod comfyui;
 mod error;
 mod figures;
 mod operate;
 mod orchestrator;
-mod origin;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::comfyui::Client;
 use axum::Router;
-use axum::serve::ListenerExt;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::auth::Asker;
+pub use self::auth::Auth;
 pub use self::error::Refusal;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
@@ -28,6 +29,7 @@ use crate::fleet::Fleet;
 use crate::id::BackendId;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::{lifecycle, limits};
 
 /// All that handlers may use.
 pub struct App {
@@ -51,23 +53,26 @@ impl App {
     }
 }
 
+/// How to speak TLS, now and after the certificate has changed.
+pub type Tls = watch::Receiver<Arc<ServerConfig>>;
+
 /// Serves until told to stop.
-pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    app: Arc<App>,
+    auth: Arc<Auth>,
+    stop: CancellationToken,
+) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
-    let service = routes(app, stop.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let listener = listener.tap_io(|connection| {
-        // A frame of progress must not wait for the acknowledgement of the one before it.
-        let _ = connection.set_nodelay(true);
-    });
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the server ended");
-    }
+    let routes = routes(app, auth, stop.clone());
+    let limits = limits::connections(lifecycle::file_descriptors());
+    door::serve(listener, tls, routes, limits, stop.cancelled_owned()).await;
 }
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`; those of jobs only so.
-fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
-    let comfyui = comfyui::routes(stop, app.max_body_bytes);
+fn bare_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
+    let comfyui = comfyui::routes(stop, max_body_bytes);
     Router::new()
         .merge(comfyui.clone())
         .nest("/api", comfyui.merge(comfyui::job_routes()))
@@ -75,6 +80,8 @@ fn routes(app: Arc<App>, stop: CancellationToken) -> Router {
         .merge(operate::routes())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)
-        .layer(axum::middleware::from_fn(origin::refuse_foreign))
-        .with_state(app)
+}
+
+fn routes(app: Arc<App>, auth: Arc<Auth>, stop: CancellationToken) -> Router {
+    auth::guarded(bare_routes(stop, app.max_body_bytes), auth).with_state(app)
 }

@@ -8,14 +8,16 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use serde::Deserialize;
 
+mod access;
 mod client;
 mod command;
 
+pub use self::access::AccessFlags;
 pub use self::client::{
     BackendFlags, BackendsFlags, CancelFlags, ClientCommand, FreeFlags, JobFlags, JobsFlags, ServerFlags,
     SubmitFlags,
 };
-pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, ValidateFlags};
+pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags};
 use super::value::{self, BackendUrl, Wait};
 
 /// One ComfyUI in front of many: keeps a durable queue, sends each job to the backend where it ends first, and answers
@@ -37,6 +39,9 @@ pub struct Flags {
     /// A ComfyUI server; may be repeated. Its agent is expected on its port plus 1000 [default: http://127.0.0.1:8188]
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_BACKEND", value_delimiter = ',')]
     pub backend: Vec<BackendUrl>,
+
+    #[command(flatten)]
+    pub access: AccessFlags,
 
     /// A file whose first line is the token that the agents ask for; it is sent to agents only
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_AGENT_TOKEN_FILE")]

@@ -1,6 +1,8 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `agents` the files of secrets, `value` says what a key may hold; this file puts them together.
+//! command line and the environment, `access` and `agents` who may ask and how agents are asked, `value` says what a key
+//! may hold; this file puts them together.
 
+mod access;
 mod agents;
 mod file;
 mod flags;
@@ -12,11 +14,13 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::access::{Access, HalfCertificate, TlsFiles};
 pub use self::agents::{Agents, AgentsError};
 pub use self::file::FileError;
 pub use self::flags::{
-    BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags, Flags,
-    FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, ValidateFlags,
+    AccessFlags, BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags,
+    Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, TokenFlags,
+    ValidateFlags,
 };
 pub use self::value::{BackendUrl, Pair, Wait};
 use crate::address::without_password;
@@ -28,6 +32,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub backends: Vec<Backend>,
     pub agents: Agents,
+    pub access: Access,
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
     pub free_after_idle: Option<Duration>,
@@ -70,6 +75,8 @@ pub enum ConfigError {
     File(#[from] FileError),
     #[error(transparent)]
     Agents(#[from] AgentsError),
+    #[error(transparent)]
+    HalfCertificate(#[from] HalfCertificate),
     #[error("two backends are called {0}: give one of them another `name` in the configuration file")]
     SameName(BackendId),
     #[error("two backends have the address {0}: one ComfyUI is one backend")]
@@ -92,6 +99,7 @@ const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 impl Config {
     pub fn load(flags: Flags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+        let access = access(flags.access, &file)?;
         let token = flags.agent_token_file.or(file.agent_token_file);
         let authority = flags.agent_ca_file.or(file.agent_ca_file);
         let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
@@ -99,6 +107,7 @@ impl Config {
         Ok(Self {
             listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
             backends: backends(flags.backend, file.backend)?,
+            access,
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),
@@ -124,6 +133,20 @@ impl Config {
             },
         })
     }
+}
+
+fn access(flags: AccessFlags, file: &file::File) -> Result<Access, HalfCertificate> {
+    let either = |flag: Option<PathBuf>, key: &Option<PathBuf>| flag.or_else(|| key.clone());
+    let (certificate, key) = (&file.tls_certificate, &file.tls_key);
+    Ok(Access {
+        token_file: either(flags.token_file, &file.token_file),
+        tls: TlsFiles::of(either(flags.tls_certificate, certificate), either(flags.tls_key, key))?,
+        insecure: flags.insecure || file.insecure,
+        allowed_hosts: match flags.allowed_hosts.is_empty() {
+            true => file.allowed_hosts.clone(),
+            false => flags.allowed_hosts,
+        },
+    })
 }
 
 fn default_listen() -> SocketAddr {

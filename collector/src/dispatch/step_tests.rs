@@ -43,6 +43,7 @@ fn job(arrival: u64) -> Job {
         place: Place::new(None, false, arrival),
         client_id: None,
         peer: None,
+        owner: None,
         needs: Arc::new(Needs { classes: ["C".to_owned()].into(), assets: vec![model], ..Needs::default() }),
         submitted_at: before(900),
         attempts: 0,

@@ -13,6 +13,7 @@ fn track() -> Track {
         place: Place::new(None, false, 1),
         client_id: None,
         peer: None,
+        owner: None,
         needs: Arc::default(),
         submitted_at: UnixMillis(0),
         attempts: 0,

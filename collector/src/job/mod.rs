@@ -28,6 +28,8 @@ pub struct Job {
     pub client_id: Option<ClientId>,
     /// The address it came from: what "mine" means for an interrupt that names no job.
     pub peer: Option<IpAddr>,
+    /// The name of the token that it was submitted with.
+    pub owner: Option<String>,
     pub needs: Arc<Needs>,
     pub submitted_at: UnixMillis,
     pub attempts: u32,

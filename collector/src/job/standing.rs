@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use super::{Outcome, State};
+use super::Outcome;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -39,16 +39,6 @@ impl Standing {
 
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Ended(_))
-    }
-}
-
-impl From<&State> for Standing {
-    fn from(state: &State) -> Self {
-        match state {
-            State::Waiting => Self::Waiting,
-            State::Dispatched(_) => Self::Dispatched,
-            State::Ended(outcome) => Self::Ended(*outcome),
-        }
     }
 }
 

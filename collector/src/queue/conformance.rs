@@ -39,6 +39,8 @@ fn submission() -> Submission {
         front: false,
         client_id: Some(ClientId::new("me")),
         peer: Some([127, 0, 0, 1].into()),
+        owner: Some("anna".to_owned()),
+        max_waiting: None,
         needs: Needs { classes: ["A".to_owned()].into(), ..Needs::default() },
         prompt: serde_json::from_str(r#"{"1":  {"class_type": "A", "seed": 18446744073709551615}}"#).unwrap(),
         extra_data: json!({"client_id": "me"}).as_object().cloned().unwrap(),
@@ -137,9 +139,15 @@ async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
     assert_eq!(page(None, None).await, [0, 1, 2], "oldest first, without the one that never ran");
     assert_eq!(page(Some(2), None).await, [1, 2], "the newest");
     assert_eq!(page(Some(1), Some(1)).await, [1]);
-    store.commit(&[Write::Forget(vec![ids[1]])]).await.unwrap();
+    let somebody = || Some("bob".to_owned());
+    let not_theirs = Write::Forget { jobs: ids.clone(), owner: somebody() };
+    store.commit(&[not_theirs]).await.unwrap();
+    assert_eq!(page(None, None).await, [0, 1, 2], "all are somebody else's");
+    assert!(store.oldest_ended(9, Some("bob")).await.unwrap().is_empty());
+    let owner = Some("anna".to_owned());
+    store.commit(&[Write::Forget { jobs: vec![ids[1]], owner }]).await.unwrap();
     assert_eq!(page(None, None).await, [0, 2]);
-    let remembered = store.oldest_ended(2).await.unwrap();
+    let remembered = store.oldest_ended(2, None).await.unwrap();
     let times: Vec<u64> = remembered.iter().map(|job| job.ended_at.0).collect();
     assert_eq!((remembered[0].id, times), (ids[0], vec![10, 12]), "the oldest first");
     let held = store.held().await.unwrap();
@@ -151,7 +159,7 @@ async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
     let bytes = texts.iter().map(|text| text.to_string().len()).sum::<usize>() + documents.prompt.get().len();
     assert_eq!(remembered[0].bytes, bytes as u64);
     let live = submit(store).await;
-    store.commit(&[Write::Forget(vec![ids[0], live.id])]).await.unwrap();
+    store.commit(&[Write::Forget { jobs: vec![ids[0], live.id], owner: None }]).await.unwrap();
     assert!(store.documents(ids[0]).await.unwrap().is_none(), "nothing is left of it");
     assert_eq!(found(store, live.id).await, Some(live), "one that has not ended is not forgotten");
 }
@@ -183,8 +191,11 @@ async fn forget_everything(store: &Arc<dyn Store>) {
     for job in store.live().await.unwrap().0 {
         end(store, &job, 9, Outcome::Cancelled).await;
     }
-    let ended = store.oldest_ended(u64::MAX).await.unwrap();
-    store.commit(&[Write::Forget(ended.iter().map(|job| job.id).collect())]).await.unwrap();
+    let ended = store.oldest_ended(u64::MAX, None).await.unwrap();
+    store
+        .commit(&[Write::Forget { jobs: ended.iter().map(|job| job.id).collect(), owner: None }])
+        .await
+        .unwrap();
 }
 
 async fn lists_have_an_order_filters_and_pages(store: &Arc<dyn Store>) {

@@ -12,6 +12,8 @@ pub struct Ledger {
     by_id: HashTrieMapSync<JobId, Arc<Job>>,
     waiting: RedBlackTreeMapSync<Place, Arc<Job>>,
     dispatched: RedBlackTreeMapSync<Place, Arc<Job>>,
+    /// How many wait of each owner that has any.
+    waiting_of: HashTrieMapSync<String, usize>,
 }
 
 impl Ledger {
@@ -38,6 +40,11 @@ impl Ledger {
         self.waiting.size()
     }
 
+    /// Those of one owner.
+    pub fn waiting_len_of(&self, owner: &str) -> usize {
+        self.waiting_of.get(owner).copied().unwrap_or(0)
+    }
+
     /// In the order of their places.
     pub fn waiting(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.waiting.values()
@@ -59,15 +66,68 @@ impl Ledger {
 
     pub fn put(&mut self, job: Job) {
         let job = Arc::new(job);
-        self.waiting.remove_mut(&job.place);
+        if self.waiting.remove_mut(&job.place) {
+            self.count(job.owner.as_deref(), -1);
+        }
         self.dispatched.remove_mut(&job.place);
         match job.state {
             State::Ended(_) => drop(self.by_id.remove_mut(&job.id)),
             State::Dispatched(_) => self.dispatched.insert_mut(job.place, Arc::clone(&job)),
-            State::Waiting => self.waiting.insert_mut(job.place, Arc::clone(&job)),
+            State::Waiting => {
+                self.count(job.owner.as_deref(), 1);
+                self.waiting.insert_mut(job.place, Arc::clone(&job));
+            }
         }
         if !matches!(job.state, State::Ended(_)) {
             self.by_id.insert_mut(job.id, job);
         }
+    }
+    fn count(&mut self, owner: Option<&str>, more: isize) {
+        let Some(owner) = owner else { return };
+        match self.waiting_len_of(owner).saturating_add_signed(more) {
+            0 => drop(self.waiting_of.remove_mut(owner)),
+            count => self.waiting_of.insert_mut(owner.to_owned(), count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::id::BackendId;
+    use crate::job::Outcome;
+
+    fn job(arrival: u64, owner: Option<&str>) -> Job {
+        Job {
+            id: JobId::random(),
+            place: Place::new(None, false, arrival),
+            client_id: None,
+            peer: None,
+            owner: owner.map(str::to_owned),
+            needs: Arc::default(),
+            submitted_at: UnixMillis(1),
+            attempts: 0,
+            spent_attempts: 0,
+            state: State::Waiting,
+        }
+    }
+
+    #[test]
+    fn the_waiting_jobs_of_an_owner_are_counted_as_they_come_and_go() {
+        let (first, second) = (job(1, Some("anna")), job(2, Some("anna")));
+        let mut ledger = Ledger::of([first.clone(), second.clone(), job(3, Some("bob")), job(4, None)]);
+        assert_eq!((ledger.waiting_len_of("anna"), ledger.waiting_len_of("bob")), (2, 1));
+        let backend: BackendId = "a".parse().unwrap();
+        let change = Change::Dispatch { job: first.id, backend, at: UnixMillis(2), why: String::new() };
+        let dispatched = ledger.after(&change).unwrap();
+        ledger.put(dispatched.clone());
+        assert_eq!(ledger.waiting_len_of("anna"), 1);
+        ledger.put(Job { state: State::Waiting, ..dispatched });
+        assert_eq!(ledger.waiting_len_of("anna"), 2);
+        for ended in [first, second] {
+            ledger.put(Job { state: State::Ended(Outcome::Cancelled), ..ended });
+        }
+        assert_eq!((ledger.waiting_len_of("anna"), ledger.waiting_of.size()), (0, 1));
     }
 }

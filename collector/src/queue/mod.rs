@@ -32,6 +32,10 @@ use crate::{lifecycle, limits};
 pub enum SubmitError {
     #[error("the queue holds {limit} jobs, which is its bound; try again later", limit = limits::LIVE_JOBS)]
     Full,
+    #[error(
+        "{limit} jobs of {owner} wait already, which is the bound of its token (max_waiting); try again when some have run"
+    )]
+    OwnerFull { owner: String, limit: usize },
     #[error("another prompt was already submitted under the id {0}")]
     Conflict(JobId),
     #[error(transparent)]
@@ -105,18 +109,21 @@ impl Queue {
         self.send(|reply| Command::Change(change, reply)).await
     }
 
-    /// Forgets ended jobs; others are left alone.
-    pub async fn forget(&self, jobs: Vec<JobId>) -> Result<(), ChangeError> {
-        self.send(|reply| Command::Forget(jobs, reply)).await
+    /// Forgets ended jobs, if an owner is named only its own; others are left alone.
+    pub async fn forget(&self, jobs: Vec<JobId>, owner: Option<String>) -> Result<(), ChangeError> {
+        self.send(|reply| Command::Forget(Write::Forget { jobs, owner }, reply)).await
     }
 
-    /// Forgets the jobs that have ended by now, a few in a commit.
-    pub async fn forget_all_ended(&self) -> Result<(), ChangeError> {
+    /// Forgets the jobs that have ended by now, if an owner is named only its own; a few in a commit.
+    pub async fn forget_all_ended(&self, owner: Option<String>) -> Result<(), ChangeError> {
         let mut left = self.store.held().await.map_err(Arc::new)?.jobs;
         while left > 0 {
             let step = left.min(limits::HISTORY_TRIM_STEP as u64);
-            let oldest = self.store.oldest_ended(step).await.map_err(Arc::new)?;
-            self.forget(oldest.iter().map(|job| job.id).collect()).await?;
+            let oldest = self.store.oldest_ended(step, owner.as_deref()).await.map_err(Arc::new)?;
+            if oldest.is_empty() {
+                break;
+            }
+            self.forget(oldest.iter().map(|job| job.id).collect(), owner.clone()).await?;
             left -= step;
         }
         Ok(())

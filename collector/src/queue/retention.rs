@@ -92,11 +92,11 @@ async fn forget_all_expired(queue: &Queue, retention: Retention, clock: Clock) {
 async fn forget_some(queue: &Queue, retention: Retention, now: UnixMillis) -> Result<usize, ChangeError> {
     let store = queue.store();
     let held = store.held().await.map_err(Arc::new)?;
-    let oldest = store.oldest_ended(limits::HISTORY_TRIM_STEP as u64).await.map_err(Arc::new)?;
+    let oldest = store.oldest_ended(limits::HISTORY_TRIM_STEP as u64, None).await.map_err(Arc::new)?;
     let expired = retention.expired(held, &oldest, now);
     let forgotten = expired.len();
     if forgotten > 0 {
-        queue.forget(expired).await?;
+        queue.forget(expired, None).await?;
         tracing::debug!(forgotten, "ended jobs were forgotten");
     }
     Ok(forgotten)

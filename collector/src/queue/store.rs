@@ -21,8 +21,11 @@ pub enum Write {
     },
     /// A change that was found legal, with the attempt's number that it concerns already in it.
     Change(Change),
-    /// Forgets ended jobs.
-    Forget(Vec<JobId>),
+    /// Forgets ended jobs, of this owner only if one is named.
+    Forget {
+        jobs: Vec<JobId>,
+        owner: Option<String>,
+    },
 }
 
 /// What must be read of a job before it is sent to a backend.
@@ -133,7 +136,7 @@ pub trait Store: Send + Sync {
     async fn held(&self) -> Result<Held, Error>;
 
     /// The ended jobs that ended first, in that order.
-    async fn oldest_ended(&self, limit: u64) -> Result<Vec<Remembered>, Error>;
+    async fn oldest_ended(&self, limit: u64, owner: Option<&str>) -> Result<Vec<Remembered>, Error>;
 
     async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, Error>;
 

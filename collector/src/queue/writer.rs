@@ -20,7 +20,8 @@ type Changed = oneshot::Sender<Result<(), ChangeError>>;
 pub(super) enum Command {
     Submit(Box<Submission>, Submitted),
     Change(Change, Changed),
-    Forget(Vec<JobId>, Changed),
+    /// Of the writes, one that forgets.
+    Forget(Write, Changed),
 }
 
 /// An answer that waits for the commit.
@@ -72,7 +73,7 @@ impl Writer {
         match command {
             Command::Submit(submission, reply) => self.stage_submission(batch, submission, reply).await,
             Command::Change(change, reply) => batch.change(change, reply),
-            Command::Forget(jobs, reply) => batch.write(Write::Forget(jobs), reply),
+            Command::Forget(write, reply) => batch.write(write, reply),
         }
     }
 
@@ -82,8 +83,10 @@ impl Writer {
             staged => Ok(staged.copied()),
         };
         let refusal = match earlier {
-            Ok(None) if batch.ledger.len() < limits::LIVE_JOBS => return batch.submit(submission, reply),
-            Ok(None) => SubmitError::Full,
+            Ok(None) => match batch.refusal(&submission) {
+                None => return batch.submit(submission, reply),
+                Some(refusal) => refusal,
+            },
             Ok(Some((fingerprint, place))) if fingerprint == submission.fingerprint => {
                 return batch.answers.push(Answer::Submitted(place, reply));
             }
@@ -123,6 +126,16 @@ impl Batch {
     fn on(ledger: &Ledger, last_arrival: u64) -> Self {
         let (writes, answers, submitted) = Default::default();
         Self { ledger: ledger.clone(), last_arrival, writes, answers, submitted }
+    }
+
+    /// Why there is no room for it.
+    fn refusal(&self, submission: &Submission) -> Option<SubmitError> {
+        if self.ledger.len() >= limits::LIVE_JOBS {
+            return Some(SubmitError::Full);
+        }
+        let (owner, limit) = (submission.owner.as_ref()?, submission.max_waiting?);
+        let is_full = self.ledger.waiting_len_of(owner) >= limit;
+        is_full.then(|| SubmitError::OwnerFull { owner: owner.clone(), limit })
     }
 
     fn submit(&mut self, submission: Box<Submission>, reply: Submitted) {

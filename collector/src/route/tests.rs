@@ -44,6 +44,7 @@ fn job(arrival: u64, model: &str) -> Arc<Job> {
         place: Place::new(None, false, arrival),
         client_id: None,
         peer: None,
+        owner: None,
         needs: Arc::new(needs),
         submitted_at: NOW,
         attempts: 0,

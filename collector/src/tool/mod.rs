@@ -1,5 +1,6 @@
-//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; be a client of a collector
-//! that runs elsewhere, by HTTP alone (`submit`, `jobs`, `job`, `cancel`, `backends`, `drain`, `resume`, `free`).
+//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; make a `token`; be a client
+//! of a collector that runs elsewhere, by HTTP alone (`submit`, `jobs`, `job`, `cancel`, `backends`, `drain`, `resume`,
+//! `free`).
 //!
 //! Owns reading files and standard input, asking servers, saving files, and what is written where: documents to
 //! standard output, everything that is said about them to standard error. What a document means is the library's to
@@ -27,6 +28,7 @@ mod save;
 mod server;
 mod submit;
 mod table;
+mod token;
 mod validate;
 
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ pub use self::conversion::ConversionError;
 pub use self::document::ReadError;
 use self::ending::ClientError;
 pub use self::output::{WriteError, say};
+use crate::access::NoRandom;
 use crate::config::{ClientCommand, Command, Flags};
 
 /// Does what a command says, and gives the code to end with.
@@ -50,6 +53,7 @@ pub async fn run(command: Command) -> Result<ExitCode, ToolError> {
         Command::Convert(flags) => convert::convert(flags).await?,
         Command::Validate(flags) => return validate::validate(flags).await,
         Command::Inspect(flags) => inspect::inspect(flags).await?,
+        Command::Token(flags) => token::token(&flags)?,
         Command::Completions { shell } => output::print(&Flags::completions(shell))?,
         Command::Client(command) => return Ok(ending::ended(Box::pin(ask(command)).await)),
     }
@@ -81,6 +85,10 @@ pub enum ToolError {
     Conversion(#[from] ConversionError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error("--name: {0}")]
+    Name(String),
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
     #[error("{document}: {source}")]
     Unreadable { document: String, source: SavedError },
     #[error("{document}: {source}")]

@@ -147,6 +147,7 @@ async fn an_interrupted_job_ends_with_1() {
     let path = file(folder.path(), "p.json", &picture(1));
     let (child, job) = following(&stage, &["submit", "--follow", &path]).await;
     assert_eq!(stage.client.post("/interrupt", &json!({"prompt_id": job})).await.0, 200);
+    stage.comfys[0].wait_for(|state| state.counters.interrupts == 1).await.unwrap();
     stage.comfys[0].release();
     let ended = finish(child, "").await;
     assert_eq!(ended.code, 1, "{ended:?}");

@@ -32,4 +32,5 @@ mod operate;
 mod set;
 mod show;
 mod submit;
+mod token;
 mod trouble;

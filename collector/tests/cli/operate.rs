@@ -43,6 +43,7 @@ async fn jobs_are_cancelled_waiting_or_running_and_one_that_is_unknown_does_not_
     let ended = run(&stage.client.url, &["cancel", "x", &waiting, &running]).await;
     assert_eq!((ended.code, ended.out), (3, format!("{waiting}: cancelled\n{running}: cancelled\n")));
     assert!(ended.said.contains("no job has the id x"), "{}", ended.said);
+    stage.comfys[0].wait_for(|state| state.counters.interrupts == 1).await.unwrap();
     stage.comfys[0].release();
     for (id, state) in [(&waiting, "cancelled"), (&running, "interrupted")] {
         let ended = async || (stage.client.job(id).await["state"] == state).then_some(());

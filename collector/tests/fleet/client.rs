@@ -1,5 +1,6 @@
 //! An ordinary ComfyUI client: it knows ComfyUI's routes and nothing of collectors, except where a test asks about one.
 
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -15,9 +16,13 @@ pub(crate) struct Client {
 pub(crate) type Answer = (u16, Value);
 
 pub(crate) fn http() -> reqwest::Client {
+    builder().build().unwrap()
+}
+
+pub(crate) fn builder() -> reqwest::ClientBuilder {
     // Fails where another test of this program has done it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
+    reqwest::Client::builder().timeout(PATIENCE)
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
@@ -30,6 +35,14 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 impl Client {
     pub(crate) fn new(url: &str, id: &str) -> Self {
         Self { http: http(), url: url.to_owned(), id: id.to_owned() }
+    }
+
+    /// The same, which shows a token with every request.
+    pub(crate) fn showing(url: &str, id: &str, token: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let http = builder().default_headers(headers).build().unwrap();
+        Self { http, url: url.to_owned(), id: id.to_owned() }
     }
 
     pub(crate) fn request(&self, method: reqwest::Method, route: &str) -> reqwest::RequestBuilder {

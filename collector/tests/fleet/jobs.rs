@@ -1,11 +1,13 @@
 //! `/api/jobs`: what waits, runs and ran in one list, and cancelling in it, as ComfyUI has them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sim::{Generation, Outcome};
 
 use super::client::Client;
 use super::prompts::{failing, picture};
-use super::stage::{BOTH, Stage, outcomes_of};
+use super::stage::{BOTH, Stage, comfy, outcomes_of};
 use super::wait::until;
 
 const UNKNOWN: &str = "0a0a0a0a-1111-4222-8333-444444444444";
@@ -159,6 +161,32 @@ async fn a_job_is_cancelled_wherever_it_is_and_once_more_is_no_error() {
             assert_eq!(cancel(over).await, (200, json!({"cancelled": false})));
         }
         assert_eq!(stage.runs_of(&waiting), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_waits_on_its_backend_behind_somebody_elses_is_cancelled_there() {
+    for generation in BOTH {
+        // So seldom polled that what somebody else submits is not noticed.
+        let interval = Duration::from_secs(60);
+        let stage =
+            Stage::before(vec![comfy(generation).await], |config| config.poll_interval = interval).await;
+        stage.all_take_jobs().await;
+        let server = &stage.comfys[0];
+        server.hold();
+        let theirs = Client::new(&server.url(), "somebody else").submit(&picture(1)).await;
+        server.wait_for(|state| state.waits_at_gate).await.unwrap();
+        let id = stage.client.submit(&picture(7)).await;
+        server.wait_for(|state| state.pending.len() == 1).await.unwrap();
+        has_status(&stage.client, &id, "in_progress").await;
+        let cancelled = stage.client.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await;
+        assert_eq!(cancelled, (200, json!({"cancelled": true})));
+        let is_gone = async || (stage.client.ask(&format!("/api/jobs/{id}")).await.0 == 404).then_some(());
+        until("the job is gone", is_gone).await;
+        server.release();
+        server.wait_for(|state| state.counters.executed == 1).await.unwrap();
+        assert_eq!(server.state().outcome(&theirs), Some(Outcome::Succeeded));
+        assert_eq!((stage.runs_of(&id), server.counters().interrupts), (0, 0));
     }
 }
 

@@ -15,14 +15,15 @@ mod socket;
 mod stage;
 mod wait;
 
+mod access;
 mod agents;
 mod control;
+mod crowd;
 mod failures;
 mod files;
 mod follow;
 mod jobs;
 mod own_jobs;
-
 mod refusals;
 mod restart;
 mod retention;

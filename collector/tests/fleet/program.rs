@@ -111,10 +111,19 @@ impl Program {
         self.process.0.wait().unwrap();
     }
 
+    /// `kill -HUP`.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.0.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     /// `kill -TERM`, and its exit code.
     pub(crate) async fn stop(mut self) -> i32 {
-        let id = self.process.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("-TERM");
         let exited = async || self.process.0.try_wait().unwrap();
         until("the program ends", exited).await.code().unwrap()
     }

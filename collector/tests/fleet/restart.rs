@@ -152,6 +152,7 @@ async fn what_was_stored_reads_the_same_after_a_kill() {
     client.submit_with(&picture(4), json!({"front": true})).await;
     client.submit(&copy_of("in.png")).await;
     let (history, queue) = (client.get("/history").await, client.get("/queue").await);
+    let jobs = client.get("/api/jobs").await;
     assert_eq!(
         (queue["queue_running"].as_array().unwrap().len(), queue["queue_pending"].as_array().unwrap().len()),
         (1, 3)
@@ -161,6 +162,7 @@ async fn what_was_stored_reads_the_same_after_a_kill() {
     is_ready(&program).await;
     assert_eq!(program.client.get("/history").await.to_string(), history.to_string());
     assert_eq!(program.client.get("/queue").await.to_string(), queue.to_string());
+    assert_eq!(program.client.get("/api/jobs").await.to_string(), jobs.to_string());
     comfys[0].release();
     is_right(&program, &running, 2).await;
     assert_eq!(program.client.bytes("/view?filename=in.png&type=input").await, png(3));

@@ -3,7 +3,9 @@
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::client::Client;
@@ -54,11 +56,34 @@ impl Frame {
     }
 }
 
+fn request(client: &Client) -> Request {
+    let url = format!("{}/ws?clientId={}", client.url.replace("http:", "ws:"), client.id);
+    url.into_client_request().unwrap()
+}
+
 impl Socket {
     /// Opens one and waits for its first frame: from then on it hears its client's jobs.
     pub(crate) async fn open(client: &Client) -> Self {
-        let url = format!("{}/ws?clientId={}", client.url.replace("http:", "ws:"), client.id);
-        let mut socket = Self { stream: connect_async(url).await.unwrap().0 };
+        Self::greeted(client, connect_async(request(client)).await.unwrap().0).await
+    }
+
+    /// The same, showing a token.
+    pub(crate) async fn open_showing(client: &Client, token: &str) -> Self {
+        let mut request = request(client);
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        Self::greeted(client, connect_async(request).await.unwrap().0).await
+    }
+
+    /// The status of the answer to one who shows nothing.
+    pub(crate) async fn refused(client: &Client) -> u16 {
+        match connect_async(request(client)).await {
+            Err(tungstenite::Error::Http(answer)) => answer.status().as_u16(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn greeted(client: &Client, stream: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        let mut socket = Self { stream };
         let greeting = socket.next().await.unwrap();
         assert_eq!((greeting.kind(), &greeting.data()["sid"]), ("status", &json!(client.id)));
         socket
@@ -68,7 +93,7 @@ impl Socket {
     pub(crate) async fn with_metadata(mut self) -> Self {
         let flags = json!({"type": "feature_flags", "data": {"supports_preview_metadata": true}});
         self.stream.send(Message::text(flags.to_string())).await.unwrap();
-        assert_eq!(self.next().await.unwrap().kind(), "feature_flags");
+        self.until(|frame| frame.kind() == "feature_flags").await;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Agents, Backend, Config, History, Log, LogFormat};
+use collector::config::{Access, Agents, Backend, Config, History, Log, LogFormat};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -12,7 +12,7 @@ use super::wait::until;
 
 pub(crate) const BOTH: [Generation; 2] = [Generation::V0_8, Generation::V2024];
 /// Backends by their place.
-pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// A server that takes no time for anything but what it is held for.
 pub(crate) fn quick(generation: Generation) -> ComfyConfig {
@@ -95,6 +95,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         backends: backends.collect(),
         agents: Agents::default(),
+        access: Access::default(),
         state_directory: state.path().to_owned(),
         poll_interval: Duration::from_millis(50),
         free_after_idle: None,

@@ -17,4 +17,5 @@ mod classes;
 mod convert;
 mod inspect;
 mod output;
+mod token;
 mod validate;

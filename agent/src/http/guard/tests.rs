@@ -34,7 +34,8 @@ async fn ask(
     }
     let mut request = request.body(Body::empty()).unwrap();
     if let Some(from) = from {
-        request.extensions_mut().insert(Peer(from.parse().unwrap()));
+        let peer = SocketAddr::new(from.parse().unwrap(), 1);
+        request.extensions_mut().insert(ConnectInfo(peer));
     }
     let answer = TowerToHyperService::new(routes.clone()).call(request).await.unwrap();
     let status = answer.status().as_u16();

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use report::Gpu;
 
-use super::address::Address;
-use super::figures::{self, Medium, Slow};
+use super::figures;
 use super::files::{self, Files};
 use super::kfd::Kfd;
 use super::parse;
 use super::sensors::Sensors;
-use crate::limits::{GPU_MEDIUM_PERIOD, GPU_SLOW_PERIOD, NAMES_BYTES};
-use crate::probe::gpu::tier::due;
-use crate::probe::{GpuProcess, GpuReading};
+use crate::limits::{GPU_SLOW_PERIOD, NAMES_BYTES};
+use crate::pci::Address;
+use crate::probe::GpuReading;
+use crate::probe::gpu::tier::{Tier, Tiers};
 
 /// What is remembered of one card.
 #[derive(Debug)]
@@ -23,9 +23,8 @@ pub(super) struct Card {
     address: Address,
     device: PathBuf,
     identity: Gpu,
-    sensors: Option<(Sensors, Instant)>,
-    medium: Option<((Medium, Vec<GpuProcess>), Instant)>,
-    slow: Option<(Slow, Instant)>,
+    sensors: Tier<Sensors>,
+    tiers: Tiers,
 }
 
 impl Card {
@@ -33,7 +32,7 @@ impl Card {
     pub(super) fn new(address: Address, device: PathBuf, names: &Path) -> Self {
         let identity =
             Gpu { name: Some(name(&device, names)), pci_bus_id: Some(address.to_string()), ..Gpu::default() };
-        Self { address, device, identity, sensors: None, medium: None, slow: None }
+        Self { address, device, identity, sensors: Tier::new(GPU_SLOW_PERIOD), tiers: Tiers::new() }
     }
 
     /// Whether this is the card of that folder. A driver that is loaded anew may give it another.
@@ -56,7 +55,7 @@ impl Card {
     }
 
     fn read_asleep(&mut self, mut gpu: Gpu) -> GpuReading {
-        (self.sensors, self.medium, self.slow) = (None, None, None);
+        self.forget();
         figures::read_memory(&mut Files::new(&self.device), &mut gpu);
         GpuReading { gpu, ..GpuReading::default() }
     }
@@ -64,27 +63,28 @@ impl Card {
     fn read_awake(&mut self, mut gpu: Gpu, kfd: &mut Kfd, now: Instant) -> GpuReading {
         let (device, address) = (&self.device, self.address);
         let mut files = Files::new(device);
-        let (sensors, _) = due(&mut self.sensors, GPU_SLOW_PERIOD, now, || Sensors::find(device));
+        let (sensors, _) = self.sensors.due(now, || Sensors::find(device));
         figures::read_fast(&mut files, &sensors, &mut gpu);
         if files.is_gone() {
             return self.gone();
         }
-        let read_medium = || (figures::read_medium(&mut files, &sensors), kfd.processes(address, now));
-        let ((medium, processes), _) = due(&mut self.medium, GPU_MEDIUM_PERIOD, now, read_medium);
-        let read_slow = || figures::read_slow(&mut files, &sensors, device);
-        let (slow, _) = due(&mut self.slow, GPU_SLOW_PERIOD, now, read_slow);
-        figures::place_medium(&mut gpu, medium);
-        figures::place_slow(&mut gpu, slow);
-        let tiers =
-            [("5s", self.medium.as_ref().map(|(_, at)| *at)), ("60s", self.slow.as_ref().map(|(_, at)| *at))];
-        let tiers = tiers.into_iter().filter_map(|(tier, at)| Some((tier, at?))).collect();
-        GpuReading { gpu, tiers, processes, ..GpuReading::default() }
+        let read_medium = || figures::read_medium(&mut files, &sensors, kfd.processes(address, now));
+        let (medium, _) = self.tiers.medium.due(now, read_medium);
+        let (slow, _) = self.tiers.slow.due(now, || figures::read_slow(&mut files, &sensors, device));
+        let processes = medium.place(&mut gpu);
+        slow.place(&mut gpu);
+        GpuReading { gpu, tiers: self.tiers.read_at(), processes, ..GpuReading::default() }
     }
 
     fn gone(&mut self) -> GpuReading {
-        (self.sensors, self.medium, self.slow) = (None, None, None);
+        self.forget();
         let gpu = Gpu { up: Some(false), ..self.identity.clone() };
         GpuReading { gpu, ..GpuReading::default() }
+    }
+
+    fn forget(&mut self) {
+        self.sensors.forget();
+        self.tiers.forget();
     }
 }
 

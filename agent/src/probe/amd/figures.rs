@@ -9,6 +9,8 @@ use super::files::{self, Files};
 use super::parse;
 use super::sensors::Sensors;
 use crate::limits::RAS_BLOCKS;
+use crate::probe::GpuProcess;
+use crate::probe::gpu::tier::{Medium, Slow};
 
 /// The widest link that PCIe knows; the kernel writes more for one that it cannot tell.
 const WIDEST_LINK: u32 = 32;
@@ -42,17 +44,9 @@ pub(super) fn read_memory(files: &mut Files<'_>, gpu: &mut Gpu) {
     gpu.memory = Some(memory);
 }
 
-/// What is read every five seconds.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Medium {
-    fan_speed_ratio: BTreeMap<String, f64>,
-    pcie_link_generation: Option<u32>,
-    pcie_link_width: Option<u32>,
-}
-
-/// The link is the card's own: where a card carries a PCIe switch, as most for desktops do, that is the link to this
-/// switch, and not the slot's.
-pub(super) fn read_medium(files: &mut Files<'_>, sensors: &Sensors) -> Medium {
+/// What is read every five seconds. The link is the card's own: where a card carries a PCIe switch, as most for desktops
+/// do, that is the link to this switch, and not the slot's.
+pub(super) fn read_medium(files: &mut Files<'_>, sensors: &Sensors, processes: Vec<GpuProcess>) -> Medium {
     Medium {
         fan_speed_ratio: fan(files, sensors).map(|ratio| ("0".to_owned(), ratio)).into_iter().collect(),
         pcie_link_generation: files
@@ -61,6 +55,8 @@ pub(super) fn read_medium(files: &mut Files<'_>, sensors: &Sensors) -> Medium {
         pcie_link_width: files
             .own_number("current_link_width")
             .filter(|width| (1..=WIDEST_LINK).contains(width)),
+        processes,
+        ..Medium::default()
     }
 }
 
@@ -72,20 +68,7 @@ fn fan(files: &mut Files<'_>, sensors: &Sensors) -> Option<f64> {
     turns.or_else(|| files.number(sensors.fan_drive.as_ref()).map(|drive| drive / 255.0))
 }
 
-pub(super) fn place_medium(gpu: &mut Gpu, medium: Medium) {
-    gpu.fan_speed_ratio = medium.fan_speed_ratio;
-    gpu.pcie_link_generation = medium.pcie_link_generation;
-    gpu.pcie_link_width = medium.pcie_link_width;
-}
-
 /// What is read every minute.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Slow {
-    power_limit_watts: Option<f64>,
-    clock_max_hertz: BTreeMap<String, f64>,
-    ecc_errors: BTreeMap<String, f64>,
-}
-
 pub(super) fn read_slow(files: &mut Files<'_>, sensors: &Sensors, device: &Path) -> Slow {
     let tables = [("graphics", "pp_dpm_sclk"), ("memory", "pp_dpm_mclk")];
     let highest =
@@ -94,13 +77,8 @@ pub(super) fn read_slow(files: &mut Files<'_>, sensors: &Sensors, device: &Path)
         clock_max_hertz: tables.into_iter().filter_map(highest).collect(),
         power_limit_watts: files.number(sensors.power_limit.as_ref()).map(from_millionths),
         ecc_errors: ecc_errors(&device.join("ras")),
+        ..Slow::default()
     }
-}
-
-pub(super) fn place_slow(gpu: &mut Gpu, slow: Slow) {
-    gpu.power_limit_watts = slow.power_limit_watts;
-    gpu.clock_max_hertz = slow.clock_max_hertz;
-    gpu.ecc_errors_total = slow.ecc_errors;
 }
 
 /// Summed over the blocks of the chip that count errors (`umc` is memory). The driver counts from when it was loaded.

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
-use super::address::Address;
 use super::files;
 use crate::limits::{GPU_PROCESSES, GPU_SLOW_PERIOD, KFD_NODES};
+use crate::pci::Address;
 use crate::probe::GpuProcess;
-use crate::probe::gpu::tier::due;
+use crate::probe::gpu::tier::Tier;
 
 /// The compute driver of a host; many hosts have none.
 #[derive(Debug)]
 pub(super) struct Kfd {
     folder: PathBuf,
-    nodes: Option<(Vec<Node>, Instant)>,
+    nodes: Tier<Vec<Node>>,
 }
 
 /// What computes: a card, or one part of a divided card.
@@ -28,14 +28,13 @@ struct Node {
 
 impl Kfd {
     pub(super) fn new(root: &Path) -> Self {
-        Self { folder: root.join("class/kfd/kfd"), nodes: None }
+        Self { folder: root.join("class/kfd/kfd"), nodes: Tier::new(GPU_SLOW_PERIOD) }
     }
 
     /// Who has memory on the card at an address, and how much. Every process that computes anywhere is told of with
     /// every card; one that has nothing there is no user of it.
     pub(super) fn processes(&mut self, address: Address, now: Instant) -> Vec<GpuProcess> {
-        let (nodes, _) =
-            due(&mut self.nodes, GPU_SLOW_PERIOD, now, || nodes(&self.folder.join("topology/nodes")));
+        let (nodes, _) = self.nodes.due(now, || nodes(&self.folder.join("topology/nodes")));
         let ids: Vec<u32> =
             nodes.iter().filter(|node| node.address == address).map(|node| node.gpu_id).collect();
         if ids.is_empty() {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use crate::limits::{CGROUPS, PROCESSES};
+use crate::probe::procfs::mounts::mounts;
 
 const MICROSECONDS_PER_SECOND: f64 = 1_000_000.0;
 
@@ -30,8 +31,7 @@ pub(super) struct TooMany;
 impl Hierarchy {
     /// Where version 2 is mounted; `None` if it is not.
     pub(super) fn find(proc: &Path) -> Option<Self> {
-        let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
-        Some(Self { root: mounts.lines().find_map(mountpoint)?.into() })
+        Some(Self { root: root(&fs::read(proc.join("self/mountinfo")).ok()?)? })
     }
 
     /// The control group of this number, which is the inode number of its folder.
@@ -98,10 +98,9 @@ fn walk(top: &Path, mut visit: impl FnMut(&Path, u64) -> bool) -> Result<(), Too
     Ok(())
 }
 
-/// The mountpoint if a line of `/proc/self/mountinfo` is that of the hierarchy: `41 31 0:38 / /sys/fs/cgroup rw - cgroup2 ...`.
-fn mountpoint(line: &str) -> Option<&str> {
-    let (mount, filesystem) = line.split_once(" - ")?;
-    filesystem.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4)).flatten()
+fn root(mountinfo: &[u8]) -> Option<PathBuf> {
+    let mut mounts = mounts(mountinfo).into_iter();
+    mounts.find(|mount| mount.kind == "cgroup2").map(|mount| mount.mountpoint)
 }
 
 impl Cgroup {
@@ -169,7 +168,7 @@ mod tests {
             ("", None),
         ];
         for (line, expected) in cases {
-            assert_eq!(mountpoint(line), expected, "{line}");
+            assert_eq!(root(line.as_bytes()), expected.map(PathBuf::from), "{line}");
         }
     }
 

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::process::{Process, Processes};
+use crate::clock::unix_seconds;
 use crate::limits::PID_FILE_SLACK_SECONDS;
 use crate::probe::Failure;
+use crate::probe::procfs::processes::{Process, Processes};
 
 /// A PID file is not longer than this.
 const LENGTH: u64 = 64;
@@ -43,10 +43,6 @@ fn contents(file: &Path) -> io::Result<(String, Option<f64>)> {
     let mut text = String::new();
     file.take(LENGTH).read_to_string(&mut text)?;
     Ok((text, written))
-}
-
-fn unix_seconds(time: SystemTime) -> Option<f64> {
-    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
 }
 
 fn unreadable(file: &Path, why: &str) -> Failure {

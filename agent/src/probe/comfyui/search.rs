@@ -8,8 +8,8 @@ use std::path::Path;
 use super::cgroup::{Cgroup, Hierarchy, TooMany};
 use super::listener::Listener;
 use super::ownership::{self, Ownership};
-use super::process::{Process, Processes};
 use crate::probe::Failure;
+use crate::probe::procfs::processes::{Process, Processes};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]

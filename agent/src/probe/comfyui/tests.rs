@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::PathBuf;
 
 use report::ComfyUi;
 use tempfile::TempDir;
@@ -98,7 +99,7 @@ impl Machine {
     }
 
     fn probe(&self, whereabouts: Whereabouts) -> ComfyUiProbe {
-        ComfyUiProbe::in_proc(whereabouts, self.proc())
+        ComfyUiProbe::among(whereabouts, Processes::new(self.proc()))
     }
 }
 

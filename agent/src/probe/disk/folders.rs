@@ -11,26 +11,27 @@ use super::counters::{self, Counters};
 use super::lookout::{self, Answer, Look, Lookout, Sight};
 use crate::limits::{FOLDER_PATIENCE, STORAGE_PERIOD};
 use crate::probe::{Failure, Probe, Reading};
+use crate::told::Told;
 
 /// Reads the filesystems of some folders.
 #[derive(Debug)]
-pub struct FolderProbe {
+pub(crate) struct FolderProbe {
     lookouts: Vec<Lookout>,
     patience: Duration,
     /// Folders in trouble that the log has been told of.
-    told: BTreeSet<PathBuf>,
+    told: Told<PathBuf>,
 }
 
 impl FolderProbe {
     /// A probe of these folders.
-    pub fn new<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Self {
+    pub(crate) fn new<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Self {
         Self::with(folders, lookout::look, FOLDER_PATIENCE)
     }
 
     fn with<'a>(folders: impl Iterator<Item = &'a PathBuf>, look: Look, patience: Duration) -> Self {
         let folders: BTreeSet<&PathBuf> = folders.collect();
         let lookouts = folders.into_iter().map(|folder| Lookout::new(folder.clone(), look)).collect();
-        Self { lookouts, patience, told: BTreeSet::new() }
+        Self { lookouts, patience, told: Told::default() }
     }
 
     /// What was seen, and what was in the way of seeing the rest.
@@ -54,11 +55,11 @@ impl FolderProbe {
     }
 
     fn tell(&mut self, troubles: &BTreeMap<PathBuf, String>) {
-        for (folder, trouble) in troubles.iter().filter(|(folder, _)| !self.told.contains(*folder)) {
+        let begun = self.told.news(troubles.keys().cloned()).begun;
+        for (folder, trouble) in troubles.iter().filter(|(folder, _)| begun.contains(*folder)) {
             let folder = folder.display();
             tracing::warn!("the filesystem of {folder} is not told: {trouble}");
         }
-        self.told = troubles.keys().cloned().collect();
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
         let named = [folder.path().to_owned(), folder.path().join("missing")];
         let mut probe = FolderProbe::new(named.iter());
         assert_eq!(read(&mut probe).unwrap().filesystems.len(), 1);
-        assert_eq!(probe.told, [named[1].clone()].into());
+        assert_eq!(probe.told.news([named[1].clone()]).begun, BTreeSet::new());
 
         let failure = read(&mut FolderProbe::new(named[1..].iter())).unwrap_err();
         assert_eq!(failure.reason, "io");

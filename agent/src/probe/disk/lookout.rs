@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use report::Filesystem;
 
-use super::mounts::{self, Mount};
+use crate::probe::procfs::mounts::{self, Mount};
 
 /// What a folder lies on.
 #[derive(Clone, Debug, PartialEq)]

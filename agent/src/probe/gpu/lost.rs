@@ -3,14 +3,16 @@
 use report::Gpu;
 
 use super::{GpuReading, Gpus};
+use crate::limits::KNOWN_GPUS;
+use crate::told::Told;
 
 /// Who was ever seen, and what the log was told.
 #[derive(Debug, Default)]
 pub(in crate::probe) struct Lost {
     /// Identities of all GPUs that were ever seen, so that one that vanishes is told as lost.
     known: Vec<Gpu>,
-    /// Lost GPUs that the log has been told of.
-    told: Vec<Gpu>,
+    /// UUID and slot of the lost ones that the log was told of.
+    told: Told<(Option<String>, Option<String>)>,
 }
 
 impl Lost {
@@ -28,6 +30,8 @@ impl Lost {
             self.known.retain(|known| known.uuid != gpu.uuid);
             self.known.push(identity(gpu));
         }
+        // Those that were seen last are at the end.
+        self.known.drain(..self.known.len().saturating_sub(KNOWN_GPUS));
         let gone: Vec<GpuReading> = self
             .known
             .iter()
@@ -39,14 +43,13 @@ impl Lost {
 
     fn tell(&mut self, gpus: &Gpus) {
         let down = gpus.gpus.iter().map(|reading| &reading.gpu).filter(|gpu| gpu.up != Some(true));
-        let lost: Vec<Gpu> = down.map(identity).collect();
-        for gpu in lost.iter().filter(|gpu| !self.told.contains(gpu)) {
-            tracing::warn!(uuid = gpu.uuid, pci_bus_id = gpu.pci_bus_id, "a GPU is lost; reset it or reboot");
+        let news = self.told.news(down.map(|gpu| (gpu.uuid.clone(), gpu.pci_bus_id.clone())));
+        for (uuid, pci_bus_id) in news.begun {
+            tracing::warn!(uuid, pci_bus_id, "a GPU is lost; reset it or reboot");
         }
-        for gpu in self.told.iter().filter(|gpu| !lost.contains(gpu)) {
-            tracing::info!(uuid = gpu.uuid, "a lost GPU is back");
+        for (uuid, pci_bus_id) in news.ended {
+            tracing::info!(uuid, pci_bus_id, "a lost GPU is back");
         }
-        self.told = lost;
     }
 }
 
@@ -58,5 +61,24 @@ fn identity(gpu: &Gpu) -> Gpu {
         pci_bus_id: gpu.pci_bus_id.clone(),
         up: Some(false),
         ..Gpu::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_gpus_that_are_ever_others_the_latest_are_remembered() {
+        let mut lost = Lost::default();
+        let mut told = Gpus::default();
+        for number in 0..=KNOWN_GPUS {
+            let gpu = Gpu { uuid: Some(format!("GPU-{number}")), up: Some(true), ..Gpu::default() };
+            told = Gpus { gpus: vec![GpuReading { gpu, ..GpuReading::default() }], ..Gpus::default() };
+            lost.settle(&mut told);
+        }
+        let up: Vec<Option<bool>> = told.gpus.iter().map(|reading| reading.gpu.up).collect();
+        assert_eq!((up.len(), up.first()), (KNOWN_GPUS, Some(&Some(true))));
+        assert!(told.gpus.iter().all(|reading| reading.gpu.uuid.as_deref() != Some("GPU-0")));
     }
 }

@@ -6,6 +6,7 @@ mod card;
 mod figures;
 mod raw;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -25,16 +26,18 @@ const LIBRARY: &str = "libnvidia-ml.so.1";
 
 /// The NVIDIA driver of this machine, through its management library.
 #[derive(Debug)]
-pub struct NvmlDriver {
+pub(crate) struct NvmlDriver {
     library: PathBuf,
     wishes: Wishes,
+    /// The driver that the log was told of: one that is opened again and again is told once.
+    told: Option<GpuDriver>,
 }
 
 impl NvmlDriver {
     /// The library that the settings name, or else the one that the system's loader finds.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let library = config.nvml_library.clone().unwrap_or_else(|| LIBRARY.into());
-        Self { library, wishes: Wishes { tensor_cores: config.compat == Some(Compat::Dcgm) } }
+        Self { library, wishes: Wishes { tensor_cores: config.compat == Some(Compat::Dcgm) }, told: None }
     }
 
     fn failure(&self, error: &NvmlError) -> Failure {
@@ -76,7 +79,10 @@ impl Driver for NvmlDriver {
             return Err(Failure::new("no_device", "the NVIDIA driver knows no GPU"));
         }
         let driver = versions(&nvml);
-        tracing::info!(gpus = count, driver = driver.driver_version.as_deref(), "the NVIDIA driver is open");
+        if self.told.as_ref() != Some(&driver) {
+            tracing::info!(gpus = count, driver = driver.driver_version, "the NVIDIA driver is open");
+            self.told = Some(driver.clone());
+        }
         let wishes = self.wishes;
         let open = Open::new(nvml, |nvml| (0..count).map(|index| Card::new(nvml, index, wishes)).collect());
         Ok(Box::new(NvmlSession { driver, open }))
@@ -130,11 +136,19 @@ fn read_cards<'nvml>(
         last_error = read.error.or(last_error);
         readings.extend(read.readings);
     }
+    tell_once(&mut readings);
     // A driver that answers nothing at all is not read any better by asking on.
     match last_error.filter(|_| answers == 0) {
         Some(error) => Err(closed(&error)),
         None => Ok(readings),
     }
+}
+
+/// A GPU that was lost when the driver was opened may come back at the place of another. Two series of one UUID would
+/// be one to Prometheus, and both wrong.
+fn tell_once(readings: &mut Vec<GpuReading>) {
+    let mut told = HashSet::new();
+    readings.retain(|reading| reading.gpu.uuid.clone().is_none_or(|uuid| told.insert(uuid)));
 }
 
 fn closed(error: &NvmlError) -> Failure {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
@@ -11,27 +12,30 @@ use comfyui::api::FreeRequest;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::queue::{ask, stopping};
-use super::{App, Refusal, peer_of, read_body, read_json};
+use super::queue::{ask, command, stopping};
+use super::{App, Asker, Refusal, peer_of, read_body, read_json};
 use crate::dispatch::Request;
 use crate::id::{BackendId, JobId};
+use crate::job::Job;
 
 #[derive(Default, Deserialize)]
 struct Interrupt {
     prompt_id: Option<String>,
 }
 
-/// With an id: that job, wherever it is. Without: what runs for the caller, told by its address.
+/// With an id: that job, wherever it is. Without: what runs for the caller, told by its token, or by its address where
+/// there are no tokens.
 pub(super) async fn interrupt(
     State(app): State<Arc<App>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let body = read_body(body)?;
     let asked: Interrupt = if body.is_empty() { Interrupt::default() } else { read_json(&body)? };
     let jobs = match asked.prompt_id {
-        Some(id) => named(&app, &id),
-        None => running_for(&app, peer_of(address)),
+        Some(id) => named(&app, &asker, &id)?,
+        None => running_for(&app, &asker, peer_of(address)),
     };
     for job in jobs {
         let (reply, taken_up) = oneshot::channel();
@@ -41,14 +45,20 @@ pub(super) async fn interrupt(
     Ok(StatusCode::OK)
 }
 
-fn named(app: &App, id: &str) -> Vec<JobId> {
-    let job = JobId::canonical(id).filter(|job| app.queue.snapshot().get(*job).is_some());
-    job.into_iter().collect()
+fn named(app: &App, asker: &Asker, id: &str) -> Result<Vec<JobId>, Refusal> {
+    let ledger = app.queue.snapshot();
+    let Some(job) = JobId::canonical(id).and_then(|job| ledger.get(job)) else { return Ok(Vec::new()) };
+    command(asker, job)?;
+    Ok(vec![job.id])
 }
 
-fn running_for(app: &App, peer: IpAddr) -> Vec<JobId> {
+fn running_for(app: &App, asker: &Asker, peer: IpAddr) -> Vec<JobId> {
+    let is_own = |job: &Job| match asker.name() {
+        Some(name) => job.owner.as_deref() == Some(name),
+        None => job.peer == Some(peer),
+    };
     let ledger = app.queue.snapshot();
-    ledger.dispatched().filter(|job| job.peer == Some(peer)).map(|job| job.id).collect()
+    ledger.dispatched().filter(|job| is_own(job)).map(|job| job.id).collect()
 }
 
 #[derive(Deserialize)]

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::queue::{Change, item};
-use super::{App, Refusal, read_body, read_json};
+use super::{App, Asker, Refusal, read_body, read_json};
 use crate::id::JobId;
 use crate::job::Outcome;
 use crate::queue::{EndedJob, Page};
@@ -59,17 +59,20 @@ fn entry(job: EndedJob) -> (String, Value) {
     (id, entry)
 }
 
+/// A token that may not operate forgets its own jobs only.
 pub(super) async fn change(
     State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let change: Change = read_json(&read_body(body)?)?;
+    let owner = asker.forgets_of();
     if change.clear {
-        app.queue.forget_all_ended().await?;
+        app.queue.forget_all_ended(owner.clone()).await?;
     }
     let named: Vec<JobId> = change.delete.iter().filter_map(|id| JobId::canonical(id)).collect();
     if !named.is_empty() {
-        app.queue.forget(named).await?;
+        app.queue.forget(named, owner).await?;
     }
     Ok(StatusCode::OK)
 }

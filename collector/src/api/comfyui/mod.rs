@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::jobs::{cancel, routes as job_routes};
 pub(super) use self::prompt::again as submit_again;
 pub(super) use self::queue::announce as announce_queue;
-use super::{App, Refusal};
+use super::{App, Asker, Refusal};
 use crate::limits;
 
 /// Only uploads may be as long as the configuration allows: all else is parsed, which takes many times its length.

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
+use axum::{Extension, Json};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::judge::judge;
-use super::{App, Refusal, peer_of, read_body, read_json};
+use super::{App, Asker, Refusal, peer_of, read_body, read_json};
 use crate::id::{ClientId, JobId};
 use crate::job::{Needs, Place, Submission};
 use crate::limits;
@@ -47,17 +47,27 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::
 pub(super) async fn submit(
     State(app): State<Arc<App>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let body: Body = read_json(&read_body(body)?)?;
-    let Accepted { id, place, node_errors } = accept(&app, body, address).await?;
+    let Accepted { id, place, node_errors } = accept(&app, body, &asker, address).await?;
     Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
+}
+
+/// A job that is committed.
+struct Accepted {
+    id: JobId,
+    place: Place,
+    /// What stands in the way of outputs that will not run.
+    node_errors: Value,
 }
 
 /// The same prompt once more for the same client, as a new job at the end of the queue.
 pub(in crate::api) async fn again(
     app: &App,
     documents: Documents,
+    asker: &Asker,
     address: SocketAddr,
 ) -> Result<JobId, Refusal> {
     let client_id = documents.extra_data.get("client_id").and_then(Value::as_str).map(str::to_owned);
@@ -70,23 +80,18 @@ pub(in crate::api) async fn again(
         extra_data: Some(documents.extra_data),
         partial_execution_targets: documents.partial_execution_targets,
     };
-    accept(app, body, address).await.map(|accepted| accepted.id)
+    accept(app, body, asker, address).await.map(|accepted| accepted.id)
 }
 
-struct Accepted {
-    id: JobId,
-    place: Place,
-    /// Of the outputs that will not be run.
-    node_errors: Value,
-}
-
-async fn accept(app: &App, body: Body, address: SocketAddr) -> Result<Accepted, Refusal> {
+async fn accept(app: &App, body: Body, asker: &Asker, address: SocketAddr) -> Result<Accepted, Refusal> {
     let Some(raw) = body.prompt.as_deref() else {
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
     let targets = body.partial_execution_targets.as_deref();
     let judged = judge(raw, targets, &app.fleet(), |file| app.files.contains(file))?;
-    let submission = submission(app, body, judged.needs, judged.outputs, address)?;
+    let mut submission = submission(app, body, judged.needs, judged.outputs, address)?;
+    submission.owner = asker.name().map(str::to_owned);
+    submission.max_waiting = asker.max_waiting();
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
     Ok(Accepted { id, place, node_errors: judged.node_errors })
@@ -117,6 +122,8 @@ fn submission(
         front: body.front,
         client_id,
         peer: Some(peer_of(address)),
+        owner: None,
+        max_waiting: None,
         needs,
         prompt,
         extra_data,

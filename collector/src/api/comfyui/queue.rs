@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Refusal, read_body, read_json};
+use super::{App, Asker, Refusal, read_body, read_json};
 use crate::dispatch::Request;
 use crate::event::Event;
 use crate::id::JobId;
@@ -70,19 +70,22 @@ pub(super) struct Change {
     pub delete: Vec<String>,
 }
 
-/// Takes jobs out of the queue that do not run yet. Always 200, as ComfyUI answers.
+/// Takes jobs out of the queue that do not run yet: those that are named, all of which must be the asker's to remove, or
+/// all that are. 200 whether or not there were any, as ComfyUI answers.
 pub(super) async fn change(
     State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let change: Change = read_json(&read_body(body)?)?;
     let ledger = app.queue.snapshot();
-    let waiting = ledger.waiting().filter(|_| change.clear).map(|job| job.id);
-    let named =
-        change.delete.iter().filter_map(|id| JobId::canonical(id)).filter(|job| ledger.get(*job).is_some());
+    let waiting = ledger.waiting().filter(|job| change.clear && asker.commands(job)).map(|job| job.id);
+    let named = change.delete.iter().filter_map(|id| JobId::canonical(id));
+    let named: Vec<&Arc<Job>> = named.filter_map(|job| ledger.get(job)).collect();
+    named.iter().try_for_each(|job| command(&asker, job))?;
     // All are asked for before the first is waited for, so that they are written together.
     let mut answers = Vec::new();
-    for job in waiting.chain(named) {
+    for job in waiting.chain(named.iter().map(|job| job.id)) {
         let (reply, taken_up) = oneshot::channel();
         ask(&app, Request::Remove { job, reply }).await?;
         answers.push(taken_up);
@@ -91,6 +94,12 @@ pub(super) async fn change(
         taken_up.await.map_err(|_| stopping())?;
     }
     Ok(StatusCode::OK)
+}
+
+pub(super) fn command(asker: &Asker, job: &Job) -> Result<(), Refusal> {
+    let message = || format!("job {} is somebody else's; a token with the role operate may stop it", job.id);
+    let refusal = || Refusal::new(StatusCode::FORBIDDEN, "forbidden", message());
+    asker.commands(job).then_some(()).ok_or_else(refusal)
 }
 
 pub(super) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::prompt::checked_client_id;
 use super::queue::status;
-use super::{App, Refusal};
+use super::{App, Asker, Refusal};
 use crate::event::{Event, Subscription};
 use crate::id::ClientId;
 use crate::limits;
@@ -27,6 +27,7 @@ pub(super) struct Asked {
 pub(super) async fn open(
     State(app): State<Arc<App>>,
     Extension(stop): Extension<CancellationToken>,
+    Extension(asker): Extension<Asker>,
     Query(asked): Query<Asked>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
@@ -39,12 +40,13 @@ pub(super) async fn open(
     let subscription = app.hub.subscribe(&client, hello).ok_or_else(full)?;
     let max_body_bytes = app.max_body_bytes;
     let upgrade = upgrade.max_message_size(limits::CLIENT_MESSAGE_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| serve(socket, subscription, stop, max_body_bytes)))
+    Ok(upgrade.on_upgrade(move |socket| serve(socket, subscription, asker, stop, max_body_bytes)))
 }
 
 async fn serve(
     mut socket: WebSocket,
     mut events: Subscription,
+    mut asker: Asker,
     stop: CancellationToken,
     max_body_bytes: usize,
 ) {
@@ -53,6 +55,7 @@ async fn serve(
     while open {
         open = tokio::select! {
             () = stop.cancelled() => break,
+            () = asker.lost() => break,
             event = events.next() => match event {
                 Some(event) => send(&mut socket, frame(event, with_metadata)).await,
                 None => break,

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::super::auth::Asker;
 use super::super::{App, Refusal, comfyui};
 use crate::id::JobId;
 use crate::queue::ListedJob;
@@ -25,10 +26,11 @@ pub(super) struct Cancelled {
 /// One that waits is out of the queue with the answer; one that a backend has is being stopped.
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
     Path(id): Path<String>,
 ) -> Result<Json<Cancelled>, Refusal> {
     let job = known(&app, &id).await?;
-    let cancelled = comfyui::cancel(&app, &[job.id]).await?;
+    let cancelled = comfyui::cancel(&app, &asker, &[job.id]).await?;
     Ok(Json(Cancelled { cancelled }))
 }
 
@@ -42,6 +44,7 @@ pub(super) struct Retried {
 /// A new job with the documents of one that has ended, for the same client, judged as if it were submitted now.
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     Path(id): Path<String>,
 ) -> Result<Json<Retried>, Refusal> {
@@ -53,7 +56,7 @@ pub(super) async fn retry(
     let retry_of = job.id;
     let mut documents = app.queue.store().documents(retry_of).await?.ok_or_else(|| unknown(&id))?;
     note_origin(&mut documents.extra_data, retry_of);
-    let id = comfyui::submit_again(&app, documents, address).await?;
+    let id = comfyui::submit_again(&app, documents, &asker, address).await?;
     Ok(Json(Retried { id, retry_of }))
 }
 

@@ -7,6 +7,7 @@ use comfyui::convert::Interface;
 
 use super::super::value::BackendUrl;
 use super::client::ClientCommand;
+use crate::access::Role;
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
@@ -19,6 +20,8 @@ pub enum Command {
     Inspect(InspectFlags),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Print an entry for the file of tokens, and once the token itself, which is kept nowhere.
+    Token(TokenFlags),
     /// Print a completion script for a shell, to be sourced by it.
     Completions {
         /// The shell.
@@ -34,7 +37,7 @@ impl Command {
             Self::Validate(flags) => (&flags.prompt, &flags.classes),
             Self::Inspect(flags) => (&flags.file, &flags.classes),
             Self::Client(ClientCommand::Submit(flags)) => return flags.reads_stdin_twice(),
-            Self::Client(_) | Self::Completions { .. } => return false,
+            Self::Client(_) | Self::Token(_) | Self::Completions { .. } => return false,
         };
         let stdin = Path::new("-");
         document == stdin && classes.object_info.as_deref() == Some(stdin)
@@ -92,6 +95,23 @@ pub struct InspectFlags {
     pub json: bool,
 }
 
+/// The flags of `token`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
+pub struct TokenFlags {
+    /// Whose token it is: jobs keep the name as their owner
+    #[arg(long)]
+    pub name: String,
+
+    /// What it may do: `submit` reads, submits and stops its own jobs, `operate` everybody's, `admin` changes the fleet
+    #[arg(long, value_enum, default_value = "submit")]
+    pub role: Role,
+
+    /// How many of its jobs may wait at a time [default: no bound but the queue's]
+    #[arg(long, value_name = "JOBS")]
+    pub max_waiting: Option<usize>,
+}
+
 /// Where the node classes are from; a server of a user's own has custom ones.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClassFlags {
@@ -144,6 +164,13 @@ Without --backend and --object-info, files are told by the endings of their name
 Examples:
   orchestrator-collector inspect ComfyUI_00001_.png
   orchestrator-collector inspect --backend http://gpu-1:8188 --json workflow.json | jq .assets";
+
+const TOKEN_HELP: &str = "\
+The entry goes to standard output, the token to standard error.
+
+Examples:
+  orchestrator-collector token --name anna >> /etc/orchestrator/tokens.toml
+  orchestrator-collector token --name dashboard --role operate";
 
 #[cfg(test)]
 mod tests {

@@ -127,11 +127,13 @@ impl Store for Sqlite {
         held_of(&row)
     }
 
-    async fn oldest_ended(&self, limit: u64) -> Outcomes<Vec<Remembered>> {
+    async fn oldest_ended(&self, limit: u64, owner: Option<&str>) -> Outcomes<Vec<Remembered>> {
         let query = sqlx::query(
-            "SELECT id, ended_at, bytes FROM job WHERE state = 'ended' ORDER BY ended_at, arrival LIMIT ?",
+            "SELECT id, ended_at, bytes FROM job WHERE state = 'ended' AND (?1 IS NULL OR owner = ?1) \
+             ORDER BY ended_at, arrival LIMIT ?2",
         );
-        let rows = query.bind(limit.min(i64::MAX as u64).cast_signed()).fetch_all(&self.readers).await;
+        let query = query.bind(owner).bind(limit.min(i64::MAX as u64).cast_signed());
+        let rows = query.fetch_all(&self.readers).await;
         rows.map_err(failed("look for old jobs"))?.iter().map(remembered_of).collect()
     }
 

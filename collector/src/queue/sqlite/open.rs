@@ -22,9 +22,10 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
     (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
+    (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
 ];
 
 impl Sqlite {

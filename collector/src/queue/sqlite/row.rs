@@ -69,6 +69,7 @@ pub(super) fn job_of(row: &SqliteRow) -> Outcomes<Job> {
         place: place_of(row)?,
         client_id: client_id.as_deref().map(ClientId::new),
         peer: peer.and_then(|text| text.parse().ok()),
+        owner: get(row, "owner")?,
         needs: Arc::new(parsed(row, "needs")?),
         submitted_at: UnixMillis(number(row, "submitted_at")?),
         attempts: get(row, "attempts")?,

@@ -12,11 +12,12 @@ pub(super) async fn perform(db: &mut Transaction<'_, Db>, write: &Write) -> Outc
     match write {
         Write::Submit { submission, job } => submit(db, submission, job).await,
         Write::Change(change) => record(db, change).await,
-        Write::Forget(jobs) => {
+        Write::Forget { jobs, owner } => {
             for job in jobs {
                 let query =
-                    sqlx::query("DELETE FROM job WHERE id = ? AND state = 'ended'").bind(job.to_string());
-                query.execute(&mut **db).await.map_err(failed("forget a job"))?;
+                    "DELETE FROM job WHERE id = ?1 AND state = 'ended' AND (?2 IS NULL OR owner = ?2)";
+                let query = sqlx::query(query).bind(job.to_string()).bind(owner.as_deref());
+                execute(db, query, "forget a job").await?;
             }
             Ok(())
         }
@@ -27,8 +28,8 @@ async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job
     let id = job.id.to_string();
     let (prompt, extra_data) = (submission.prompt.get(), json(&submission.extra_data)?);
     let insert = sqlx::query(
-        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, needs, fingerprint, submitted_at, state, \
-         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
+        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, owner, needs, fingerprint, submitted_at, state, \
+         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
     )
     .bind(&id)
     .bind(job.place.arrival.cast_signed())
@@ -36,6 +37,7 @@ async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job
     .bind(job.place.given)
     .bind(job.client_id.as_ref().map(ClientId::as_str))
     .bind(job.peer.map(|peer| peer.to_string()))
+    .bind(job.owner.as_deref())
     .bind(json(&submission.needs)?)
     .bind(submission.fingerprint.as_slice())
     .bind(job.submitted_at.0.cast_signed())

@@ -33,15 +33,24 @@ struct Filter {
 }
 
 impl Filter {
-    fn is_valid(&self) -> bool {
+    /// What is wrong with it, in the original's words.
+    fn complaint(&self) -> Option<String> {
         let statuses = self.status.iter().flat_map(|list| list.split(',')).map(str::trim);
+        let unknown: Vec<&str> = statuses.filter(|status| !STATUSES.contains(status)).collect();
         let known = |value: &Option<String>, names: [&str; 2]| {
             value.as_deref().is_none_or(|value| names.contains(&value))
         };
-        statuses.into_iter().all(|status| STATUSES.contains(&status))
-            && known(&self.sort_by, ["created_at", "execution_duration"])
-            && known(&self.sort_order, ["asc", "desc"])
-            && self.limit.is_none_or(|limit| limit > 0)
+        if !unknown.is_empty() {
+            let (unknown, valid) = (unknown.join(", "), STATUSES.join(", "));
+            Some(format!("Invalid status value(s): {unknown}. Valid values: {valid}"))
+        } else if !known(&self.sort_by, ["created_at", "execution_duration"]) {
+            Some("sort_by must be 'created_at' or 'execution_duration'".to_owned())
+        } else if !known(&self.sort_order, ["asc", "desc"]) {
+            Some("sort_order must be 'asc' or 'desc'".to_owned())
+        } else {
+            let is_wrong = self.limit.is_some_and(|limit| limit <= 0);
+            is_wrong.then(|| "limit must be a positive integer".to_owned())
+        }
     }
 
     fn wants(&self, job: &Map<String, Value>) -> bool {
@@ -53,9 +62,8 @@ impl Filter {
 }
 
 async fn list(State(process): State<Arc<Process>>, Query(filter): Query<Filter>) -> Response {
-    if !filter.is_valid() {
-        let error = json!({"error": "Invalid query. Valid values of status: completed, failed, in_progress, pending"});
-        return document(StatusCode::BAD_REQUEST, &error);
+    if let Some(complaint) = filter.complaint() {
+        return document(StatusCode::BAD_REQUEST, &json!({ "error": complaint }));
     }
     let mut jobs: Vec<_> = all(&process).into_iter().filter(|job| filter.wants(job)).collect();
     sort(&mut jobs, &filter);

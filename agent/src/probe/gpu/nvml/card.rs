@@ -1,6 +1,6 @@
 //! One GPU during a session: its identity, what was read of it in which tier, its MIG devices and its XID errors.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
@@ -9,9 +9,10 @@ use nvml_wrapper::{Device, EventSet, Nvml};
 use report::Gpu;
 
 use super::ask::{Ask, Unsupported, is_fatal};
-use super::figures::{self, Medium, Slow, TensorCores};
-use crate::limits::{GPU_MEDIUM_PERIOD, GPU_SLOW_PERIOD, MIG_DEVICES, XIDS_A_READING};
-use crate::probe::gpu::tier::due;
+use super::figures::{self, TensorCores};
+use crate::clock::now_unix_seconds;
+use crate::limits::{MIG_DEVICES, XIDS_A_READING};
+use crate::probe::gpu::tier::{Medium, Slow, Tiers};
 use crate::probe::{GpuReading, Xid};
 
 /// What is read only where somebody asked for it.
@@ -26,8 +27,7 @@ pub(super) struct Card<'nvml> {
     index: u32,
     identity: Gpu,
     unsupported: Unsupported,
-    medium: Option<(Medium, Instant)>,
-    slow: Option<(Slow, Instant)>,
+    tiers: Tiers,
     tensor_cores: Option<TensorCores<'nvml>>,
     xids: Option<EventSet<'nvml>>,
     mig: Vec<Card<'nvml>>,
@@ -58,8 +58,7 @@ impl<'nvml> Card<'nvml> {
             index,
             identity,
             unsupported: Unsupported::new(),
-            medium: None,
-            slow: None,
+            tiers: Tiers::new(),
             tensor_cores: None,
             xids: None,
             mig: Vec::new(),
@@ -88,15 +87,15 @@ impl<'nvml> Card<'nvml> {
         if let Some(tensor_cores) = &mut self.tensor_cores {
             gpu.tensor_active_ratio = tensor_cores.read(&mut ask, nvml);
         }
-        let medium = due(&mut self.medium, GPU_MEDIUM_PERIOD, now, || figures::read_medium(&mut ask));
-        let (slow, is_new) = due(&mut self.slow, GPU_SLOW_PERIOD, now, || figures::read_slow(&mut ask));
+        let (medium, _) = self.tiers.medium.due(now, || figures::read_medium(&mut ask));
+        let (slow, is_new) = self.tiers.slow.due(now, || figures::read_slow(&mut ask));
         let (ended_by, error, answers) = (ask.ended_by.take(), ask.error.take(), ask.answers);
         match ended_by {
             Some(error) if is_fatal(&error) => return Err(error),
             Some(_) => return Ok(self.lost()),
             None => {}
         }
-        let reading = self.worded(gpu, medium.0, slow);
+        let reading = self.worded(gpu, medium, slow);
         if is_new {
             self.divide();
         }
@@ -108,17 +107,15 @@ impl<'nvml> Card<'nvml> {
     }
 
     fn worded(&self, mut gpu: Gpu, medium: Medium, slow: Slow) -> GpuReading {
-        let processes = medium.processes.clone();
-        figures::place_medium(&mut gpu, medium);
-        figures::place_slow(&mut gpu, slow);
-        let tiers =
-            [("5s", self.medium.as_ref().map(|(_, at)| *at)), ("60s", self.slow.as_ref().map(|(_, at)| *at))];
-        let tiers = tiers.into_iter().filter_map(|(tier, at)| Some((tier, at?))).collect();
-        GpuReading { gpu, tiers, processes, xids: self.xids(), ..GpuReading::default() }
+        let processes = medium.place(&mut gpu);
+        slow.place(&mut gpu);
+        GpuReading { gpu, tiers: self.tiers.read_at(), processes, xids: self.xids(), ..GpuReading::default() }
     }
 
-    /// Its identity, and the XID error that may say why.
-    fn lost(&self) -> CardRead {
+    /// Its identity, and the XID error that may say why. What was not answered because it was lost is asked again when
+    /// it is back.
+    fn lost(&mut self) -> CardRead {
+        self.tiers.forget();
         let gpu = Gpu { up: Some(false), ..self.identity.clone() };
         let reading = GpuReading { gpu, xids: self.xids(), ..GpuReading::default() };
         CardRead { readings: vec![reading], answers: 1, error: None }
@@ -128,7 +125,7 @@ impl<'nvml> Card<'nvml> {
         let Some(events) = &self.xids else { return Vec::new() };
         // Zero milliseconds: what has come by now. NVML says `Timeout` when nothing (more) has.
         let numbers = (0..XIDS_A_READING).map_while(|_| events.wait(0).ok()?.event_data);
-        numbers.map(|number| Xid { number: xid_number(&number), unix_seconds: unix_seconds() }).collect()
+        numbers.map(|number| Xid { number: xid_number(&number), unix_seconds: now_unix_seconds() }).collect()
     }
 
     /// Looks which MIG devices there are; those that stay keep what was found out about them.
@@ -136,7 +133,7 @@ impl<'nvml> Card<'nvml> {
         let parts = self.device.as_ref().map(mig_devices).unwrap_or_default();
         let mut before = std::mem::take(&mut self.mig);
         for device in parts {
-            let Ok(uuid) = device.uuid() else { continue };
+            let Some(uuid) = uuid(&device) else { continue };
             let known = before.iter().position(|card| card.identity.uuid.as_ref() == Some(&uuid));
             self.mig.push(match known {
                 Some(place) => before.swap_remove(place),
@@ -160,9 +157,14 @@ impl<'nvml> Card<'nvml> {
 
 /// Asks for what is not known yet: on a GPU in trouble the first attempt may fail.
 fn identify(identity: &mut Gpu, device: &Device<'_>) {
-    identity.uuid = identity.uuid.take().or_else(|| device.uuid().ok());
+    identity.uuid = identity.uuid.take().or_else(|| uuid(device));
     identity.name = identity.name.take().or_else(|| device.name().ok());
     identity.pci_bus_id = identity.pci_bus_id.take().or_else(|| Some(device.pci_info().ok()?.bus_id));
+}
+
+/// One that is empty tells nothing from anything.
+fn uuid(device: &Device<'_>) -> Option<String> {
+    device.uuid().ok().filter(|uuid| !uuid.is_empty())
 }
 
 fn mig_devices<'nvml>(device: &Device<'nvml>) -> Vec<Device<'nvml>> {
@@ -182,8 +184,4 @@ fn xid_number(error: &XidError) -> u64 {
         // What NVML itself says of an error that it cannot name.
         XidError::Unknown => 999,
     }
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -18,6 +18,7 @@ use super::ask::Ask;
 use super::raw::{memory_v1, remapped_rows};
 use crate::limits::{FANS, GPU_PROCESSES};
 use crate::probe::GpuProcess;
+use crate::probe::gpu::tier::{Medium, Slow};
 
 const CLOCKS: [(&str, Clock); 4] =
     [("graphics", Clock::Graphics), ("sm", Clock::SM), ("memory", Clock::Memory), ("video", Clock::Video)];
@@ -58,18 +59,6 @@ pub(super) fn read_fast(ask: &mut Ask<'_, '_>, gpu: &mut Gpu) {
 }
 
 /// What is read every five seconds.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Medium {
-    encoder_utilization_ratio: Option<f64>,
-    decoder_utilization_ratio: Option<f64>,
-    energy_joules: Option<f64>,
-    fan_speed_ratio: BTreeMap<String, f64>,
-    performance_state: Option<u32>,
-    pcie_link_generation: Option<u32>,
-    pcie_link_width: Option<u32>,
-    pub(super) processes: Vec<GpuProcess>,
-}
-
 pub(super) fn read_medium(ask: &mut Ask<'_, '_>) -> Medium {
     let encoder = ask.field("encoder", Device::encoder_utilization);
     let decoder = ask.field("decoder", Device::decoder_utilization);
@@ -88,27 +77,7 @@ pub(super) fn read_medium(ask: &mut Ask<'_, '_>) -> Medium {
     }
 }
 
-pub(super) fn place_medium(gpu: &mut Gpu, medium: Medium) {
-    gpu.encoder_utilization_ratio = medium.encoder_utilization_ratio;
-    gpu.decoder_utilization_ratio = medium.decoder_utilization_ratio;
-    gpu.energy_joules_total = medium.energy_joules;
-    gpu.fan_speed_ratio = medium.fan_speed_ratio;
-    gpu.performance_state = medium.performance_state;
-    gpu.pcie_link_generation = medium.pcie_link_generation;
-    gpu.pcie_link_width = medium.pcie_link_width;
-}
-
 /// What is read every minute.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Slow {
-    power_limit_watts: Option<f64>,
-    clock_max_hertz: BTreeMap<String, f64>,
-    ecc_errors: BTreeMap<String, f64>,
-    remapped_rows: BTreeMap<String, u32>,
-    row_remap_pending: Option<bool>,
-    mig_mode: Option<bool>,
-}
-
 pub(super) fn read_slow(ask: &mut Ask<'_, '_>) -> Slow {
     let rows = ask.field("remapped_rows", remapped_rows);
     let by_cause = rows.as_ref().map(|rows| {
@@ -127,15 +96,6 @@ pub(super) fn read_slow(ask: &mut Ask<'_, '_>) -> Slow {
         row_remap_pending: rows.map(|rows| rows.pending),
         mig_mode: ask.field("mig", Device::mig_mode).map(|mode| mode.current != 0),
     }
-}
-
-pub(super) fn place_slow(gpu: &mut Gpu, slow: Slow) {
-    gpu.power_limit_watts = slow.power_limit_watts;
-    gpu.clock_max_hertz = slow.clock_max_hertz;
-    gpu.ecc_errors_total = slow.ecc_errors;
-    gpu.remapped_rows = slow.remapped_rows;
-    gpu.row_remap_pending = slow.row_remap_pending;
-    gpu.mig_mode = slow.mig_mode;
 }
 
 /// How busy tensor cores were between two looks. Hopper and newer tell it.

@@ -3,43 +3,51 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::super::queue::{ask, stopping};
-use super::super::{App, Refusal, read_body};
+use super::super::queue::{ask, command, stopping};
+use super::super::{App, Asker, Refusal, read_body};
 use super::Failure;
 use crate::dispatch::Request;
 use crate::id::JobId;
+use crate::job::Job;
 
-pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let job = JobId::canonical(&id);
-    Ok(answer(cancel(&app, job.as_slice()).await?))
+    Ok(answer(cancel(&app, &asker, job.as_slice()).await?))
 }
 
 pub(super) async fn many(
     State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Failure> {
     let body = read_body(body).map_err(Failure::Refused)?;
     let jobs = ids(&body)?;
-    Ok(answer(cancel(&app, &jobs).await.map_err(Failure::Refused)?))
+    Ok(answer(cancel(&app, &asker, &jobs).await.map_err(Failure::Refused)?))
 }
 
-/// Asks dispatch to stop those that wait or run, and whether there were any. Those that wait are out of the queue when
+/// Asks dispatch to stop those that wait or run, all of which must be the asker's to stop, and whether there were any. Those that wait are out of the queue when
 /// this returns; of those that a backend has, the request is taken up.
-pub(in crate::api) async fn cancel(app: &App, jobs: &[JobId]) -> Result<bool, Refusal> {
+pub(in crate::api) async fn cancel(app: &App, asker: &Asker, jobs: &[JobId]) -> Result<bool, Refusal> {
     let ledger = app.queue.snapshot();
+    let live: Vec<&Arc<Job>> = jobs.iter().filter_map(|job| ledger.get(*job)).collect();
+    live.iter().try_for_each(|job| command(asker, job))?;
     // All are asked for before the first is waited for, so that they are written together.
     let mut answers = Vec::new();
-    for job in jobs.iter().filter(|job| ledger.get(**job).is_some()) {
+    for job in live {
         let (reply, taken_up) = oneshot::channel();
-        ask(app, Request::Interrupt { job: *job, reply }).await?;
+        ask(app, Request::Interrupt { job: job.id, reply }).await?;
         answers.push(taken_up);
     }
     let any = !answers.is_empty();

@@ -1,7 +1,7 @@
 //! The listener: who gets a place, and how all connections end. Knows nothing of what is served.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,18 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::converse::{Parts, converse};
-use super::places::Places;
-use super::refuse::refuse;
-use crate::limits::{Connections, STOP_DEADLINE};
+use crate::Limits;
+use crate::converse::{Guest, Parts, converse};
+use crate::places::Places;
+use crate::refuse::refuse;
 
-/// Serves until `stop`, then lets answers under way finish, for a while. With `tls`, over its newest value only.
+/// Serves until `stop`, then lets answers under way finish, for a while. With `tls`, over its newest value only. Every
+/// request carries `ConnectInfo<SocketAddr>`: who is at the other end, an IPv4 address always as such.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     routes: Router,
-    limits: Connections,
+    limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
     let (stopping, stopped) = watch::channel(());
@@ -43,8 +44,9 @@ pub async fn serve(
     }
     drop((listener, stopping));
     let finished = async { while door.connections.join_next().await.is_some() {} };
-    // Whoever has not finished by then is cut off when the connections are dropped.
-    let _ = tokio::time::timeout(STOP_DEADLINE, finished).await;
+    if tokio::time::timeout(limits.stop, finished).await.is_err() {
+        tracing::warn!("some requests did not end in time and are cut off");
+    }
 }
 
 struct Door {
@@ -63,18 +65,16 @@ impl Door {
 
     /// Never waits.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let peer = peer.ip().to_canonical();
-        let Some(place) = self.places.take(peer) else { return self.turn_away(stream, peer) };
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let Some(place) = self.places.take(peer.ip()) else { return self.turn_away(stream, peer) };
+        // What is small, as a WebSocket's frame, must not wait for the acknowledgement of what went before.
+        let _ = stream.set_nodelay(true);
         let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow())));
-        let conversation = converse(stream, peer, tls, self.parts.clone());
-        self.connections.spawn(async move {
-            conversation.await;
-            drop(place);
-        });
+        self.connections.spawn(converse(stream, Guest { peer, place }, tls, self.parts.clone()));
     }
 
     /// Who speaks TLS could not be told without a handshake.
-    fn turn_away(&mut self, stream: TcpStream, peer: IpAddr) {
+    fn turn_away(&mut self, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, "a connection is refused: there are too many");
         if self.tls.is_some() {
             return;
@@ -102,4 +102,4 @@ async fn pause_after(error: &io::Error) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

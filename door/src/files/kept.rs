@@ -1,40 +1,43 @@
 //! What was made of files, kept as they are now: a file that breaks leaves in force what was read before.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Error;
 use super::file::Stamp;
 
-pub(super) struct Kept<T, const FILES: usize> {
+/// What `T` was made of so many files.
+pub struct Kept<T, E, const FILES: usize> {
     files: [PathBuf; FILES],
     /// As they were when they were last read with success.
     stamps: [Option<Stamp>; FILES],
-    make: fn(&[PathBuf; FILES]) -> Result<T, Error>,
+    make: fn(&[PathBuf; FILES]) -> Result<T, E>,
     current: watch::Sender<Arc<T>>,
     /// What has been warned of and still holds.
     complaint: Option<String>,
 }
 
-impl<T, const FILES: usize> Kept<T, FILES> {
-    pub(super) fn load(
-        files: [PathBuf; FILES],
-        make: fn(&[PathBuf; FILES]) -> Result<T, Error>,
-    ) -> Result<Self, Error> {
+impl<T, E: Display, const FILES: usize> Kept<T, E, FILES> {
+    /// Reads them for the first time.
+    ///
+    /// # Errors
+    /// What `make` says of them.
+    pub fn load(files: [PathBuf; FILES], make: fn(&[PathBuf; FILES]) -> Result<T, E>) -> Result<Self, E> {
         // Before they are read: one that changes meanwhile is then read again.
         let stamps = stamps(&files);
         let (current, _) = watch::channel(Arc::new(make(&files)?));
         Ok(Self { files, stamps, make, current, complaint: None })
     }
 
-    pub(super) fn current(&self) -> watch::Receiver<Arc<T>> {
+    /// What is in force, now and later.
+    pub fn current(&self) -> watch::Receiver<Arc<T>> {
         self.current.subscribe()
     }
 
     /// Reads the files again if they have changed, or in any case if `told`.
-    pub(super) fn renew(&mut self, told: bool) {
+    pub fn renew(&mut self, told: bool) {
         let stamps = stamps(&self.files);
         if !told && stamps == self.stamps {
             return;
@@ -70,42 +73,54 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::access::{Token, token};
+    use crate::files::{Error, Kind, file};
 
-    fn holds(kept: &Kept<Token, 1>, token: &str) -> bool {
-        kept.current().borrow().is(token.as_bytes())
+    /// Holds a number.
+    type Number = Kept<u32, String, 1>;
+
+    fn load(file: PathBuf) -> Number {
+        let number = |[file]: &[PathBuf; 1]| {
+            let content = file::read(Kind::Token, file).map_err(|error: Error| error.to_string())?;
+            let text = String::from_utf8_lossy(&content);
+            text.trim().parse().map_err(|_| format!("{text} is no number"))
+        };
+        Kept::load([file], number).unwrap()
+    }
+
+    fn value(kept: &Number) -> u32 {
+        **kept.current().borrow()
     }
 
     #[test]
     fn a_file_that_changed_is_read_again_and_a_broken_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("token");
-        fs::write(&file, "first-first-first").unwrap();
-        let mut kept = Kept::load([file.clone()], |[file]| token::read(file)).unwrap();
-        assert!(holds(&kept, "first-first-first"));
+        let file = folder.path().join("number");
+        fs::write(&file, "1").unwrap();
+        let mut kept = load(file.clone());
+        assert_eq!(value(&kept), 1);
 
-        fs::write(&file, "second-second-second").unwrap();
+        fs::write(&file, "22").unwrap();
         kept.renew(false);
-        assert!(holds(&kept, "second-second-second"));
+        assert_eq!(value(&kept), 22);
 
-        fs::write(&file, "short").unwrap();
+        fs::write(&file, "many").unwrap();
         kept.renew(false);
-        assert!(holds(&kept, "second-second-second") && kept.complaint.is_some());
+        assert!(value(&kept) == 22 && kept.complaint.is_some());
         fs::remove_file(&file).unwrap();
         kept.renew(true);
-        assert!(holds(&kept, "second-second-second"));
+        assert_eq!(value(&kept), 22);
 
-        fs::write(&file, "third-third-third").unwrap();
+        fs::write(&file, "333").unwrap();
         kept.renew(false);
-        assert!(holds(&kept, "third-third-third") && kept.complaint.is_none());
+        assert!(value(&kept) == 333 && kept.complaint.is_none());
     }
 
     #[test]
     fn a_file_that_has_not_changed_is_read_again_only_when_told() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("token");
-        fs::write(&file, "first-first-first").unwrap();
-        let mut kept = Kept::load([file], |[file]| token::read(file)).unwrap();
+        let file = folder.path().join("number");
+        fs::write(&file, "1").unwrap();
+        let mut kept = load(file);
         let current = kept.current();
         kept.renew(false);
         assert!(!current.has_changed().unwrap());

@@ -1,4 +1,4 @@
-//! Which filesystem holds a folder, by what the kernel tells of this process's mounts. Pure; particular to Linux.
+//! What is mounted where, as the kernel tells it to this process. Pure.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -6,23 +6,25 @@ use std::path::{Path, PathBuf};
 
 /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)), as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(in crate::probe) struct Mount {
     /// Number of the device below; its major part is 0 where there is none, or where the filesystem hides which.
-    pub(super) device: (u32, u32),
+    pub(in crate::probe) device: (u32, u32),
     /// Where it is mounted, as this process sees it.
-    pub(super) mountpoint: PathBuf,
+    pub(in crate::probe) mountpoint: PathBuf,
+    /// The kind of filesystem, such as `ext4`.
+    pub(in crate::probe) kind: String,
     /// What is mounted: a device file, a server's folder, or any word.
-    pub(super) source: PathBuf,
+    pub(in crate::probe) source: PathBuf,
 }
 
 /// All mounts, in the order in which they were made.
-pub(super) fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
+pub(in crate::probe) fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
     mountinfo.split(|byte| *byte == b'\n').filter_map(mount).collect()
 }
 
 /// The mount that holds a folder, which must be absolute and free of links. Of two at one place the later hides the
 /// earlier.
-pub(super) fn holder<'a>(mounts: &'a [Mount], folder: &Path) -> Option<&'a Mount> {
+pub(in crate::probe) fn holder<'a>(mounts: &'a [Mount], folder: &Path) -> Option<&'a Mount> {
     let above = mounts.iter().filter(|mount| folder.starts_with(&mount.mountpoint));
     above.max_by_key(|mount| mount.mountpoint.components().count())
 }
@@ -33,8 +35,9 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|byte| *byte == b' ');
     let device = numbers(words.nth(2)?)?;
     let mountpoint = path(words.nth(1)?);
-    let source = path(words.skip_while(|word| *word != b"-").nth(2)?);
-    Some(Mount { device, mountpoint, source })
+    let mut words = words.skip_while(|word| *word != b"-");
+    let kind = String::from_utf8_lossy(words.nth(1)?).into_owned();
+    Some(Mount { device, mountpoint, kind, source: path(words.next()?) })
 }
 
 fn numbers(word: &[u8]) -> Option<(u32, u32)> {
@@ -81,8 +84,10 @@ mod tests {
             (CONTAINER, "/etc", "/", "overlay", (0, 88)),
         ];
         for (mountinfo, folder, mountpoint, source, device) in cases {
-            let expected = Mount { device, mountpoint: mountpoint.into(), source: source.into() };
-            assert_eq!(holder(&mounts(mountinfo), Path::new(folder)), Some(&expected), "{folder}");
+            let mounts = mounts(mountinfo);
+            let mount = holder(&mounts, Path::new(folder)).unwrap();
+            let told = (mount.mountpoint.to_str().unwrap(), mount.source.to_str().unwrap(), mount.device);
+            assert_eq!(told, (mountpoint, source, device), "{folder}");
         }
     }
 
@@ -107,5 +112,6 @@ mod tests {
     fn a_name_that_is_no_text_is_kept_as_it_is() {
         let mounts = mounts(b"36 35 8:1 / /m\xff rw - ext4 /dev/sda1 rw\n");
         assert_eq!(mounts[0].mountpoint.as_os_str().as_encoded_bytes(), b"/m\xff");
+        assert_eq!(mounts[0].kind, "ext4");
     }
 }

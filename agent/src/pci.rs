@@ -1,24 +1,25 @@
-//! Where a device sits on the PCI buses: what orders cards, and what ties a card to its entry among the compute devices.
+//! Where a device sits on the PCI buses: what orders AMD's cards, what ties a card to its entry among the compute devices,
+//! and one of the names that an operator may give a GPU.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A PCI address, ordered as `lspci` lists.
+/// A PCI address, ordered as `lspci` lists. Drivers differ in the domain's digits and in case when they write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Address {
+pub struct Address {
     domain: u32,
     bus: u8,
     device: u8,
     function: u8,
 }
 
-/// Not written as `domain:bus:device.function`.
+/// Not written as `domain:bus:device.function`, of which the domain may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoAddress;
+pub struct NoAddress;
 
 impl Address {
     /// From `domain` and `location_id` of a compute device. Parts of a divided card differ in the topmost bits alone.
-    pub(super) fn of_location(domain: u32, location_id: u32) -> Self {
+    pub fn of_location(domain: u32, location_id: u32) -> Self {
         let [function_and_device, bus, ..] = location_id.to_le_bytes();
         Self { domain, bus, device: function_and_device >> 3, function: function_and_device & 7 }
     }
@@ -30,7 +31,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, NoAddress> {
         let (rest, function) = text.rsplit_once('.').ok_or(NoAddress)?;
         let (rest, device) = rest.rsplit_once(':').ok_or(NoAddress)?;
-        let (domain, bus) = rest.split_once(':').ok_or(NoAddress)?;
+        let (domain, bus) = rest.split_once(':').unwrap_or(("0", rest));
         let byte = |digits| u8::from_str_radix(digits, 16).map_err(|_| NoAddress);
         let domain = u32::from_str_radix(domain, 16).map_err(|_| NoAddress)?;
         Ok(Self { domain, bus: byte(bus)?, device: byte(device)?, function: byte(function)? })
@@ -52,8 +53,15 @@ mod tests {
         for text in ["0000:03:00.0", "0000:c3:1f.7", "10000:e1:00.0"] {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()), Ok(text.to_owned()));
         }
-        for text in ["", "03:00.0", "0000:03:00", "0000:03:xx.0", "0000:103:00.0"] {
+        for text in ["", "0000:03:00", "0000:03:xx.0", "0000:103:00.0", "1:2:3:4.0"] {
             assert_eq!(text.parse::<Address>(), Err(NoAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_place_may_be_written_in_several_ways() {
+        for text in ["03:1f.0", "0:3:1f.0", "00000000:03:1F.0"] {
+            assert_eq!(text.parse(), "0000:03:1f.0".parse::<Address>(), "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Error, Kind};
-use crate::limits::ACCESS_FILE_BYTES;
+use crate::limits::FILE_BYTES;
 
 /// What differs once a file was written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,19 +35,25 @@ impl From<Metadata> for Stamp {
     }
 }
 
-/// All that is in it.
-pub(super) fn read(kind: Kind, path: &Path) -> Result<Vec<u8>, Error> {
+/// All that is in a file.
+///
+/// # Errors
+/// It cannot be read, or is longer than 1 MiB.
+pub fn read(kind: Kind, path: &Path) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(ACCESS_FILE_BYTES + 1).read_to_end(&mut content));
+    let file = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut content));
     file.map_err(|source| Error::Read { kind, path: path.to_owned(), source })?;
-    if content.len() as u64 > ACCESS_FILE_BYTES {
+    if content.len() as u64 > FILE_BYTES {
         return Err(Error::TooLong { kind, path: path.to_owned() });
     }
     Ok(content)
 }
 
 /// The same, and a warning where users who have no business with it may read it too.
-pub(super) fn read_secret(kind: Kind, path: &Path) -> Result<Vec<u8>, Error> {
+///
+/// # Errors
+/// As [`read`].
+pub fn read_secret(kind: Kind, path: &Path) -> Result<Vec<u8>, Error> {
     let content = read(kind, path)?;
     if std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0) {
         let path = path.display();

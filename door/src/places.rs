@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::limits::Connections;
+use crate::Limits;
 
 pub(super) struct Places {
-    limits: Connections,
+    limits: Limits,
     taken: Arc<Taken>,
 }
 
@@ -27,7 +27,7 @@ impl Taken {
 }
 
 impl Places {
-    pub(super) fn new(limits: Connections) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self { limits, taken: Arc::default() }
     }
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn places() -> Places {
-        Places::new(Connections { total: 3, per_address: 2, ..Connections::default() })
+        Places::new(Limits { total: 3, per_address: 2, ..crate::serve::tests::limits() })
     }
 
     #[test]

@@ -5,71 +5,77 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use super::{TICKS_PER_SECOND, bytes};
 use crate::limits::{OPEN_FILES, PROCESSES};
-use crate::probe::procfs::{TICKS_PER_SECOND, kibibytes};
 
 /// The folder `/proc`.
 #[derive(Clone, Debug)]
-pub(super) struct Processes {
+pub(in crate::probe) struct Processes {
     proc: PathBuf,
 }
 
 /// A living process.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Process {
-    pub(super) pid: u32,
+pub(in crate::probe) struct Process {
+    pub(in crate::probe) pid: u32,
     /// When it started, since boot: together with the number it tells a process from all others.
-    pub(super) start_ticks: u64,
+    pub(in crate::probe) start_ticks: u64,
     /// Processor time, user and system, without that of its children.
-    pub(super) cpu_seconds: f64,
+    pub(in crate::probe) cpu_seconds: f64,
 }
 
 impl Process {
     /// Whether this is the same process, seen at another time.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(in crate::probe) fn is(&self, other: &Self) -> bool {
         (self.pid, self.start_ticks) == (other.pid, other.start_ticks)
     }
 }
 
+impl Default for Processes {
+    fn default() -> Self {
+        Self::new("/proc".into())
+    }
+}
+
 impl Processes {
-    pub(super) fn new(proc: PathBuf) -> Self {
+    pub(in crate::probe) fn new(proc: PathBuf) -> Self {
         Self { proc }
     }
 
-    pub(super) fn proc(&self) -> &Path {
+    pub(in crate::probe) fn proc(&self) -> &Path {
         &self.proc
     }
 
     /// A process, unless it is gone, has ended but not been waited for, or is hidden.
-    pub(super) fn get(&self, pid: u32) -> Option<Process> {
+    pub(in crate::probe) fn get(&self, pid: u32) -> Option<Process> {
         process(pid, &fs::read_to_string(self.file(pid, "stat")).ok()?)
     }
 
     /// The one that started first; `None` unless all can be seen.
-    pub(super) fn oldest(&self, pids: &[u32]) -> Option<Process> {
+    pub(in crate::probe) fn oldest(&self, pids: &[u32]) -> Option<Process> {
         let all: Option<Vec<Process>> = pids.iter().map(|pid| self.get(*pid)).collect();
         all?.into_iter().min_by_key(|process| (process.start_ticks, process.pid))
     }
 
     /// Every process that can be seen.
-    pub(super) fn all(&self) -> Vec<u32> {
+    pub(in crate::probe) fn all(&self) -> Vec<u32> {
         let entries = fs::read_dir(&self.proc).into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers.take(PROCESSES).collect()
     }
 
     /// The agent's own number.
-    pub(super) fn own(&self) -> Option<u32> {
+    pub(in crate::probe) fn own(&self) -> Option<u32> {
         fs::read_link(self.proc.join("self")).ok()?.to_str()?.parse().ok()
     }
 
     /// Whether a sandbox keeps others' processes out of sight: the first process of a system is always there.
-    pub(super) fn are_hidden(&self) -> bool {
+    pub(in crate::probe) fn are_hidden(&self) -> bool {
         !self.file(1, "stat").exists()
     }
 
     /// Whether a process holds all of these sockets; `None` if this process may not know.
-    pub(super) fn holds(&self, pid: u32, sockets: &BTreeSet<u64>) -> Option<bool> {
+    pub(in crate::probe) fn holds(&self, pid: u32, sockets: &BTreeSet<u64>) -> Option<bool> {
         let files = fs::read_dir(self.file(pid, "fd")).ok()?.flatten().take(OPEN_FILES);
         let held: BTreeSet<u64> =
             files.filter_map(|file| socket(&fs::read_link(file.path()).ok()?)).collect();
@@ -77,23 +83,31 @@ impl Processes {
     }
 
     /// Where a process stands in the hierarchy of version 2.
-    pub(super) fn cgroup_path(&self, pid: u32) -> Option<String> {
+    pub(in crate::probe) fn cgroup_path(&self, pid: u32) -> Option<String> {
         let text = fs::read_to_string(self.file(pid, "cgroup")).ok()?;
         text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
     }
 
     /// Memory of a process that is in RAM, with the files that it has mapped.
-    pub(super) fn resident_bytes(&self, pid: u32) -> Option<u64> {
-        let status = fs::read_to_string(self.file(pid, "status")).ok()?;
-        Some(kibibytes(&status, "VmRSS")? * 1024)
+    pub(in crate::probe) fn resident_bytes(&self, pid: u32) -> Option<u64> {
+        self.size(pid, "VmRSS")
+    }
+
+    /// Address space of a process.
+    pub(in crate::probe) fn virtual_bytes(&self, pid: u32) -> Option<u64> {
+        self.size(pid, "VmSize")
     }
 
     /// When a process started, in seconds since the Unix epoch. The machine's own start is told to a second.
-    pub(super) fn start_unix_seconds(&self, process: &Process) -> Option<f64> {
+    pub(in crate::probe) fn start_unix_seconds(&self, process: &Process) -> Option<f64> {
         let lines = BufReader::new(File::open(self.proc.join("stat")).ok()?).lines();
         let booted =
             lines.map_while(Result::ok).find_map(|line| line.strip_prefix("btime ")?.parse::<u64>().ok())?;
         Some(booted as f64 + process.start_ticks as f64 / TICKS_PER_SECOND)
+    }
+
+    fn size(&self, pid: u32, key: &str) -> Option<u64> {
+        bytes(&fs::read_to_string(self.file(pid, "status")).ok()?, key)
     }
 
     fn file(&self, pid: u32, name: &str) -> PathBuf {
@@ -144,7 +158,7 @@ mod tests {
 
     #[test]
     fn this_process_is_found_with_what_it_uses() {
-        let processes = Processes::new("/proc".into());
+        let processes = Processes::default();
         let own = processes.get(std::process::id()).unwrap();
         assert_eq!(processes.own(), Some(own.pid));
         assert!(processes.all().contains(&own.pid));

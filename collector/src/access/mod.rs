@@ -1,0 +1,70 @@
+//! The tokens that clients show and the certificate that the collector shows: read at the start, and again when their
+//! files change. It knows no routes and no connections; those look at what is in force when they need it.
+
+mod entry;
+mod fresh;
+mod tokens;
+
+use std::sync::Arc;
+
+use door::files::{self, Certificate, Kept, Renew};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+
+pub use self::entry::{Digest, Entry, Role};
+pub use self::fresh::{Fresh, NoRandom, random_text};
+pub(crate) use self::tokens::check_name;
+pub use self::tokens::{Tokens, TokensError};
+use crate::config;
+
+/// Why the files cannot be used. No text of a secret is told.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    #[error(transparent)]
+    Certificate(#[from] files::Error),
+}
+
+/// What is in force. Without files there is nothing of it, and nothing is asked.
+pub struct Access {
+    tokens: Option<Kept<Tokens, TokensError, 1>>,
+    tls: Option<Certificate>,
+}
+
+impl Access {
+    /// Reads the files that are configured.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it should.
+    pub fn load(asked: &config::Access) -> Result<Self, AccessError> {
+        let tokens = asked.token_file.clone().map(|file| Kept::load([file], |[file]| tokens::read(file)));
+        let tls = asked.tls.as_ref().map(|pair| files::certificate(&pair.certificate, &pair.key));
+        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()? })
+    }
+
+    /// The tokens to ask for, if there is a file of them.
+    pub fn tokens(&self) -> Option<watch::Receiver<Arc<Tokens>>> {
+        self.tokens.as_ref().map(Kept::current)
+    }
+
+    /// How to speak TLS, if a certificate is configured.
+    pub fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
+        self.tls.as_ref().map(Kept::current)
+    }
+}
+
+impl Renew for Access {
+    fn is_empty(&self) -> bool {
+        self.tokens.is_none() && self.tls.is_none()
+    }
+
+    fn renew(&mut self, told: bool) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.renew(told);
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.renew(told);
+        }
+    }
+}
