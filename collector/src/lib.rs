@@ -15,6 +15,7 @@ pub mod job;
 pub mod lifecycle;
 pub mod limits;
 pub mod metrics;
+pub mod picture;
 pub mod poll;
 pub mod queue;
 pub mod route;

@@ -52,6 +52,13 @@ pub const UPLOADED_FILES: usize = 100_000;
 pub const UPLOADED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// One part of an uploaded file's path: what Linux allows.
 pub const FILE_NAME_BYTES: usize = 255;
+/// What a picture may take decoded, and those that are decoded at once.
+pub const PICTURE_BYTES: u64 = 256 * 1024 * 1024;
+pub const PICTURES_AT_ONCE: usize = 2;
+/// One compressed text in a picture, opened.
+pub const PICTURE_TEXT_BYTES: usize = 64 * 1024 * 1024;
+/// Model folders of one backend.
+pub const MODEL_FOLDERS: usize = 256;
 /// Path of an uploaded file below the input folder.
 pub const UPLOAD_PATH_BYTES: usize = 512;
 

@@ -113,6 +113,7 @@ impl Collector {
             clock,
             max_body_bytes,
             large_answers,
+            pictures: Semaphore::new(limits::PICTURES_AT_ONCE),
         };
         let scheme = if access.tls().is_some() { "https" } else { "http" };
         let server = serve(listener, &config, access, app, stop.clone())?;

@@ -99,7 +99,7 @@ fn ascii(json: &str) -> String {
 }
 
 /// CRC-32 as PNG has it (ISO 3309).
-fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let turned = bytes.iter().fold(u32::MAX, |check, byte| {
         (0..8).fold(check ^ u32::from(*byte), |check, _| {
             if check & 1 == 1 { (check >> 1) ^ 0xEDB8_8320 } else { check >> 1 }

@@ -45,6 +45,8 @@ pub struct App {
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.
     pub large_answers: Semaphore,
+    /// Passes for pictures that are decoded.
+    pub pictures: Semaphore,
 }
 
 impl App {

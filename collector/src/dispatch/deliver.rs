@@ -1,14 +1,19 @@
-//! Brings uploaded files to the backend that will run a job that names them, under the names that the job uses.
+//! Brings files to the backend that will run a job that names them: uploads under the names that the job uses, files of
+//! other backends streamed from there.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use comfyui::Client;
+use comfyui::api::FileRef;
+use comfyui::{Cause, Client};
+use reqwest::header::CONTENT_LENGTH;
 
+use super::loaded::{Loaded, Source};
+use super::tools::Tools;
 use crate::files::Files;
 use crate::id::BackendId;
-use crate::job::InputFile;
+use crate::job::{InputFile, as_input, input_file};
 use crate::limits;
 use crate::queue::Upload;
 
@@ -24,11 +29,13 @@ pub(super) struct Delivered {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeliveryError {
     #[error("the uploaded file {file} is no longer there: {source}")]
-    Missing { file: InputFile, source: std::io::Error },
+    Missing { file: String, source: std::io::Error },
+    #[error("the file {file} is no longer with its backend {owner}: {source}")]
+    Gone { file: String, owner: BackendId, source: comfyui::Error },
     #[error(transparent)]
     Backend(#[from] comfyui::Error),
     #[error("the backend stored the uploaded file {file} as {stored}")]
-    Renamed { file: InputFile, stored: String },
+    Renamed { file: String, stored: String },
 }
 
 impl Delivered {
@@ -50,11 +57,11 @@ impl Delivered {
         needed: &[InputFile],
     ) -> Result<(), DeliveryError> {
         for file in needed {
-            let Some(upload) = files.find(file) else { continue };
+            let Some(upload) = files.find(&input_file(file)) else { continue };
             if self.with(backend, |delivered| delivered.get(file) == Some(&upload.sha256)) {
                 continue;
             }
-            let (upload, content) = read(files, file).await?;
+            let (upload, content) = read(files, &input_file(file)).await?;
             send(client, &upload, content).await?;
             self.with(backend, |delivered| {
                 if delivered.len() >= limits::DELIVERED_FILES {
@@ -68,7 +75,7 @@ impl Delivered {
 }
 
 /// The file as it is named now. One that is replaced while it is read is found under its new content.
-async fn read(files: &Files, file: &InputFile) -> Result<(Upload, Bytes), DeliveryError> {
+async fn read(files: &Files, file: &FileRef) -> Result<(Upload, Bytes), DeliveryError> {
     let mut missing = std::io::Error::from(std::io::ErrorKind::NotFound);
     for _ in 0..3 {
         let Some(upload) = files.find(file) else { break };
@@ -77,20 +84,66 @@ async fn read(files: &Files, file: &InputFile) -> Result<(Upload, Bytes), Delive
             Err(error) => missing = error,
         }
     }
-    Err(DeliveryError::Missing { file: file.clone(), source: missing })
+    Err(DeliveryError::Missing { file: as_input(file), source: missing })
 }
 
 async fn send(client: &Client, upload: &Upload, content: Bytes) -> Result<(), DeliveryError> {
-    let file = &upload.file;
+    put(client, &upload.file, content.into(), Some(upload.size_bytes)).await
+}
+
+/// Under exactly this name.
+async fn put(
+    client: &Client,
+    file: &FileRef,
+    body: reqwest::Body,
+    length_bytes: Option<u64>,
+) -> Result<(), DeliveryError> {
     let request = comfyui::client::Upload {
         subfolder: file.subfolder.clone(),
+        kind: file.kind.clone(),
         overwrite: true,
-        length_bytes: Some(upload.size_bytes),
-        ..comfyui::client::Upload::input(file.name.clone(), reqwest::Body::from(content))
+        length_bytes,
+        ..comfyui::client::Upload::input(file.filename.clone(), body)
     };
     let stored = client.upload_image(request).await?;
-    if stored.name == file.name {
+    if stored.name == file.filename {
         return Ok(());
     }
-    Err(DeliveryError::Renamed { file: file.clone(), stored: stored.name })
+    Err(DeliveryError::Renamed { file: as_input(file), stored: stored.name })
+}
+
+/// Copies what the prompt loads and is not there. Each time anew: under a file's name its owner may have another by now.
+pub(super) async fn bring(tools: &Tools, to: &Client, loaded: &[Loaded]) -> Result<(), DeliveryError> {
+    for Loaded { source, there, .. } in loaded {
+        match source {
+            Source::There => {}
+            Source::Kept(file) => {
+                let (upload, content) = read(&tools.files, file).await?;
+                put(to, there, content.into(), Some(upload.size_bytes)).await?;
+            }
+            Source::With(owner, file) => {
+                let Some(from) = tools.clients.get(owner) else { continue };
+                copy(from, file, owner, to, there).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Streamed through: neither file is held here.
+async fn copy(
+    from: &Client,
+    file: &FileRef,
+    owner: &BackendId,
+    to: &Client,
+    there: &FileRef,
+) -> Result<(), DeliveryError> {
+    let download = from.open_file(file).await.map_err(|source| match source.cause {
+        Cause::Status { status: 400..500, .. } => {
+            DeliveryError::Gone { file: as_input(file), owner: owner.clone(), source }
+        }
+        _ => DeliveryError::Backend(source),
+    })?;
+    let length = download.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    put(to, there, reqwest::Body::wrap_stream(download.into_stream()), length).await
 }

@@ -1,7 +1,7 @@
 //! Making it so. The driver is the only one who speaks to a backend to change it. What it does is decided elsewhere:
 //! `step` says which commands are due, `track` what a frame means for a job, `recover` what a lookup proved; all pure.
 //!
-//! One attempt, in order: the intent is committed; uploaded files are delivered; the prompt is posted; its frames are
+//! One attempt, in order: the intent is committed; the files that it loads are delivered; the prompt is posted; its frames are
 //! followed; the results are fetched and committed; then the client is told of the end. Whatever is in doubt (an answer
 //! or a socket lost, a restart of this program) is looked up on the backend before anything else happens to the job.
 
@@ -10,8 +10,10 @@ mod conclude;
 mod deliver;
 mod done;
 mod driver;
+mod loaded;
 mod perform;
 mod recover;
+mod rename;
 mod results;
 mod step;
 mod tools;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
 
-use super::deliver::DeliveryError;
+use super::deliver::{DeliveryError, bring};
 use super::done::{Done, Sent};
 use super::recover::{self, Found, Known};
 use super::tools::Tools;
+use super::{loaded, rename};
 use crate::id::{BackendId, JobId};
 use crate::job::{Change, Job};
 use crate::limits;
@@ -53,6 +54,19 @@ async fn send(
     if let Err(error) = tools.delivered.deliver(&tools.files, backend, client, &job.needs.files).await {
         return undelivered(&error);
     }
+    let loaded = loaded::plan(
+        &job.needs.outputs,
+        backend,
+        |id| tools.clients.contains_key(id),
+        |file| tools.files.contains(file),
+    );
+    if let Err(error) = bring(tools, client, &loaded).await {
+        return undelivered(&error);
+    }
+    let documents = match rename::renamed(documents.prompt, &loaded::names(&loaded)) {
+        Ok(prompt) => Documents { prompt, ..documents },
+        Err(error) => return Sent::Impossible { reason: format!("its prompt cannot be read: {error}") },
+    };
     match client.queue_prompt(&request(tools, job.id, documents)).await {
         Ok(accepted) => accept(tools, job.id, attempt, accepted).await,
         Err(error) => refusal(error),
@@ -64,7 +78,7 @@ fn undelivered(error: &DeliveryError) -> Sent {
     match error {
         DeliveryError::Backend(error) if error.never_sent() => Sent::Never { reason },
         DeliveryError::Backend(_) | DeliveryError::Renamed { .. } => Sent::Undeliverable { reason },
-        DeliveryError::Missing { .. } => Sent::Impossible { reason },
+        DeliveryError::Missing { .. } | DeliveryError::Gone { .. } => Sent::Impossible { reason },
     }
 }
 

@@ -1,5 +1,5 @@
-//! Files that clients uploaded, kept by content: `uploads/<sha256>` in the state directory, and in the store which name
-//! stands for which content. Names follow ComfyUI's rules across the whole fleet. Knows nothing of jobs or backends.
+//! Files that clients uploaded, of all three types, kept by content: `uploads/<sha256>` in the state directory, and in the
+//! store which name stands for which content. Names follow ComfyUI's rules across the whole fleet. Knows nothing of jobs or backends.
 
 mod name;
 
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
+use comfyui::api::FileRef;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-pub use self::name::BadName;
-use crate::job::InputFile;
+pub use self::name::{BadName, checked, inside};
 use crate::limits;
 use crate::queue::{Store, StoreError, Upload};
 
 pub struct Files {
     directory: PathBuf,
     store: Arc<dyn Store>,
-    index: RwLock<HashMap<InputFile, Upload>>,
+    index: RwLock<HashMap<FileRef, Upload>>,
     /// One upload names itself at a time, so that two of one name cannot both find it free.
     naming: Mutex<()>,
 }
@@ -65,16 +65,21 @@ impl Files {
     }
 
     /// By the name that a client asks for, in whatever form it writes the subfolder.
-    pub fn find_named(&self, file: &InputFile) -> Option<Upload> {
+    pub fn find_named(&self, file: &FileRef) -> Option<Upload> {
         name::checked(file).ok().and_then(|file| self.find(&file))
     }
 
-    pub fn find(&self, file: &InputFile) -> Option<Upload> {
+    pub fn find(&self, file: &FileRef) -> Option<Upload> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).get(file).cloned()
     }
 
-    pub fn contains(&self, file: &InputFile) -> bool {
+    pub fn contains(&self, file: &FileRef) -> bool {
         self.index.read().unwrap_or_else(PoisonError::into_inner).contains_key(file)
+    }
+
+    /// To be read piece by piece.
+    pub async fn open_content(&self, sha256: &[u8; 32]) -> std::io::Result<tokio::fs::File> {
+        tokio::fs::File::open(self.path_of(sha256)).await
     }
 
     pub async fn content(&self, sha256: &[u8; 32]) -> std::io::Result<Bytes> {
@@ -85,14 +90,14 @@ impl Files {
     /// other content and `overwrite` is not set.
     pub async fn keep(
         &self,
-        asked: &InputFile,
+        asked: &FileRef,
         overwrite: bool,
         content: Bytes,
-    ) -> Result<InputFile, FilesError> {
+    ) -> Result<FileRef, FilesError> {
         let asked = name::checked(asked)?;
         let (sha256, size_bytes) = (Sha256::digest(&content).into(), content.len() as u64);
         let _naming = self.naming.lock().await;
-        let same = |file: &InputFile| self.find(file).is_some_and(|known| known.sha256 == sha256);
+        let same = |file: &FileRef| self.find(file).is_some_and(|known| known.sha256 == sha256);
         let file = match overwrite || same(&asked) {
             true => asked,
             false => name::numbered(&asked)

@@ -56,6 +56,7 @@ fn see(before: &Backend, observation: Observation) -> Backend {
         Seen::Stats(stats) => backend.stats = Some(Read { at, value: Arc::from(stats) }),
         Seen::Catalog(catalog) => (backend.catalog, backend.catalog_problem) = (Some(catalog), None),
         Seen::CatalogUnreadable(reason) => backend.catalog_problem = Some(reason),
+        Seen::Models(models) => backend.models = Some(models),
         Seen::SocketOpened => backend.socket_since = Some(at),
         Seen::SocketClosed => backend.socket_since = None,
         Seen::Failed(failure) => {

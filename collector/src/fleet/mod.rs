@@ -4,6 +4,7 @@
 mod apply;
 mod catalog;
 mod health;
+pub mod models;
 pub mod owner;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use url::Url;
 pub use self::apply::{Change, apply};
 pub use self::catalog::{Catalog, Missing, Union};
 pub use self::health::{Failure, Health, Status};
+pub use self::models::Models;
 use crate::clock::UnixMillis;
 use crate::id::BackendId;
 
@@ -41,6 +43,8 @@ pub struct Backend {
     pub catalog: Option<Arc<Catalog>>,
     /// Why what it offers cannot be read, while that is so.
     pub catalog_problem: Option<String>,
+    /// The model files that it lists.
+    pub models: Option<Arc<Models>>,
     pub agent: Option<Read<NodeMetrics>>,
     pub agent_health: Health,
 }
@@ -75,6 +79,7 @@ pub enum Seen {
     Stats(Box<SystemStats>),
     Catalog(Arc<Catalog>),
     CatalogUnreadable(String),
+    Models(Arc<Models>),
     Failed(Failure),
     SocketOpened,
     SocketClosed,
@@ -94,6 +99,7 @@ impl Backend {
             stats: None,
             catalog: None,
             catalog_problem: None,
+            models: None,
             agent: None,
             agent_health: Health::default(),
         }

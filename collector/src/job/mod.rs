@@ -1,6 +1,7 @@
 //! A job: what a client submitted, and how far it has come. Data and pure transitions; no IO.
 
 mod change;
+mod made;
 mod needs;
 mod outputs;
 mod standing;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, Illegal, Submission};
+pub use self::made::{as_input, input_file, owner_of, without_backend};
 pub use self::needs::{Asset, InputFile, ModelSet, Needs};
 pub use self::outputs::{Brief, normalized};
 pub use self::standing::{BadStanding, Standing};

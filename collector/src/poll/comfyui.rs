@@ -5,21 +5,27 @@ use std::time::Duration;
 
 use comfyui::api::QueueState;
 use comfyui::object_info::ObjectInfo;
-use comfyui::{Cause, Error};
+use comfyui::{Cause, Client, Error};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use super::Poller;
 use super::schedule::{Ask, Schedule};
-use crate::fleet::{Backlog, Catalog, Failure, Seen};
+use crate::fleet::models::Folders;
+use crate::fleet::{Backlog, Catalog, Failure, Models, Seen};
+use crate::limits;
 
 /// How often `/queue` is read at most while its count keeps moving.
 const QUEUE_PAUSE: Duration = Duration::from_secs(2);
+/// Model folders that are listed at the same time: a server that loads a model answers late, and its count waits.
+const FOLDERS_AT_ONCE: usize = 8;
 
 /// What is remembered from one answer to the next.
 #[derive(Default)]
 struct Last {
     backlog: Option<Backlog>,
     catalog: Option<Arc<Catalog>>,
+    models: Option<Arc<Models>>,
     queue_read_at: crate::clock::UnixMillis,
 }
 
@@ -54,12 +60,12 @@ pub(super) async fn poll(poller: Poller) {
 fn failure(poller: &Poller, last: &mut Last, ask: Ask, error: Error) -> Option<Seen> {
     match ask {
         Ask::Count => {
-            *last = Last { catalog: last.catalog.take(), ..Last::default() };
+            *last = Last { catalog: last.catalog.take(), models: last.models.take(), ..Last::default() };
             Some(Seen::Failed(Failure::from(error)))
         }
         Ask::ObjectInfo => Some(Seen::CatalogUnreadable(error.to_string())),
-        Ask::Stats => {
-            tracing::debug!(backend = %poller.backend, %error, "its figures cannot be read");
+        Ask::Stats | Ask::Models => {
+            tracing::debug!(backend = %poller.backend, %error, "its figures or model files cannot be read");
             None
         }
     }
@@ -70,6 +76,7 @@ async fn perform(poller: &Poller, last: &mut Last, ask: Ask) -> Result<Seen, Err
         Ask::Count => backlog(poller, last).await.map(Seen::Backlog),
         Ask::Stats => poller.client.system_stats().await.map(Box::new).map(Seen::Stats),
         Ask::ObjectInfo => catalog(poller, last).await.map(Seen::Catalog),
+        Ask::Models => models(poller, last).await.map(Seen::Models),
     }
 }
 
@@ -118,4 +125,27 @@ async fn catalog(poller: &Poller, last: &mut Last) -> Result<Arc<Catalog>, Error
     })?;
     last.catalog = Some(Arc::clone(&catalog));
     Ok(catalog)
+}
+
+/// Lists that have not changed are kept as they are, so that snapshots share them.
+async fn models(poller: &Poller, last: &mut Last) -> Result<Arc<Models>, Error> {
+    let (folders, embeddings) = tokio::try_join!(folders(&poller.client), poller.client.embeddings())?;
+    let read = Models { folders, embeddings };
+    let known = last.models.take().filter(|known| **known == read);
+    let models = known.unwrap_or_else(|| Arc::new(read));
+    last.models = Some(Arc::clone(&models));
+    Ok(models)
+}
+
+/// `None` from a server of 2024, which has no such route.
+async fn folders(client: &Client) -> Result<Option<Folders>, Error> {
+    let names = match client.models(None).await {
+        Err(Error { cause: Cause::Status { status: 404, .. }, .. }) => return Ok(None),
+        names => names?,
+    };
+    let files = names.into_iter().take(limits::MODEL_FOLDERS).map(|folder| async move {
+        let files = client.models(Some(&folder)).await?;
+        Ok((folder, files))
+    });
+    stream::iter(files).buffered(FOLDERS_AT_ONCE).try_collect().await.map(Some)
 }

@@ -1,7 +1,7 @@
 //! What to ask a backend next, and when. Pure.
 //!
 //! The count of its queue is cheap and asked often, `/queue` holds whole prompts and is asked only when the count has
-//! moved, `/object_info` is large and asked seldom. A backend that is down is asked for its count only, with pauses
+//! moved, `/object_info` is large and asked seldom, and so are the lists of model files. A backend that is down is asked for its count only, with pauses
 //! that grow to a bound, so that it is used soon after it comes back.
 
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub(super) enum Ask {
     Count,
     Stats,
     ObjectInfo,
+    Models,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,7 @@ pub(super) struct Schedule {
     count: Question,
     stats: Question,
     object_info: Question,
+    models: Question,
 }
 
 /// When it is asked next (at once if it never was), and how often in a row it failed.
@@ -58,7 +60,12 @@ impl Schedule {
         if self.count.failures > 0 || self.count.at == UnixMillis::default() {
             return count;
         }
-        let rest = [count, (Ask::ObjectInfo, self.object_info.at), (Ask::Stats, self.stats.at)];
+        let rest = [
+            count,
+            (Ask::ObjectInfo, self.object_info.at),
+            (Ask::Stats, self.stats.at),
+            (Ask::Models, self.models.at),
+        ];
         rest.into_iter().min_by_key(|(_, at)| *at).unwrap_or(count)
     }
 
@@ -67,6 +74,7 @@ impl Schedule {
             Ask::Count => (&mut self.count, intervals.count),
             Ask::Stats => (&mut self.stats, intervals.stats),
             Ask::ObjectInfo => (&mut self.object_info, intervals.object_info),
+            Ask::Models => (&mut self.models, intervals.object_info),
         };
         *question = Question { at: now.after(interval), failures: 0 };
     }
@@ -81,6 +89,7 @@ impl Schedule {
             }
             Ask::Stats => &mut self.stats,
             Ask::ObjectInfo => &mut self.object_info,
+            Ask::Models => &mut self.models,
         };
         question.failures = question.failures.saturating_add(1);
         question.at = now.after(intervals.pause(question.failures));
@@ -108,9 +117,10 @@ mod tests {
             schedule.answered(ask, now, &SECOND);
             asked.push(ask);
         }
-        assert_eq!(asked[..3], [Ask::Count, Ask::ObjectInfo, Ask::Stats]);
+        assert_eq!(asked[..4], [Ask::Count, Ask::ObjectInfo, Ask::Stats, Ask::Models]);
         let count = |which| asked.iter().filter(|ask| **ask == which).count();
-        assert_eq!((count(Ask::Count), count(Ask::Stats), count(Ask::ObjectInfo)), (13, 2, 1));
+        assert_eq!((count(Ask::Count), count(Ask::Stats)), (13, 2));
+        assert_eq!((count(Ask::ObjectInfo), count(Ask::Models)), (1, 1));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use comfyui::api::FileRef;
 use serde_json::json;
 
 use super::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Window, Write};
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Asset, Change, InputFile, Job, Needs, Outcome, Results, Standing, Submission};
+use crate::job::{Asset, Change, Job, Needs, Outcome, Results, Standing, Submission};
 
 /// Opens the store that lies in a place, again after it was closed.
 #[async_trait::async_trait]
@@ -23,6 +24,7 @@ pub(super) async fn conforms(place: impl Place) {
     history_has_pages_and_forgets(&store).await;
     lists_have_an_order_filters_and_pages(&store).await;
     a_list_shows_what_became_of_a_job(&store).await;
+    a_file_is_found_by_its_name_without_its_backend(&store).await;
     uploads_and_settings_are_kept(&store).await;
     let before = store.live().await.unwrap();
     drop(store);
@@ -279,14 +281,46 @@ async fn a_list_shows_what_became_of_a_job(store: &Arc<dyn Store>) {
     assert_eq!(listed[0].execution_error, None);
 }
 
+async fn a_file_is_found_by_its_name_without_its_backend(store: &Arc<dyn Store>) {
+    let file = |name: &str, subfolder: &str, kind: &str| FileRef {
+        filename: name.into(),
+        subfolder: subfolder.into(),
+        kind: kind.into(),
+    };
+    forget_everything(store).await;
+    for made in
+        [file("x\"ä.png", "a/s", "output"), file("x\"ä.png", "a/s", "output"), file("y.png", "a", "temp")]
+    {
+        let job = submit(store).await;
+        let outputs = json!({ "9": { "images": [made] } }).as_object().cloned().unwrap();
+        let results = Box::new(Results { outputs, ..Results::default() });
+        let change = Change::End {
+            job: job.id,
+            attempt: None,
+            at: UnixMillis(1),
+            outcome: Outcome::Succeeded,
+            results,
+        };
+        store.commit(&[Write::Change(change)]).await.unwrap();
+    }
+    let found = async |asked: FileRef| store.made_as(&asked).await.unwrap();
+    let expected = [file("x\"ä.png", "a/s", "output")];
+    assert_eq!(found(file("x\"ä.png", "s", "output")).await, expected, "once, though two jobs have it");
+    for other in [file("x\"ä.png", "", "output"), file("x\"ä.png", "s", "temp"), file("y.png", "a", "temp")]
+    {
+        assert_eq!(found(other).await, []);
+    }
+}
+
 async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {
-    let upload = |byte| {
-        let file = InputFile { subfolder: "x".into(), name: "a.png".into() };
+    let upload = |kind: &str, byte| {
+        let file = FileRef { filename: "a.png".into(), subfolder: "x".into(), kind: kind.into() };
         Upload { file, sha256: [byte; 32], size_bytes: 5 }
     };
-    store.keep_upload(&upload(1)).await.unwrap();
-    store.keep_upload(&upload(2)).await.unwrap();
-    assert_eq!(store.uploads().await.unwrap(), [upload(2)]);
+    for (kind, byte) in [("input", 1), ("temp", 3), ("input", 2)] {
+        store.keep_upload(&upload(kind, byte)).await.unwrap();
+    }
+    assert_eq!(store.uploads().await.unwrap(), [upload("input", 2), upload("temp", 3)]);
     let kept = store.setting("conformance", "first".to_owned()).await.unwrap();
     assert_eq!(kept, "first");
     assert_eq!(store.setting("conformance", "second".to_owned()).await.unwrap(), "first");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use comfyui::api::FileRef;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
-use crate::job::{Change, InputFile, Job, Outcome, Place, Results, Submission};
+use crate::job::{Change, Job, Outcome, Place, Results, Submission};
 
 /// Something to be written. A batch of them is committed as one transaction: all or none.
 #[derive(Debug)]
@@ -62,10 +63,10 @@ pub struct AttemptRecord {
     pub why: String,
 }
 
-/// A file that a client uploaded: its name in ComfyUI's input folder, and what it holds.
+/// A file that a client uploaded: its name in one of ComfyUI's three folders, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    pub file: InputFile,
+    pub file: FileRef,
     /// SHA-256 of the content, under which it lies in the state directory.
     pub sha256: [u8; 32],
     pub size_bytes: u64,
@@ -143,6 +144,9 @@ pub trait Store: Send + Sync {
     async fn keep_upload(&self, upload: &Upload) -> Result<(), Error>;
 
     async fn uploads(&self) -> Result<Vec<Upload>, Error>;
+
+    /// The files in the results of ended jobs that have this name once their backend's is taken off, each once.
+    async fn made_as(&self, file: &FileRef) -> Result<Vec<FileRef>, Error>;
 
     /// A small value kept under `key`, made by `make` when there is none yet.
     async fn setting(&self, key: &str, make: String) -> Result<String, Error>;

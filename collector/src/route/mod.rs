@@ -2,6 +2,7 @@
 //! states the problem and the rule. No async, no clock, no randomness, no logging: the same input gives the same
 //! decision.
 
+mod away;
 mod estimate;
 mod free;
 mod verdict;
@@ -45,7 +46,7 @@ pub fn route<'a>(
     now: UnixMillis,
 ) -> Vec<Assignment> {
     let mut desks: Vec<Desk<'_>> =
-        candidates.iter().map(|candidate| Desk::new(candidate, estimates, now)).collect();
+        candidates.iter().map(|candidate| Desk::new(candidates, candidate, estimates, now)).collect();
     let (mut assignments, mut looked_at) = (Vec::new(), 0);
     for job in waiting {
         if looked_at == limits::ROUTE_LOOKAHEAD || !desks.iter().any(Desk::can_start) {
@@ -66,7 +67,7 @@ pub fn explain(
     estimates: &Estimates,
     now: UnixMillis,
 ) -> Vec<(BackendId, Verdict)> {
-    let desks = candidates.iter().map(|candidate| Desk::new(candidate, estimates, now));
+    let desks = candidates.iter().map(|candidate| Desk::new(candidates, candidate, estimates, now));
     desks.map(|desk| (desk.candidate.backend.id.clone(), desk.judge(job, estimates))).collect()
 }
 
@@ -94,6 +95,7 @@ fn assignment(desks: &[Desk<'_>], best: usize, job: &Job, verdicts: Vec<Verdict>
 
 /// A candidate while one decision is being made: what was just given to it counts already.
 struct Desk<'a> {
+    fleet: &'a [Candidate],
     candidate: &'a Candidate,
     refusal: Option<Refusal>,
     free: bool,
@@ -102,9 +104,10 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn new(candidate: &'a Candidate, estimates: &Estimates, now: UnixMillis) -> Self {
+    fn new(fleet: &'a [Candidate], candidate: &'a Candidate, estimates: &Estimates, now: UnixMillis) -> Self {
         let foreign_seconds = candidate.backend.foreign_backlog() as f64 * estimates.typical_run_seconds();
         Self {
+            fleet,
             candidate,
             refusal: Refusal::of(candidate, now),
             free: candidate.residual_seconds.is_none() && candidate.backend.foreign_backlog() == 0,
@@ -123,11 +126,21 @@ impl<'a> Desk<'a> {
         {
             return Verdict::Refused(refusal);
         }
+        let fetch_seconds = match away::fetch_seconds(self.fleet, &self.candidate.backend.id, &job.needs) {
+            Ok(seconds) => seconds,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
         let models = job.needs.models();
         let load_seconds =
             if models.0.is_subset(&self.models.0) { 0.0 } else { estimates.load_seconds(&models) };
         let run_seconds = estimates.run_seconds(&models);
-        Verdict::Possible { free: self.free, wait_seconds: self.busy_seconds, load_seconds, run_seconds }
+        Verdict::Possible {
+            free: self.free,
+            wait_seconds: self.busy_seconds,
+            fetch_seconds,
+            load_seconds,
+            run_seconds,
+        }
     }
 
     fn reserve(&mut self, job: &Job, completion_seconds: f64) {

@@ -70,6 +70,39 @@ fn decided(candidates: &[Candidate], jobs: &[Arc<Job>]) -> Vec<String> {
     jobs.iter().map(|job| of(job).map_or("-".to_owned(), |found| found.backend.to_string())).collect()
 }
 
+/// A job that loads a file of this backend.
+fn loading(arrival: u64, owner: &str) -> Arc<Job> {
+    let mut job = Job::clone(&job(arrival, ""));
+    let file = comfyui::api::FileRef {
+        filename: "x.png".into(),
+        subfolder: format!("{owner}/deep"),
+        kind: "output".into(),
+    };
+    job.needs = Arc::new(Needs { outputs: vec![file], ..Needs::clone(&job.needs) });
+    Arc::new(job)
+}
+
+#[test]
+fn a_job_goes_where_the_file_is_that_it_loads_unless_waiting_there_costs_more_than_fetching_it() {
+    for (busy_seconds, expected) in [(None, "b"), (Some(0.3), "b-later"), (Some(1.0), "a")] {
+        let owner = Candidate { residual_seconds: busy_seconds, ..idle("b", &[]) };
+        let chosen = route(&[idle("a", &[]), owner], [&loading(1, "b")], &estimates(), NOW);
+        let chosen = chosen.first().map_or("b-later", |assignment| assignment.backend.as_str());
+        assert_eq!(chosen, expected, "{busy_seconds:?}");
+    }
+}
+
+#[test]
+fn a_job_waits_for_the_owner_of_its_file_and_a_folder_is_no_owner() {
+    let mut down = backend("b");
+    down.health = crate::fleet::Health::default();
+    let fleet = [idle("a", &[]), of(down, &[])];
+    assert_eq!(route(&fleet, [&loading(1, "b")], &estimates(), NOW), []);
+    let (_, verdict) = explain(&fleet, &loading(1, "b"), &estimates(), NOW).remove(0);
+    assert_eq!(verdict.to_string(), "lacks deep/x.png [output], which is with b, and that is down");
+    assert_eq!(route(&fleet, [&loading(1, "folder")], &estimates(), NOW).len(), 1);
+}
+
 #[test]
 fn a_backend_that_must_not_run_the_job_is_named_with_the_reason_and_gets_none() {
     let failure = Failure { refused: true, reason: "x".into() };

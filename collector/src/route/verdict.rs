@@ -16,6 +16,11 @@ pub enum Refusal {
     OffersUnknown,
     Resting,
     Lacks(Missing),
+    /// A file that the job loads is with a backend that is down.
+    FileAway {
+        file: String,
+        owner: BackendId,
+    },
 }
 
 impl Refusal {
@@ -47,6 +52,9 @@ impl fmt::Display for Refusal {
             Self::OffersUnknown => f.write_str("what it offers is not known yet"),
             Self::Resting => f.write_str("rests after a failure"),
             Self::Lacks(missing) => write!(f, "lacks {missing}"),
+            Self::FileAway { file, owner } => {
+                write!(f, "lacks {file}, which is with {owner}, and that is down")
+            }
         }
     }
 }
@@ -54,15 +62,15 @@ impl fmt::Display for Refusal {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     Refused(Refusal),
-    Possible { free: bool, wait_seconds: f64, load_seconds: f64, run_seconds: f64 },
+    Possible { free: bool, wait_seconds: f64, fetch_seconds: f64, load_seconds: f64, run_seconds: f64 },
 }
 
 impl Verdict {
     pub fn completion_seconds(&self) -> Option<f64> {
         match self {
             Self::Refused(_) => None,
-            Self::Possible { wait_seconds, load_seconds, run_seconds, .. } => {
-                Some(wait_seconds + load_seconds + run_seconds)
+            Self::Possible { wait_seconds, fetch_seconds, load_seconds, run_seconds, .. } => {
+                Some(wait_seconds + fetch_seconds + load_seconds + run_seconds)
             }
         }
     }
@@ -72,13 +80,17 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Possible { free, wait_seconds, load_seconds, run_seconds } => {
+            Self::Possible { free, wait_seconds, fetch_seconds, load_seconds, run_seconds } => {
                 let state = if *free { "free".to_owned() } else { format!("busy for {wait_seconds:.1} s") };
                 let model = match *load_seconds > 0.0 {
                     true => format!("load {load_seconds:.1} s"),
                     false => "nothing to load".to_owned(),
                 };
-                write!(f, "{state}, {model}, run {run_seconds:.1} s")
+                let files = match *fetch_seconds > 0.0 {
+                    true => format!(", fetch files {fetch_seconds:.1} s"),
+                    false => String::new(),
+                };
+                write!(f, "{state}{files}, {model}, run {run_seconds:.1} s")
             }
         }
     }

@@ -125,10 +125,20 @@ impl Client {
     }
 
     pub(crate) async fn upload(&self, name: &str, content: Vec<u8>, more: &[(&str, &str)]) -> Answer {
+        self.upload_to("/upload/image", name, content, more).await
+    }
+
+    pub(crate) async fn upload_to(
+        &self,
+        route: &str,
+        name: &str,
+        content: Vec<u8>,
+        more: &[(&str, &str)],
+    ) -> Answer {
         let part = Part::bytes(content).file_name(name.to_owned());
         let fields = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let form = fields.fold(Form::new().part("image", part), |form, (name, value)| form.text(name, value));
-        answer(self.request(reqwest::Method::POST, "/upload/image").multipart(form)).await
+        answer(self.request(reqwest::Method::POST, route).multipart(form)).await
     }
 
     /// The collector's own account of a job.

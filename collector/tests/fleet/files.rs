@@ -38,7 +38,7 @@ async fn uploads_are_named_as_comfyui_names_them() {
 #[tokio::test]
 async fn an_upload_outside_the_input_folder_is_refused() {
     let stage = Stage::of(Generation::V0_8, 1).await;
-    for more in [("subfolder", "../up"), ("subfolder", "/etc"), ("type", "output")] {
+    for more in [("subfolder", "../up"), ("subfolder", "/etc"), ("type", "secret")] {
         let (status, refusal) = stage.client.upload("in.png", png(1), &[more]).await;
         assert_eq!(status, 400, "{more:?}: {refusal}");
         assert!(refusal["error"]["message"].is_string());
@@ -151,4 +151,96 @@ async fn a_file_that_is_not_there_or_whose_owner_is_not_named_is_not_found() {
     stage.comfys[0].kill().await;
     let (status, refusal) = stage.client.ask("/view?filename=t_00001_.png&subfolder=a").await;
     assert_eq!((status, &refusal["error"]["type"]), (502, &json!("backend_unreachable")));
+}
+
+#[tokio::test]
+async fn files_of_each_type_are_kept_apart() {
+    let stage = Stage::of(Generation::V0_8, 2).await;
+    for (kind, seed) in [("input", 1), ("output", 2), ("temp", 3)] {
+        let told = json!({"name": "same.png", "subfolder": "s", "type": kind});
+        let more = [("type", kind), ("subfolder", "s")];
+        assert_eq!(stage.client.upload("same.png", png(seed), &more).await, (200, told));
+    }
+    for (kind, seed) in [("input", 1), ("output", 2), ("temp", 3)] {
+        let route = format!("/view?filename=same.png&subfolder=s&type={kind}");
+        assert_eq!(stage.client.bytes(&route).await, png(seed), "{kind}");
+    }
+    let (status, refusal) =
+        stage.client.upload("same.png", png(4), &[("type", "output"), ("subfolder", "./a/b")]).await;
+    assert_eq!(
+        (status, &refusal["error"]["type"]),
+        (400, &json!("bad_subfolder")),
+        "that is a backend's own"
+    );
+}
+
+/// Half see-through, of the size of the pictures that are uploaded here.
+fn mask(width: u32, height: u32) -> Vec<u8> {
+    let mask = image::RgbaImage::from_fn(width, height, |x, y| image::Rgba([9, 9, 9, (x * 20 + y) as u8]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    mask.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn assert_masked(made: &[u8], original: &image::RgbImage) {
+    let made = image::load_from_memory(made).unwrap().into_rgba8();
+    for (x, y, pixel) in made.enumerate_pixels() {
+        let image::Rgb([red, green, blue]) = *original.get_pixel(x, y);
+        assert_eq!(pixel.0, [red, green, blue, (x * 20 + y) as u8], "at {x}, {y}");
+    }
+}
+
+#[tokio::test]
+async fn a_mask_goes_into_an_uploaded_picture_and_a_job_can_load_it() {
+    let stage = Stage::of(Generation::V0_8, 2).await;
+    stage.client.upload("in.png", png(3), &[]).await;
+    let original = json!({"filename": "in.png", "subfolder": "", "type": "input"}).to_string();
+    let more = [("original_ref", original.as_str()), ("type", "input"), ("subfolder", "clipspace")];
+    let (status, told) = stage.client.upload_to("/upload/mask", "mask.png", mask(6, 5), &more).await;
+    assert_eq!((status, &told), (200, &stored("mask.png", "clipspace")));
+    let made = stage.client.bytes("/view?filename=mask.png&subfolder=clipspace&type=input").await;
+    assert_masked(&made, &pixels(3));
+    let id = stage.client.submit(&copy_of("clipspace/mask.png [input]")).await;
+    let history = stage.client.succeeded(&id).await;
+    assert_eq!(stage.client.picture_in(&history).await, pixels(3), "the copy has no alpha");
+}
+
+#[tokio::test]
+async fn a_mask_goes_into_a_picture_of_the_backend_that_is_named_and_keeps_its_workflow() {
+    let stage = Stage::of(Generation::V0_8, 2).await;
+    let id = stage.client.submit(&picture(7)).await;
+    let file = stage.client.succeeded(&id).await["outputs"]["9"]["images"][0].clone();
+    let original = file.to_string();
+    let (status, _) = stage
+        .client
+        .upload_to("/upload/mask", "m.png", mask(16, 8), &[("original_ref", original.as_str())])
+        .await;
+    assert_eq!(status, 200);
+    let made = stage.client.bytes("/view?filename=m.png&type=input").await;
+    assert_masked(&made, &expected(7));
+    assert!(made.windows(10).any(|bytes| bytes == b"tEXtprompt"), "the original's prompt is in it");
+}
+
+#[tokio::test]
+async fn a_mask_that_cannot_be_used_is_refused_and_nothing_is_kept() {
+    let stage = Stage::of(Generation::V0_8, 2).await;
+    stage.client.upload("in.png", png(3), &[]).await;
+    let original = |name: &str, subfolder: &str| {
+        json!({"filename": name, "subfolder": subfolder, "type": "input"}).to_string()
+    };
+    for (original, size, expected) in [
+        (original("in.png", ""), (3, 3), 400),
+        (original("no.png", ""), (6, 5), 404),
+        (original("../in.png", ""), (6, 5), 400),
+        (original("in.png", "../.."), (6, 5), 403),
+        (String::new(), (6, 5), 400),
+        ("[]".to_owned(), (6, 5), 400),
+    ] {
+        let more = [("original_ref", original.as_str())];
+        let mask = mask(size.0, size.1);
+        let (status, refusal) = stage.client.upload_to("/upload/mask", "m.png", mask, &more).await;
+        assert_eq!(status, expected, "{original}: {refusal}");
+        assert!(refusal["error"]["message"].is_string());
+    }
+    assert_eq!(stage.client.ask("/view?filename=m.png&type=input").await.0, 404);
 }

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use image::Rgb;
+use image::{Rgb, Rgba, RgbaImage};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::client::{Client, File, Record};
 use crate::prompts::{
-    Diffusion, colour_of, copy_of, ensure_plain, ensure_same, gradient, plain_pictures, png,
+    Diffusion, colour_of, copy_of, ensure_plain, ensure_same, gradient, plain_pictures, png, rgba_png,
 };
 use crate::socket::{Frame, Socket};
 use crate::wait::until;
@@ -43,6 +43,37 @@ pub(crate) async fn an_uploaded_picture_comes_back_with_its_pixels(place: &Place
         ensure_same(&place.client.picture(&file).await?, &picture, 0)?;
         let record = run(place, "upload", &copy_of(&name, "uploaded")).await?;
         ensure_same(&only_picture(place, &record).await?, &picture, 1)?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_mask_becomes_the_alpha_of_the_picture_that_it_is_drawn_on(place: &Place) -> Result<()> {
+    let record = run(place, "masked", &plain_pictures(Rgb([200, 30, 90]), 1, "masked")).await?;
+    let original = only_file(&record)?;
+    let colours = place.client.picture(&original).await?;
+    let (width, height) = colours.dimensions();
+    let mask = RgbaImage::from_fn(width, height, |x, y| {
+        Rgba([1, 2, 3, u8::try_from((x * 7 + y) % 256).unwrap_or_default()])
+    });
+    let masked = place.client.upload_mask("mask.png", rgba_png(&mask)?, &original).await?;
+    let bytes = place.client.file(&masked).await?;
+    let made = image::load_from_memory(&bytes)?.into_rgba8();
+    for (x, y, Rgba([red, green, blue, alpha])) in made.enumerate_pixels() {
+        ensure!(Rgb([*red, *green, *blue]) == *colours.get_pixel(x, y), "the colour at {x}, {y}");
+        ensure!(*alpha == mask.get_pixel(x, y).0[3], "the alpha at {x}, {y}");
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    ensure!(text.contains("tEXtprompt"), "the prompt of the original is lost");
+    Ok(())
+}
+
+pub(crate) async fn a_job_can_load_what_another_has_made(place: &Place) -> Result<()> {
+    for round in 0..3 {
+        let colour = Rgb([10 + round, 200, 30]);
+        let made = only_file(&run(place, "made", &plain_pictures(colour, 1, "made")).await?)?;
+        let prompt = copy_of(&made.as_input(), "loaded");
+        let record = run(place, "loads", &prompt).await?;
+        ensure_plain(&only_picture(place, &record).await?, colour, 1)?;
     }
     Ok(())
 }
@@ -263,9 +294,13 @@ async fn finished(place: &Place, id: &str) -> Result<Record> {
 }
 
 async fn only_picture(place: &Place, record: &Record) -> Result<image::RgbImage> {
+    place.client.picture(&only_file(record)?).await
+}
+
+fn only_file(record: &Record) -> Result<File> {
     let files = record.files()?;
     let [file] = &*files else { bail!("not one picture: {files:?}") };
-    place.client.picture(file).await
+    Ok((*file).clone())
 }
 
 fn position(frames: &[Frame], kind: &str) -> Option<usize> {

@@ -35,6 +35,14 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 pub(crate) struct Record(pub(crate) Value);
 
+impl File {
+    /// As the input of a loader names it.
+    pub(crate) fn as_input(&self) -> String {
+        let separator = if self.subfolder.is_empty() { "" } else { "/" };
+        format!("{}{separator}{} [{}]", self.subfolder, self.filename, self.kind)
+    }
+}
+
 impl Client {
     pub(crate) fn new(base: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build()?;
@@ -104,9 +112,27 @@ impl Client {
         answer["name"].as_str().map(str::to_owned).with_context(|| format!("no name: {answer}"))
     }
 
-    pub(crate) async fn picture(&self, file: &File) -> Result<RgbImage> {
+    /// A picture whose alpha is to be put into `original`.
+    pub(crate) async fn upload_mask(&self, name: &str, mask: Vec<u8>, original: &File) -> Result<File> {
+        let part = Part::bytes(mask).file_name(name.to_owned()).mime_str("image/png")?;
+        let original =
+            json!({"filename": original.filename, "subfolder": original.subfolder, "type": original.kind});
+        let form = Form::new().part("image", part).text("type", "input").text("subfolder", "clipspace");
+        let form = form.text("original_ref", original.to_string());
+        let url = format!("{}/upload/mask", self.base);
+        let answer = self.http.post(&url).multipart(form).send().await?.error_for_status()?;
+        let mut answer: Value = answer.json().await?;
+        answer["filename"] = answer["name"].take();
+        Ok(serde_json::from_value(answer)?)
+    }
+
+    pub(crate) async fn file(&self, file: &File) -> Result<Bytes> {
         let query = [("filename", &*file.filename), ("subfolder", &*file.subfolder), ("type", &*file.kind)];
-        let bytes = self.bytes("/view", &query).await?;
+        self.bytes("/view", &query).await
+    }
+
+    pub(crate) async fn picture(&self, file: &File) -> Result<RgbImage> {
+        let bytes = self.file(file).await?;
         Ok(image::load_from_memory(&bytes).with_context(|| format!("decode {file:?}"))?.into_rgb8())
     }
 

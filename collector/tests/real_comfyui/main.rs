@@ -49,6 +49,8 @@ macro_rules! scenarios {
 
 const ANY_COMFYUI: &[(&str, OnPlace)] = scenarios!(any_comfyui:
     an_uploaded_picture_comes_back_with_its_pixels,
+    a_mask_becomes_the_alpha_of_the_picture_that_it_is_drawn_on,
+    a_job_can_load_what_another_has_made,
     a_batch_of_pictures_needs_no_model,
     a_job_tells_its_progress_and_its_result,
     running_out_of_memory_is_told_and_remembered,

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use anyhow::{Result, ensure};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ImageFormat, Rgb, RgbImage, RgbaImage};
 use serde_json::{Value, json};
 
 /// A job like a diffusion job: loads a model, takes steps with previews, saves a picture of one colour.
@@ -88,6 +88,12 @@ pub(crate) fn gradient(salt: u8) -> RgbImage {
 }
 
 pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
+
+pub(crate) fn rgba_png(picture: &RgbaImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png)?;
     Ok(bytes.into_inner())

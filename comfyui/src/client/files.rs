@@ -1,4 +1,4 @@
-//! Files to and from a server: `/view`, `/upload/image`, `/upload/mask`.
+//! Files to and from a server: `/view`, `/view_metadata`, `/upload/image`, `/upload/mask`.
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
@@ -101,6 +101,15 @@ impl Client {
         let asked = [("preview", preview), ("channel", channel)];
         let request = self.get(&["view"]).query(&named).query(&asked).headers(headers);
         self.open("open a file", request).await
+    }
+
+    /// What a model file says of itself (`GET /view_metadata/{folder}`): a JSON object of texts.
+    ///
+    /// # Errors
+    /// [`Cause::Status`] 404 for an unknown file, and for one that is not of safetensors or says nothing.
+    pub async fn view_metadata(&self, folder: &str, filename: &str) -> Result<Download, Error> {
+        let request = self.get(&["view_metadata", folder]).query(&[("filename", filename)]);
+        self.open("read a model's description", request).await
     }
 
     /// The answer with its body still to come, if it is one of success or says that the caller's copy is good.

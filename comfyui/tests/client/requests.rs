@@ -50,6 +50,8 @@ asks! {
     embeddings: async |c| c.embeddings().await => "GET /embeddings", "";
     model_folders: async |c| c.models(None).await => "GET /models", "";
     model_files: async |c| c.models(Some("loras")).await => "GET /models/loras", "";
+    model_description: async |c| c.view_metadata("loras", "a b.safetensors").await
+        => "GET /view_metadata/loras?filename=a+b.safetensors", "";
     features: async |c| c.features().await => "GET /features", "";
     jobs_are_under_api_only: async |c| c.jobs(&JobsQuery::default()).await => "GET /api/jobs", "";
     jobs_are_filtered_and_sorted: async |c| {

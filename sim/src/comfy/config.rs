@@ -20,6 +20,8 @@ pub struct ComfyConfig {
     pub checkpoints: Option<Vec<String>>,
     /// The LoRAs that `LoraLoader` and `/models/loras` name.
     pub loras: Vec<String>,
+    /// The embeddings' files, which `/embeddings` names without endings.
+    pub embeddings: Vec<String>,
     /// Name of the device in `/system_stats`; `cpu` is of type `cpu`, everything else of type `cuda`, index 0.
     pub device_name: String,
     /// Memory of the device in bytes; models that do not fit push out those used longest ago.
@@ -49,6 +51,7 @@ impl Default for ComfyConfig {
             models: models.map(str::to_owned).to_vec(),
             checkpoints: None,
             loras: Vec::new(),
+            embeddings: Vec::new(),
             device_name: "cpu".to_owned(),
             vram_bytes: VRAM_BYTES,
             extra_nodes: Vec::new(),

@@ -12,7 +12,7 @@ use crate::access::Role::{self, Operate, Submit};
 type Route = (&'static str, Role, Option<Role>);
 
 #[rustfmt::skip]
-const ROUTES: [Route; 22] = [
+const ROUTES: [Route; 28] = [
     ("/prompt",                           Submit,  Some(Submit)),
     ("/queue",                            Submit,  Some(Submit)),
     ("/history",                          Submit,  Some(Submit)),
@@ -24,6 +24,12 @@ const ROUTES: [Route; 22] = [
     ("/interrupt",                        Submit,  Some(Submit)),
     ("/free",                             Operate, Some(Operate)),
     ("/upload/image",                     Submit,  Some(Submit)),
+    ("/upload/mask",                      Submit,  Some(Submit)),
+    ("/models",                           Submit,  None),
+    ("/models/{folder}",                  Submit,  None),
+    ("/embeddings",                       Submit,  None),
+    ("/features",                         Submit,  None),
+    ("/view_metadata/{folder}",           Submit,  None),
     ("/object_info",                      Submit,  None),
     ("/object_info/{class}",              Submit,  None),
     ("/system_stats",                     Submit,  None),

@@ -4,6 +4,8 @@ mod control;
 mod history;
 mod jobs;
 mod judge;
+mod loaded;
+mod models;
 mod node_classes;
 mod prompt;
 mod queue;
@@ -41,8 +43,14 @@ pub(super) fn routes(stop: CancellationToken, max_body_bytes: usize) -> Router<A
         .route("/free", post(control::free))
         .layer(DefaultBodyLimit::max(max_body_bytes.min(limits::DOCUMENT_BYTES)))
         .route("/upload/image", post(upload::image).layer(DefaultBodyLimit::max(max_body_bytes)))
+        .route("/upload/mask", post(upload::mask).layer(DefaultBodyLimit::max(max_body_bytes)))
         .route("/object_info", get(node_classes::all))
         .route("/object_info/{class}", get(node_classes::one))
+        .route("/models", get(models::folders))
+        .route("/models/{folder}", get(models::files))
+        .route("/embeddings", get(models::embeddings))
+        .route("/view_metadata/{folder}", get(models::metadata))
+        .route("/features", get(system::features))
         .route("/system_stats", get(system::stats))
         .route("/view", get(view::file))
         .route("/ws", get(socket::open))

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::judge::judge;
-use super::{App, Asker, Refusal, peer_of, read_body, read_json};
+use super::{App, Asker, Refusal, loaded, peer_of, read_body, read_json};
 use crate::id::{ClientId, JobId};
-use crate::job::{Needs, Place, Submission};
+use crate::job::{Needs, Place, Submission, input_file};
 use crate::limits;
 use crate::queue::Documents;
 
@@ -88,7 +88,8 @@ async fn accept(app: &App, body: Body, asker: &Asker, address: SocketAddr) -> Re
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
     let targets = body.partial_execution_targets.as_deref();
-    let judged = judge(raw, targets, &app.fleet(), |file| app.files.contains(file))?;
+    let mut judged = judge(raw, targets, &app.fleet(), |file| app.files.contains(&input_file(file)))?;
+    judged.needs.outputs = loaded::with_owners(app, judged.needs.outputs).await?;
     let mut submission = submission(app, body, judged.needs, judged.outputs, address)?;
     submission.owner = asker.name().map(str::to_owned);
     submission.max_waiting = asker.max_waiting();

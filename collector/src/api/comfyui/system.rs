@@ -1,5 +1,5 @@
 //! `/system_stats`: one device a backend's GPU, its name led by the backend's. The system is that of the first backend
-//! that is up, as a client that asks for one expects one.
+//! that is up, as a client that asks for one expects one. `/features`: what this collector can do.
 
 use std::sync::Arc;
 
@@ -30,4 +30,8 @@ fn devices(backend: &Backend, document: &Value) -> Vec<Value> {
         }
     }
     devices
+}
+
+pub(super) async fn features(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!({ "supports_preview_metadata": true, "max_upload_size": app.max_body_bytes }))
 }

@@ -10,17 +10,18 @@ mod write;
 use std::fs::File;
 
 use async_trait::async_trait;
+use comfyui::api::FileRef;
 use sqlx::SqlitePool;
 
 use self::row::{
-    attempt_of, digest, documents_of, ended_of, held_of, job_of, listed_of, place_of, remembered_of,
+    attempt_of, digest, documents_of, ended_of, held_of, job_of, listed_of, made_in, place_of, remembered_of,
     upload_of,
 };
 use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
 use super::store::{AttemptRecord, Documents, EndedJob, Error, Page, Store, Upload, Write};
 use crate::id::JobId;
-use crate::job::{Job, Place};
+use crate::job::{Job, Place, without_backend};
 use crate::limits;
 
 pub struct Sqlite {
@@ -145,9 +146,10 @@ impl Store for Sqlite {
     }
 
     async fn keep_upload(&self, upload: &Upload) -> Outcomes<()> {
-        let query = sqlx::query("INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?)")
+        let query = sqlx::query("INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?)")
+            .bind(&upload.file.kind)
             .bind(&upload.file.subfolder)
-            .bind(&upload.file.name)
+            .bind(&upload.file.filename)
             .bind(upload.sha256.as_slice())
             .bind(upload.size_bytes.cast_signed());
         query.execute(&self.writer).await.map(drop).map_err(failed("keep an upload"))
@@ -156,6 +158,23 @@ impl Store for Sqlite {
     async fn uploads(&self) -> Outcomes<Vec<Upload>> {
         let rows = sqlx::query("SELECT * FROM upload").fetch_all(&self.readers).await;
         rows.map_err(failed("list uploads"))?.iter().map(upload_of).collect()
+    }
+
+    async fn made_as(&self, file: &FileRef) -> Outcomes<Vec<FileRef>> {
+        // As it stands in the text of the results.
+        let name = serde_json::to_string(&file.filename).unwrap_or_default();
+        let query = sqlx::query("SELECT outputs FROM result WHERE instr(outputs, ?) > 0 LIMIT ?")
+            .bind(name)
+            .bind(limits::HISTORY_PAGE.cast_signed());
+        let rows = query.fetch_all(&self.readers).await.map_err(failed("look for a file's maker"))?;
+        let mut places = Vec::new();
+        for row in &rows {
+            let found = made_in(row)?.into_iter().filter(|made| without_backend(made).as_ref() == Some(file));
+            places.extend(found);
+        }
+        places.sort_by(|a, b| a.subfolder.cmp(&b.subfolder));
+        places.dedup();
+        Ok(places)
     }
 
     async fn setting(&self, key: &str, make: String) -> Outcomes<String> {

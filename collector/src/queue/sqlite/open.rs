@@ -22,10 +22,11 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
     (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
     (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
+    (4, "uploads", include_str!("../../../migrations/sqlite/0004_uploads.sql")),
 ];
 
 impl Sqlite {
@@ -178,5 +179,20 @@ mod tests {
         let without = "SELECT count(*) FROM job WHERE state = 'ended' AND outputs_count IS NULL";
         let left: i64 = sqlx::query_scalar(without).fetch_one(&store.writer).await.unwrap();
         assert_eq!((left, store.count(&Filter::default()).await.unwrap()), (0, 603));
+    }
+
+    #[tokio::test]
+    async fn uploads_kept_by_the_first_schema_are_of_type_input() {
+        let directory = tempfile::tempdir().unwrap();
+        earlier(directory.path()).await;
+        let path = directory.path().join("collector.sqlite");
+        let old = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path)).await.unwrap();
+        let insert = sqlx::query("INSERT INTO upload VALUES ('s', 'a.png', zeroblob(32), 5)");
+        insert.execute(&old).await.unwrap();
+        old.close().await;
+        let uploads = Sqlite::open(directory.path()).await.unwrap().uploads().await.unwrap();
+        let [upload] = &uploads[..] else { panic!("{uploads:?}") };
+        assert_eq!((upload.file.kind.as_str(), upload.file.subfolder.as_str()), ("input", "s"));
+        assert_eq!((upload.file.filename.as_str(), upload.size_bytes), ("a.png", 5));
     }
 }

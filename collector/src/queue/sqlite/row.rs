@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comfyui::api::{FileRef, files_of};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite as Db};
 
@@ -12,7 +13,7 @@ use super::{Outcomes, damaged};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId, JobId};
 use crate::job::{
-    Attempt, BadStanding, Brief, InputFile, Job, Outcome, Place, Results, State, Summary, execution_error,
+    Attempt, BadStanding, Brief, Job, Outcome, Place, Results, State, Summary, execution_error,
 };
 
 fn parsed<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Outcomes<T> {
@@ -193,9 +194,19 @@ pub(super) fn attempt_of(row: &SqliteRow) -> Outcomes<AttemptRecord> {
     })
 }
 
+/// The files of a job's results, as its documents name them.
+pub(super) fn made_in(row: &SqliteRow) -> Outcomes<Vec<FileRef>> {
+    let outputs: serde_json::Map<String, serde_json::Value> = parsed(row, "outputs")?;
+    Ok(outputs.values().flat_map(files_of).collect())
+}
+
 pub(super) fn upload_of(row: &SqliteRow) -> Outcomes<Upload> {
     Ok(Upload {
-        file: InputFile { subfolder: get(row, "subfolder")?, name: get(row, "name")? },
+        file: FileRef {
+            filename: get(row, "name")?,
+            subfolder: get(row, "subfolder")?,
+            kind: get(row, "kind")?,
+        },
         sha256: digest(row, "sha256")?,
         size_bytes: number(row, "size_bytes")?,
     })

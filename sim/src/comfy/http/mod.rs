@@ -61,6 +61,7 @@ fn shared() -> Router<Arc<Process>> {
         .route("/object_info", get(objects::all))
         .route("/object_info/{class}", get(objects::one))
         .route("/embeddings", get(objects::embeddings))
+        .route("/view_metadata/{folder}", get(objects::metadata))
         .route("/system_stats", get(stats::system_stats))
         .route("/ws", any(socket::open))
         .merge(interface::shared())

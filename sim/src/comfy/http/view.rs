@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use image::{DynamicImage, ImageFormat};
 use serde::Deserialize;
 
 use super::answer::empty;
@@ -25,17 +25,55 @@ pub(super) struct Wanted {
     channel: Option<String>,
 }
 
-pub(super) async fn view(State(process): State<Arc<Process>>, Query(wanted): Query<Wanted>) -> Response {
-    match find(&process, &wanted) {
-        Ok((place, bytes)) => {
-            let (kind, bytes) = shown(&wanted, &place.filename, bytes);
-            let disposition = format!("filename=\"{}\"", place.filename);
-            let headers =
-                [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-            (headers, bytes).into_response()
-        }
-        Err(status) => empty(status),
+pub(super) async fn view(
+    State(process): State<Arc<Process>>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    let (place, bytes) = match find(&process, &wanted) {
+        Ok(found) => found,
+        Err(status) => return empty(status),
+    };
+    let disposition = format!("filename=\"{}\"", place.filename);
+    let always = [(header::CONTENT_DISPOSITION, disposition)];
+    match changed(&wanted, &bytes) {
+        Some((kind, bytes)) => (always, [(header::CONTENT_TYPE, kind)], bytes).into_response(),
+        None => (always, as_it_is(&place.filename, &bytes, &headers)).into_response(),
     }
+}
+
+/// A file as the original's HTTP library sends it: with a tag and a date, in parts where asked, not where a copy is
+/// good. The date is the same for all, since the folders are in memory.
+fn as_it_is(filename: &str, bytes: &Bytes, headers: &HeaderMap) -> Response {
+    const CHANGED: &str = "Mon, 23 Nov 2026 02:00:00 GMT";
+    let tag = format!("\"{:x}-{:x}\"", picture::checksum(bytes), bytes.len());
+    let asked = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_good = asked(header::IF_NONE_MATCH) == Some(tag.as_str())
+        || asked(header::IF_MODIFIED_SINCE) == Some(CHANGED);
+    let always = [
+        (header::ETAG, tag),
+        (header::LAST_MODIFIED, CHANGED.to_owned()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+    ];
+    if is_good {
+        return (StatusCode::NOT_MODIFIED, always).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, content_type(filename))];
+    match asked(header::RANGE).and_then(|range| part(range, bytes)) {
+        Some((range, part)) => {
+            (StatusCode::PARTIAL_CONTENT, always, kind, [(header::CONTENT_RANGE, range)], part)
+                .into_response()
+        }
+        None => (always, kind, bytes.clone()).into_response(),
+    }
+}
+
+/// `bytes=first-last` and what it names.
+fn part(range: &str, bytes: &Bytes) -> Option<(String, Bytes)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+    let part = bytes.get(first..=last)?;
+    Some((format!("bytes {first}-{last}/{}", bytes.len()), bytes.slice_ref(part)))
 }
 
 fn find(process: &Process, wanted: &Wanted) -> Result<(Place, Bytes), StatusCode> {
@@ -52,40 +90,32 @@ fn find(process: &Process, wanted: &Wanted) -> Result<(Place, Bytes), StatusCode
     Ok((place, bytes))
 }
 
-/// Content type and bytes. What is no picture is given as it is.
-fn shown(wanted: &Wanted, filename: &str, bytes: Bytes) -> (&'static str, Bytes) {
-    let as_it_is = (content_type(filename), bytes.clone());
-    let is_changed = wanted.preview.is_some() || wanted.channel.is_some();
-    let Some(picture) = is_changed.then(|| image::load_from_memory(&bytes).ok()).flatten() else {
-        return as_it_is;
-    };
-    let changed = match (&wanted.preview, wanted.channel.as_deref()) {
+/// Content type and bytes of what was made of a picture; `None` where it is wanted as it is, or is none.
+fn changed(wanted: &Wanted, bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    let is_changed = wanted.preview.is_some() || matches!(wanted.channel.as_deref(), Some("rgb" | "a"));
+    let picture = is_changed.then(|| image::load_from_memory(bytes).ok()).flatten()?;
+    let (kind, changed) = match (&wanted.preview, wanted.channel.as_deref()) {
         (Some(preview), _) if preview.starts_with("jpeg") => {
             let picture = DynamicImage::ImageRgb8(picture.to_rgb8());
             ("image/jpeg", picture::encoded(&picture, ImageFormat::Jpeg))
         }
         (Some(_), _) => ("image/webp", picture::encoded(&picture, ImageFormat::WebP)),
-        (None, Some("rgb")) => {
+        (None, Some("a")) => ("image/png", picture::encoded(&alpha(&picture), ImageFormat::Png)),
+        (None, _) => {
             ("image/png", picture::encoded(&DynamicImage::ImageRgb8(picture.to_rgb8()), ImageFormat::Png))
         }
-        (None, Some("a")) => ("image/png", picture::encoded(&alpha(&picture), ImageFormat::Png)),
-        (None, _) => return as_it_is,
     };
-    match changed {
-        (kind, Ok(bytes)) => (kind, bytes.into()),
-        (_, Err(_)) => as_it_is,
-    }
+    Some((kind, changed.ok()?))
 }
 
+/// Black, with the picture's alpha.
 fn alpha(picture: &DynamicImage) -> DynamicImage {
-    let picture = picture.to_rgba8();
-    let (width, height) = picture.dimensions();
-    let mut channel = GrayImage::new(width, height);
-    for (to, from) in channel.pixels_mut().zip(picture.pixels()) {
-        let [.., alpha] = from.0;
-        *to = Luma([alpha]);
+    let mut picture = picture.to_rgba8();
+    for pixel in picture.pixels_mut() {
+        let [.., alpha] = pixel.0;
+        pixel.0 = [0, 0, 0, alpha];
     }
-    DynamicImage::ImageLuma8(channel)
+    DynamicImage::ImageRgba8(picture)
 }
 
 /// By the name's ending; what a browser would run comes as bytes.
