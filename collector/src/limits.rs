@@ -33,6 +33,12 @@ pub const BODY_BYTES: usize = 100 * 1024 * 1024;
 pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// A file that a command reads: a workflow, a picture, the node classes of a server.
 pub const COMMAND_INPUT_BYTES: u64 = 64 * 1024 * 1024;
+/// A file that `submit --out` saves: longer than any film.
+pub const SAVED_FILE_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// Files of one name that it saves into one folder, as `name (1).png`, `name (2).png`.
+pub const SAME_NAMES: usize = 10_000;
+/// How long `submit --follow` waits for a collector that does not answer.
+pub const FOLLOW_WITHOUT_SERVER: Duration = Duration::from_secs(600);
 /// The longest file of a token or of an authority's certificates.
 pub const SECRET_FILE_BYTES: u64 = 1024 * 1024;
 /// Answers of `/history` and `/queue` that are made at once: each may hold thousands of whole prompts.

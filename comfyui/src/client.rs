@@ -118,6 +118,16 @@ impl Client {
         self
     }
 
+    /// The same client showing a bearer token (`Authorization: Bearer`), for a server behind something that asks for
+    /// one. It takes the place of credentials in the address, and stands in no message.
+    ///
+    /// # Errors
+    /// When the token is not one word that a header can carry.
+    pub fn bearing(mut self, token: &str) -> Result<Self, Error> {
+        self.address.bear(token)?;
+        Ok(self)
+    }
+
     /// What bounds its calls.
     #[must_use]
     pub fn bounds(&self) -> &Bounds {

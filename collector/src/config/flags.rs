@@ -9,9 +9,14 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use serde::Deserialize;
 
 mod access;
+mod client;
 mod command;
 
 pub use self::access::AccessFlags;
+pub use self::client::{
+    BackendFlags, BackendsFlags, CancelFlags, ClientCommand, FreeFlags, JobFlags, JobsFlags, ServerFlags,
+    SubmitFlags,
+};
 pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags};
 use super::value::{self, BackendUrl, Wait};
 use crate::id::BackendId;
@@ -114,6 +119,7 @@ Point any ComfyUI client at http://127.0.0.1:8288 instead of at one ComfyUI.
 Examples:
   orchestrator-collector --backend http://gpu-1:8188 --backend http://gpu-2:8188
   orchestrator-collector --config /etc/orchestrator-collector.toml --log debug
+  orchestrator-collector submit --follow --out pictures workflow.json
   orchestrator-collector convert workflow.json | orchestrator-collector validate -";
 
 impl Flags {
@@ -121,7 +127,7 @@ impl Flags {
     pub fn read() -> Self {
         let flags = Self::parse();
         if flags.command.as_ref().is_some_and(Command::reads_stdin_twice) {
-            let message = "standard input can give the document or the node classes, not both";
+            let message = "standard input can give one thing: one document or the node classes, not both";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         flags

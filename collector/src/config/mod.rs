@@ -20,10 +20,12 @@ pub use self::access::{Access, HalfCertificate, TlsFiles};
 pub use self::agents::{Agents, AgentsError};
 pub use self::file::FileError;
 pub use self::flags::{
-    AccessFlags, ClassFlags, Command, ConvertFlags, Flags, InspectFlags, LogFormat, TokenFlags, ValidateFlags,
+    AccessFlags, BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags,
+    Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, TokenFlags,
+    ValidateFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
-pub use self::value::{BackendUrl, Wait};
+pub use self::value::{BackendUrl, Pair, Wait};
 use crate::address::without_password;
 use crate::id::BackendId;
 use crate::limits;

@@ -89,6 +89,26 @@ impl TryFrom<String> for Wait {
     }
 }
 
+/// `NAME=VALUE`: up to the first sign of equality, and all behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    pub name: String,
+    pub value: String,
+}
+
+impl FromStr for Pair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("it is written as NAME=VALUE"),
+        }
+    }
+}
+
 /// How often backends are polled: long enough to be no load on them, short enough to notice.
 pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
     let span = humantime::parse_duration(text).map_err(|e| format!("{e}; write it as 500ms, 1s or 5s"))?;

@@ -1,10 +1,13 @@
-//! What of a document is to be validated. Pure.
+//! What of a document a server is sent, or would be. Pure.
 //!
 //! A server takes any JSON for a prompt and has words for most of it, so JSON that looks like nothing in particular is
 //! a prompt here too; only what cannot be meant as one is taken for something else.
 
-use comfyui::saved::Saved;
+use comfyui::saved::{self, Saved};
 use serde_json::Value;
+
+use super::ToolError;
+use super::document::Document;
 
 /// What a server would be sent.
 #[derive(Debug, PartialEq)]
@@ -17,8 +20,18 @@ pub(super) enum Candidate {
     Workflow(Value),
 }
 
+/// Whatever of a document a server would take.
+pub(super) fn of(document: &Document) -> Result<Candidate, ToolError> {
+    let found = saved::read(&document.bytes);
+    match (document.json(), found) {
+        (Ok(json), found) => Ok(in_json(json, found.ok())),
+        (Err(_), Ok(saved)) => Ok(in_saved(saved).unwrap_or(Candidate::Prompt(Value::Null))),
+        (Err(_), Err(source)) => Err(ToolError::Unreadable { document: document.name.clone(), source }),
+    }
+}
+
 /// `found` is what the library finds in the same document, if anything.
-pub(super) fn in_json(document: Value, found: Option<Saved>) -> Candidate {
+fn in_json(document: Value, found: Option<Saved>) -> Candidate {
     if holds_nodes(&document) {
         return Candidate::Prompt(document);
     }
@@ -29,7 +42,7 @@ pub(super) fn in_json(document: Value, found: Option<Saved>) -> Candidate {
 }
 
 /// The prompt, since that is what ran, before the workflow.
-pub(super) fn in_saved(saved: Saved) -> Option<Candidate> {
+fn in_saved(saved: Saved) -> Option<Candidate> {
     let prompt = saved.prompt.map(Candidate::Prompt);
     prompt.or_else(|| saved.workflow.map(Candidate::Workflow))
 }

@@ -42,7 +42,7 @@ fn prompt_in(saved: &Saved, name: &str, classes: Option<&Classes>) -> Result<Pro
 }
 
 /// Node by node, so that the fault has an address.
-fn read(prompt: &Value, name: &str) -> Result<Prompt, ToolError> {
+pub(super) fn read(prompt: &Value, name: &str) -> Result<Prompt, ToolError> {
     let nodes = prompt.as_object().into_iter().flatten().map(|(id, node)| {
         let bad = |reason| ToolError::BadNode { document: name.to_owned(), node: id.clone(), reason };
         Node::deserialize(node).map(|node| (id.clone(), node)).map_err(bad)

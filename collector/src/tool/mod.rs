@@ -1,18 +1,33 @@
-//! What the program does with one document instead of serving: `convert`, `validate`, `inspect`,
-//! and `token`, which makes one.
+//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; make a `token`; be a client
+//! of a collector that runs elsewhere, by HTTP alone (`submit`, `jobs`, `job`, `cancel`, `backends`, `drain`, `resume`,
+//! `free`).
 //!
-//! Owns reading files and standard input, asking a server for its node classes, and what is written where: documents to
+//! Owns reading files and standard input, asking servers, saving files, and what is written where: documents to
 //! standard output, everything that is said about them to standard error. What a document means is the library's to
-//! say. Knows nothing of the fleet and the queue.
+//! say. Knows nothing of the fleet and the queue inside of a collector.
 
+mod backends;
+mod cancel;
 mod candidate;
 mod classes;
 mod conversion;
 mod convert;
 mod document;
+mod drain;
+mod ending;
+mod follow;
+mod free;
 mod inspect;
+mod job;
+mod jobs;
 mod output;
+mod quantity;
+mod record;
 mod report;
+mod save;
+mod server;
+mod submit;
+mod table;
 mod token;
 mod validate;
 
@@ -24,9 +39,10 @@ use comfyui::workflow::Malformed;
 pub use self::classes::ClassesError;
 pub use self::conversion::ConversionError;
 pub use self::document::ReadError;
+use self::ending::ClientError;
 pub use self::output::{WriteError, say};
 use crate::access::NoRandom;
-use crate::config::{Command, Flags};
+use crate::config::{ClientCommand, Command, Flags};
 
 /// Does what a command says, and gives the code to end with.
 ///
@@ -39,8 +55,23 @@ pub async fn run(command: Command) -> Result<ExitCode, ToolError> {
         Command::Inspect(flags) => inspect::inspect(flags).await?,
         Command::Token(flags) => token::token(&flags)?,
         Command::Completions { shell } => output::print(&Flags::completions(shell))?,
+        Command::Client(command) => return Ok(ending::ended(Box::pin(ask(command)).await)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives the code to end with.
+async fn ask(command: ClientCommand) -> Result<u8, ClientError> {
+    match command {
+        ClientCommand::Submit(flags) => submit::submit(flags).await,
+        ClientCommand::Jobs(flags) => jobs::jobs(flags).await,
+        ClientCommand::Job(flags) => job::job(flags).await,
+        ClientCommand::Cancel(flags) => cancel::cancel(flags).await,
+        ClientCommand::Backends(flags) => backends::backends(flags).await,
+        ClientCommand::Drain(flags) => drain::drain(flags).await,
+        ClientCommand::Resume(flags) => drain::resume(flags).await,
+        ClientCommand::Free(flags) => free::free(flags).await,
+    }
 }
 
 /// Why a command could not do its work.

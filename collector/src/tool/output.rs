@@ -39,13 +39,26 @@ pub(super) fn print_text(text: &str) -> Result<(), WriteError> {
     print(harmless(text).as_bytes())
 }
 
-/// One remark of this program to who started it.
-pub fn say(remark: &str) {
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "orchestrator-collector: {}", harmless(remark));
+/// Text whose names are harmless already, with colours where standard output is a terminal that shows them.
+pub(super) fn print_styled(text: &str) -> Result<(), WriteError> {
+    match anstream::AutoStream::choice(&io::stdout()) {
+        anstream::ColorChoice::Never => print(anstream::adapter::strip_str(text).to_string().as_bytes()),
+        _ => print(text.as_bytes()),
+    }
 }
 
-fn harmless(text: &str) -> String {
+/// One remark of this program to who started it.
+pub fn say(remark: &str) {
+    tell(&format!("orchestrator-collector: {remark}"));
+}
+
+/// A line on standard error that is no remark of the program's own.
+pub(super) fn tell(line: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{}", harmless(line));
+}
+
+pub(super) fn harmless(text: &str) -> String {
     let shown = |letter: char| match letter.is_control() && letter != '\n' {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),

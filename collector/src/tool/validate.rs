@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use comfyui::Verdict;
 use comfyui::validate::{Accepted, validate_request};
-use comfyui::{Verdict, saved};
 use serde_json::{Value, json};
 
 use super::ToolError;
@@ -17,7 +17,7 @@ use crate::config::ValidateFlags;
 /// Success only when everything runs.
 pub(super) async fn validate(flags: ValidateFlags) -> Result<ExitCode, ToolError> {
     let document = Document::read(&flags.prompt)?;
-    let candidate = candidate_of(&document)?;
+    let candidate = candidate::of(&document)?;
     let classes = Classes::find(&flags.classes).await?;
     let body = body_of(candidate, &document.name, &classes)?;
     let verdict = validate_request(&body, &classes.info);
@@ -28,15 +28,6 @@ pub(super) async fn validate(flags: ValidateFlags) -> Result<ExitCode, ToolError
         say(&format!("{}: {remark}", document.name));
     }
     Ok(if all_runs(&verdict) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn candidate_of(document: &Document) -> Result<Candidate, ToolError> {
-    let found = saved::read(&document.bytes);
-    match (document.json(), found) {
-        (Ok(json), found) => Ok(candidate::in_json(json, found.ok())),
-        (Err(_), Ok(saved)) => Ok(candidate::in_saved(saved).unwrap_or(Candidate::Prompt(Value::Null))),
-        (Err(_), Err(source)) => Err(ToolError::Unreadable { document: document.name.clone(), source }),
-    }
 }
 
 fn body_of(candidate: Candidate, name: &str, classes: &Classes) -> Result<Value, ToolError> {

@@ -106,15 +106,26 @@ impl PromptRejected {
 
     /// What is wrong with each node, in the server's words: `node 4 (LoadImage): Invalid image file: image: a.png`.
     pub fn node_reasons(&self) -> impl Iterator<Item = String> {
-        let nodes = self.node_errors.as_object().into_iter().flatten();
-        nodes.flat_map(|(id, node)| {
-            let class = text(node, "class_type");
-            let errors = node.get("errors").and_then(Value::as_array).into_iter().flatten();
-            errors.map(move |error| {
-                format!("node {id} ({class}): {}: {}", text(error, "message"), text(error, "details"))
-            })
-        })
+        node_reasons(&self.node_errors)
     }
+}
+
+impl PromptAccepted {
+    /// What is wrong with the nodes that will not be run, as [`PromptRejected::node_reasons`].
+    pub fn node_reasons(&self) -> impl Iterator<Item = String> {
+        node_reasons(&self.node_errors)
+    }
+}
+
+fn node_reasons(node_errors: &Value) -> impl Iterator<Item = String> {
+    let nodes = node_errors.as_object().into_iter().flatten();
+    nodes.flat_map(|(id, node)| {
+        let class = text(node, "class_type");
+        let errors = node.get("errors").and_then(Value::as_array).into_iter().flatten();
+        errors.map(move |error| {
+            format!("node {id} ({class}): {}: {}", text(error, "message"), text(error, "details"))
+        })
+    })
 }
 
 fn text<'a>(document: &'a Value, key: &str) -> &'a str {

@@ -30,6 +30,17 @@ impl Address {
         self.authorization.as_ref()
     }
 
+    /// Shows this token instead of the credentials that the address was given with.
+    pub(super) fn bear(&mut self, token: &str) -> Result<(), Error> {
+        let why = "a token is one word of letters, digits and signs";
+        let is_one_word = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let header = HeaderValue::try_from(format!("Bearer {token}")).ok().filter(|_| is_one_word);
+        let mut header = header.ok_or_else(|| unsendable(self.shown(), why))?;
+        header.set_sensitive(true);
+        self.authorization = Some(header);
+        Ok(())
+    }
+
     /// The URL of a route whose segments are plain text: what is special in them is escaped.
     pub(crate) fn route(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -157,6 +168,18 @@ mod tests {
         assert_eq!(address.authorization().unwrap(), "Basic dXNlcjpwQHNz");
         let debug = format!("{address:?}");
         assert!(!debug.contains("dXNlc") && !debug.contains("p%40ss"), "{debug}");
+    }
+
+    #[test]
+    fn a_token_takes_the_place_of_credentials_and_is_shown_nowhere() {
+        let mut address = address("http://user:pass@h:8188");
+        address.bear("s3cret~").unwrap();
+        assert_eq!(address.authorization().unwrap(), "Bearer s3cret~");
+        assert!(!format!("{address:?}").contains("s3cret"));
+        for bad in ["", "two words", "a\nb", "ä"] {
+            let error = address.bear(bad).unwrap_err();
+            assert!(error.never_sent() && error.to_string().contains("one word"), "{error}");
+        }
     }
 
     #[test]

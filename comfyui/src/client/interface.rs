@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Body, Method, Response};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Client, Download};
@@ -66,6 +67,24 @@ impl Client {
     /// When there is no such answer; status 404 in 2024.
     pub async fn folder_paths(&self) -> Result<IndexMap<String, Vec<String>>, Error> {
         self.document("read folder paths", self.bounds.small, self.get(&["internal", "folder_paths"])).await
+    }
+
+    /// The document of a route that this library has no method for, such as a node pack's or a proxy's own: `operation`
+    /// stands after "cannot" in errors, `segments` are plain text. Bounded as [`Bounds::backlog`](super::Bounds::backlog).
+    ///
+    /// # Errors
+    /// When there is no such answer.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<T, Error> {
+        let bare = self.request(method, segments).query(query);
+        let request = body.into_iter().fold(bare, |request, body| request.json(body));
+        self.document(operation, self.bounds.backlog, request).await
     }
 
     /// Asks for any path and hands the answer over, whatever its status, its body still to come.

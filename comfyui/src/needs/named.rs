@@ -59,22 +59,13 @@ impl<'a> Graph<'a> {
 }
 
 fn taken(spec: &InputSpec) -> Taken {
-    if uploads(spec) {
+    if spec.takes_uploads() {
         Taken::Upload
     } else if spec.kind() == Some("COMBO") {
         Taken::Choice
     } else {
         Taken::Typed
     }
-}
-
-/// `image_upload`, `video_upload`, `audio_upload`, `file_upload`, `upload`, ... set, or `image_folder` given.
-fn uploads(spec: &InputSpec) -> bool {
-    let is_upload = |name: &str| name == "upload" || name.ends_with("_upload");
-    spec.settings().is_some_and(|settings| {
-        settings.contains_key("image_folder")
-            || settings.iter().any(|(name, value)| is_upload(name) && value.as_bool() == Some(true))
-    })
 }
 
 fn named(text: &str, taken: Taken) -> Named {

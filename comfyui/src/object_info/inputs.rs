@@ -115,6 +115,17 @@ impl InputSpec {
         self.0.get(1)?.as_object()
     }
 
+    /// Whether it chooses among files that clients upload: `image_upload`, `video_upload`, `audio_upload`,
+    /// `file_upload`, `upload`, ... set, or `image_folder` given.
+    #[must_use]
+    pub fn takes_uploads(&self) -> bool {
+        let is_upload = |name: &str| name == "upload" || name.ends_with("_upload");
+        self.settings().is_some_and(|settings| {
+            settings.contains_key("image_folder")
+                || settings.iter().any(|(name, value)| is_upload(name) && value.as_bool() == Some(true))
+        })
+    }
+
     /// The list behind [`combo`](Self::combo), to add to.
     pub(super) fn combo_mut(&mut self) -> Option<&mut Vec<Value>> {
         let is_word = self.0.get(0)?.as_str() == Some(COMBO);

@@ -1,4 +1,4 @@
-//! The flags of the commands: what `orchestrator-collector` does with a document instead of serving.
+//! The commands: what `orchestrator-collector` does instead of serving; and the flags of those that need no collector.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use comfyui::convert::Interface;
 
 use super::super::value::BackendUrl;
+use super::client::ClientCommand;
 use crate::access::Role;
 
 /// What to do instead of serving.
@@ -17,6 +18,8 @@ pub enum Command {
     Validate(ValidateFlags),
     /// Print what a prompt needs: node classes, model files, uploads, and how much there is to do.
     Inspect(InspectFlags),
+    #[command(flatten)]
+    Client(ClientCommand),
     /// Print an entry for the file of tokens, and once the token itself, which is kept nowhere.
     Token(TokenFlags),
     /// Print a completion script for a shell, to be sourced by it.
@@ -27,13 +30,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether both the document and the node classes were to come by it.
+    /// Whether two things were to come by it, such as the document and the node classes.
     pub(super) fn reads_stdin_twice(&self) -> bool {
         let (document, classes) = match self {
             Self::Convert(flags) => (&flags.workflow, &flags.classes),
             Self::Validate(flags) => (&flags.prompt, &flags.classes),
             Self::Inspect(flags) => (&flags.file, &flags.classes),
-            Self::Token(_) | Self::Completions { .. } => return false,
+            Self::Client(ClientCommand::Submit(flags)) => return flags.reads_stdin_twice(),
+            Self::Client(_) | Self::Token(_) | Self::Completions { .. } => return false,
         };
         let stdin = Path::new("-");
         document == stdin && classes.object_info.as_deref() == Some(stdin)
