@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::track::{Phase, Track};
 use crate::clock::UnixMillis;
-use crate::fleet::Fleet;
+use crate::fleet::{Backend, Fleet};
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
 use crate::queue::Ledger;
@@ -70,16 +70,25 @@ impl Board {
     }
 
     pub(super) fn candidates(&self, fleet: &Fleet, now: UnixMillis) -> Vec<Candidate> {
-        let candidate = |backend: &Arc<crate::fleet::Backend>| {
+        let candidate = |backend: &Arc<Backend>| {
             let belief = self.beliefs.get(&backend.id).cloned().unwrap_or_default();
             Candidate {
                 backend: Arc::clone(backend),
                 residual_seconds: self.residual_seconds(&backend.id, now),
+                foreign: self.foreign(backend, &belief),
                 resident: belief.resident,
                 rests_until: belief.rests_until,
             }
         };
         fleet.backends.iter().map(candidate).collect()
+    }
+
+    /// Where it was not read yet whose the prompts are: those beyond our own. A count from before our last job ended may
+    /// still hold that one.
+    fn foreign(&self, backend: &Backend, belief: &Belief) -> u64 {
+        let Some(read) = &backend.backlog else { return 0 };
+        let beyond_ours = || read.value.total.saturating_sub(self.tracks_on(&backend.id).count() as u64);
+        read.value.foreign.unwrap_or_else(|| if read.at > belief.idle_since { beyond_ours() } else { 0 })
     }
 
     fn residual_seconds(&self, backend: &BackendId, now: UnixMillis) -> Option<f64> {

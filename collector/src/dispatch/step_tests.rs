@@ -79,6 +79,23 @@ fn due(track: Track, a: Option<Backend>, settings: &Settings) -> Option<Command>
     commands.pop()
 }
 
+#[test]
+fn prompts_of_which_nobody_knows_whose_they_are_count_as_others_beyond_our_own() {
+    let foreign = |tracks: Vec<Track>, at: UnixMillis, total: u64, foreign: Option<u64>| {
+        let mut a = backend("a");
+        a.backlog = Some(Read { at, value: Backlog { total, foreign } });
+        let mut board = board(tracks);
+        board.belief(&a.id, before(10));
+        board.candidates(&Fleet::of([a]), NOW).remove(0).foreign
+    };
+    let ours = || vec![track(Phase::Following)];
+    assert_eq!(foreign(vec![], NOW, 2, None), 2);
+    assert_eq!(foreign(ours(), NOW, 2, None), 1);
+    assert_eq!(foreign(ours(), NOW, 1, None), 0);
+    assert_eq!(foreign(ours(), NOW, 2, Some(2)), 2, "what was read goes before what is worked out");
+    assert_eq!(foreign(vec![], before(11), 1, None), 0, "this may be our own job, which has ended since");
+}
+
 const DOUBTFUL: Phase = Phase::Doubtful { not_before: NOW };
 
 #[test]

@@ -123,10 +123,6 @@ impl Backend {
     pub fn refused_for(&self) -> Option<Duration> {
         self.health.refused_for()
     }
-
-    pub fn foreign_backlog(&self) -> u64 {
-        self.backlog.as_ref().and_then(|read| read.value.foreign).unwrap_or(0)
-    }
 }
 
 impl Fleet {

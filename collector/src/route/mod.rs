@@ -25,6 +25,8 @@ pub struct Candidate {
     pub backend: Arc<Backend>,
     /// Seconds until the jobs that it has from us are expected to end; `None`: it has none.
     pub residual_seconds: Option<f64>,
+    /// Prompts of others in its queue, as far as that can be told.
+    pub foreign: u64,
     /// The models of its last job, if it still runs and was not freed since.
     pub resident: BTreeSet<String>,
     /// After a failure to hand it a job it gets none until then.
@@ -105,12 +107,12 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn new(fleet: &'a [Candidate], candidate: &'a Candidate, estimates: &Estimates, now: UnixMillis) -> Self {
-        let foreign_seconds = candidate.backend.foreign_backlog() as f64 * estimates.typical_run_seconds();
+        let foreign_seconds = candidate.foreign as f64 * estimates.typical_run_seconds();
         Self {
             fleet,
             candidate,
             refusal: Refusal::of(candidate, now),
-            free: candidate.residual_seconds.is_none() && candidate.backend.foreign_backlog() == 0,
+            free: candidate.residual_seconds.is_none() && candidate.foreign == 0,
             busy_seconds: candidate.residual_seconds.unwrap_or(0.0) + foreign_seconds,
             models: ModelSet(candidate.resident.clone()),
         }

@@ -27,7 +27,9 @@ fn idle(name: &str, resident: &[&str]) -> Candidate {
 
 fn of(backend: Backend, resident: &[&str]) -> Candidate {
     let resident = resident.iter().map(|model| format!("{model}.ckpt")).collect();
-    Candidate { backend: Arc::new(backend), residual_seconds: None, resident, rests_until: UnixMillis(0) }
+    let foreign = backend.backlog.as_ref().and_then(|read| read.value.foreign).unwrap_or(0);
+    let (backend, rests_until) = (Arc::new(backend), UnixMillis(0));
+    Candidate { backend, residual_seconds: None, foreign, resident, rests_until }
 }
 
 fn busy(name: &str, resident: &[&str], seconds: f64) -> Candidate {

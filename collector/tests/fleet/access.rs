@@ -95,14 +95,22 @@ async fn a_job_is_stopped_by_its_owner_and_who_operates_and_by_nobody_else() {
     let waiting = fleet.anna.submit(&picture(2)).await;
     let theirs = fleet.bob.submit(&picture(3)).await;
     let by_id = json!({"prompt_id": running});
-    for (route, body) in [("/interrupt", by_id.clone()), ("/queue", json!({"delete": [theirs, waiting]}))] {
+    let (annas_cancel, own_cancel) =
+        (format!("/api/jobs/{waiting}/cancel"), format!("/orchestrator/v1/jobs/{waiting}/cancel"));
+    for (route, body) in [
+        ("/interrupt", by_id.clone()),
+        ("/queue", json!({"delete": [theirs, waiting]})),
+        ("/api/jobs/cancel", json!({"job_ids": [theirs, waiting]})),
+        (&annas_cancel, json!({})),
+        (&own_cancel, json!({})),
+    ] {
         let (status, refusal) = fleet.bob.post(route, &body).await;
         assert_eq!((status, refusal["error"]["type"].as_str()), (403, Some("forbidden")), "{route}");
     }
     assert_eq!(fleet.bob.post("/interrupt", &json!({})).await.0, 200);
     assert_eq!(fleet.bob.post("/queue", &json!({"clear": true})).await.0, 200);
     assert_eq!(fleet.bob.queue().await, (vec![running.clone()], vec![waiting.clone()]), "only bob's is gone");
-    assert_eq!(fleet.otto.post("/queue", &json!({"delete": [waiting]})).await.0, 200);
+    assert_eq!(fleet.otto.post(&own_cancel, &json!({})).await.0, 200);
     assert_eq!(fleet.anna.post("/interrupt", &json!({})).await.0, 200);
     let comfy = &fleet.stage.comfys[0];
     comfy.wait_for(|state| state.counters.interrupts == 1).await.unwrap();

@@ -12,6 +12,7 @@ use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::super::auth::Asker;
 use super::super::{App, Refusal};
 use super::openapi::Problem;
 use super::{feed, stream as sse};
@@ -25,12 +26,13 @@ use crate::event::{Reader, Told};
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
     Extension(stop): Extension<CancellationToken>,
+    Extension(asker): Extension<Asker>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let place = sse::place(&app)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let following = Following { reader: app.journal.read(last), app, _place: place };
-    Ok(sse::answer(stream::unfold(following, Following::next), stop))
+    Ok(sse::answer(stream::unfold(following, Following::next), asker, stop))
 }
 
 struct Following {

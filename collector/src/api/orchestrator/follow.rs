@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::super::auth::Asker;
 use super::super::{App, Refusal};
 use super::openapi::Problem;
 use super::stream as events;
@@ -43,6 +44,7 @@ struct Standing {
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
     Extension(stop): Extension<CancellationToken>,
+    Extension(asker): Extension<Asker>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let unknown = || Refusal::not_found(format!("no job has the id {id}"));
@@ -54,7 +56,7 @@ pub(super) async fn follow(
         return Err(unknown());
     }
     let following = Following { app, job, ledger, watcher, told: None, is_over: false, _place: place };
-    Ok(events::answer(stream::unfold(following, Following::next), stop))
+    Ok(events::answer(stream::unfold(following, Following::next), asker, stop))
 }
 
 const FORGOTTEN: &str = "forgotten";

@@ -1,4 +1,5 @@
-//! `text/event-stream`: how an answer goes on until its subject ends, its client leaves or the program stops.
+//! `text/event-stream`: how an answer goes on until its subject ends, its client leaves or loses its token, or the program
+//! stops.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::super::auth::Asker;
 use super::super::{App, Refusal};
 use crate::limits;
 
@@ -26,9 +28,16 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 
 pub(super) fn answer(
     events: impl Stream<Item = Event> + Send + 'static,
+    mut asker: Asker,
     stop: CancellationToken,
 ) -> Response {
-    let events = events.take_until(stop.cancelled_owned()).map(Ok::<_, Infallible>);
+    let end = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = asker.lost() => {}
+        }
+    };
+    let events = events.take_until(Box::pin(end)).map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(limits::KEEP_ALIVE_EVERY);
     ([UNBUFFERED], Sse::new(events).keep_alive(keep_alive)).into_response()
 }

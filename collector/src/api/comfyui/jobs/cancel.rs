@@ -37,8 +37,8 @@ pub(super) async fn many(
     Ok(answer(cancel(&app, &asker, &jobs).await.map_err(Failure::Refused)?))
 }
 
-/// Asks dispatch to stop those that wait or run, all of which must be the asker's to stop, and whether there were any. Those that wait are out of the queue when
-/// this returns; of those that a backend has, the request is taken up.
+/// Asks dispatch to stop those that wait or run, all of which must be the asker's to stop, and says whether there were
+/// any. Those that wait are out of the queue when this returns; of those that a backend has, the request is taken up.
 pub(in crate::api) async fn cancel(app: &App, asker: &Asker, jobs: &[JobId]) -> Result<bool, Refusal> {
     let ledger = app.queue.snapshot();
     let live: Vec<&Arc<Job>> = jobs.iter().filter_map(|job| ledger.get(*job)).collect();
