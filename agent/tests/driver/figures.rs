@@ -89,6 +89,18 @@ fn xid_errors_are_counted_by_number_and_those_before_the_agent_are_not() {
     assert!(report.gpus[1].xid_last_timestamp_seconds[&48] > 1.7e9);
 }
 
+#[test]
+fn a_gpu_that_was_lost_when_the_driver_was_opened_is_watched_for_xid_errors_once_it_is_back() {
+    let mut driver = Driver::with_gpus(2);
+    driver.gpus[0].lost = true;
+    let rig = Rig::start(&driver, &["--gpu", "all"]);
+    rig.ready();
+    rig.change(|driver| driver.gpus[0].lost = false);
+    rig.report_until(|report| report.gpus.iter().all(|gpu| gpu.up == Some(true)));
+    rig.change(|driver| driver.report_xid(0, 31));
+    rig.gpu_until(|gpu| gpu.xid_errors_total.contains_key(&31));
+}
+
 fn divided() -> Driver {
     let mut driver = Driver::with_gpus(1);
     let memory = Some(Memory { total_bytes: 20 * GIB, used_bytes: 3 * GIB, reserved_bytes: 0 });

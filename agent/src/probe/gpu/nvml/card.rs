@@ -70,7 +70,10 @@ impl<'nvml> Card<'nvml> {
     pub(super) fn read(&mut self, nvml: &'nvml Nvml, now: Instant) -> Result<CardRead, NvmlError> {
         if self.device.is_none() {
             match nvml.device_by_index(self.index) {
-                Ok(device) => self.device = Some(device),
+                Ok(device) => {
+                    self.xids = watch_xids(nvml, &device);
+                    self.device = Some(device);
+                }
                 Err(error) if is_fatal(&error) => return Err(error),
                 Err(_) => return Ok(self.lost()),
             }
@@ -135,23 +138,21 @@ impl<'nvml> Card<'nvml> {
         for device in parts {
             let Some(uuid) = uuid(&device) else { continue };
             let known = before.iter().position(|card| card.identity.uuid.as_ref() == Some(&uuid));
-            self.mig.push(match known {
-                Some(place) => before.swap_remove(place),
-                None => {
-                    let identity = Gpu {
-                        uuid: Some(uuid),
-                        mig_parent_uuid: self.identity.uuid.clone(),
-                        pci_bus_id: self.identity.pci_bus_id.clone(),
-                        ..self.identity_of_part()
-                    };
-                    Card::of(Some(device), identity, self.index)
-                }
-            });
+            let known = known.map(|place| before.swap_remove(place));
+            let part = known.unwrap_or_else(|| self.part(device, uuid));
+            self.mig.push(part);
         }
     }
 
-    fn identity_of_part(&self) -> Gpu {
-        Gpu { index: Some(self.index), ..Gpu::default() }
+    fn part(&self, device: Device<'nvml>, uuid: String) -> Self {
+        let identity = Gpu {
+            uuid: Some(uuid),
+            index: Some(self.index),
+            mig_parent_uuid: self.identity.uuid.clone(),
+            pci_bus_id: self.identity.pci_bus_id.clone(),
+            ..Gpu::default()
+        };
+        Self::of(Some(device), identity, self.index)
     }
 }
 
