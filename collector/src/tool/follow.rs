@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use self::course::Course;
 pub(super) use self::course::Job;
-use self::course::Told;
+use self::course::{Told, Turn};
 use self::screen::Screen;
 use self::stop::Stop;
 use super::ending::{ClientError, FAILED, STOPPED};
@@ -89,11 +89,11 @@ impl Following<'_> {
         while self.courses.iter().any(|course| !course.ended) {
             match next(&mut socket, &mut ticks, &self.stop).await {
                 Next::Hear(frame) => self.hear(&frame).await?,
-                Next::Look => self.look_at_all().await?,
+                Next::Look => self.look_at_all(false).await?,
                 Next::Connect => match self.connect().await? {
                     Some(fresh) => {
                         socket = fresh;
-                        self.look_at_all().await?;
+                        self.look_at_all(true).await?;
                     }
                     None => return Ok(false),
                 },
@@ -112,7 +112,10 @@ impl Following<'_> {
         if let Some(told) = &heard.told {
             self.screen.show(&course.job, told)?;
         }
-        if heard.look { self.look(at).await } else { Ok(()) }
+        match heard.turn {
+            Some(turn) => self.look(at, turn == Turn::Ends).await,
+            None => Ok(()),
+        }
     }
 
     fn meant_by(&self, message: &Message) -> Option<usize> {
@@ -120,17 +123,17 @@ impl Following<'_> {
         self.courses.iter().position(|course| course.job.id == id)
     }
 
-    async fn look_at_all(&mut self) -> Result<(), ClientError> {
+    async fn look_at_all(&mut self, all_heard: bool) -> Result<(), ClientError> {
         for at in 0..self.courses.len() {
-            self.look(at).await?;
+            self.look(at, all_heard).await?;
         }
         Ok(())
     }
 
-    async fn look(&mut self, at: usize) -> Result<(), ClientError> {
+    async fn look(&mut self, at: usize, all_heard: bool) -> Result<(), ClientError> {
         let Some(course) = self.courses.get_mut(at).filter(|course| !course.ended) else { return Ok(()) };
         let (told, record) = match self.server.record(&course.job.id).await {
-            Ok(Some(record)) => (course.look(&record), Some(record)),
+            Ok(Some(record)) => (course.look(&record, all_heard), Some(record)),
             Ok(None) => (vec![course.forget()], None),
             Err(error) => return self.bear(error),
         };

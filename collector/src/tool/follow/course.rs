@@ -68,8 +68,15 @@ pub(super) enum Told {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Heard {
     pub(super) told: Option<Told>,
-    /// Whether the record says more.
-    pub(super) look: bool,
+    pub(super) turn: Option<Turn>,
+}
+
+/// A message after which the record says more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Turn {
+    Begins,
+    Ends,
 }
 
 pub(super) struct Course {
@@ -79,12 +86,14 @@ pub(super) struct Course {
     waiting_told: bool,
     node: Option<String>,
     steps: Option<(u64, u64)>,
+    /// Its record says that it has ended; what it told before that may still be on its way.
+    end_seen: bool,
     pub(super) ended: bool,
 }
 
 impl Course {
     pub(super) fn of(job: Job) -> Self {
-        Self { job, attempt: 0, waiting_told: false, node: None, steps: None, ended: false }
+        Self { job, attempt: 0, waiting_told: false, node: None, steps: None, end_seen: false, ended: false }
     }
 
     /// What a message about this job says.
@@ -104,15 +113,16 @@ impl Course {
             Message::ProgressState(state) => self.progress_state(state),
             _ => None,
         };
-        Heard { told, look: is_turn(message) }
+        Heard { told, turn: turn(message) }
     }
 
-    /// What its record says.
-    pub(super) fn look(&mut self, record: &Record) -> Vec<Told> {
+    /// What its record says. `all_heard`: nothing that it told before its end is still on its way; without that an end is
+    /// believed at the second look.
+    pub(super) fn look(&mut self, record: &Record, all_heard: bool) -> Vec<Told> {
         if self.ended {
             return Vec::new();
         }
-        let told = [self.waiting(record), self.begun(record), self.ended(record)];
+        let told = [self.waiting(record), self.begun(record), self.ended(record, all_heard)];
         told.into_iter().flatten().collect()
     }
 
@@ -171,8 +181,8 @@ impl Course {
         Some(Told::Begun { backend, attempt: attempt.number, why })
     }
 
-    fn ended(&mut self, record: &Record) -> Option<Told> {
-        if !record.has_ended() {
+    fn ended(&mut self, record: &Record, all_heard: bool) -> Option<Told> {
+        if !record.has_ended() || !(std::mem::replace(&mut self.end_seen, true) || all_heard) {
             return None;
         }
         self.ended = true;
@@ -182,15 +192,15 @@ impl Course {
     }
 }
 
-/// Whether a job has begun or ended with this. `executing` without a node ends every run.
-fn is_turn(message: &Message) -> bool {
+/// `executing` without a node ends every run.
+fn turn(message: &Message) -> Option<Turn> {
     match message {
-        Message::Executing(executing) => executing.node.is_none(),
-        Message::ExecutionStart(_)
-        | Message::ExecutionSuccess(_)
-        | Message::ExecutionError(_)
-        | Message::ExecutionInterrupted(_) => true,
-        _ => false,
+        Message::ExecutionStart(_) => Some(Turn::Begins),
+        Message::Executing(executing) => executing.node.is_none().then_some(Turn::Ends),
+        Message::ExecutionSuccess(_) | Message::ExecutionError(_) | Message::ExecutionInterrupted(_) => {
+            Some(Turn::Ends)
+        }
+        _ => None,
     }
 }
 
@@ -206,48 +216,48 @@ mod tests {
     }
 
     fn heard(course: &mut Course, kind: &str, data: Value) -> Value {
-        let Heard { told, look } = course.hear(&Message::of(kind.to_owned(), data));
-        json!([told, look])
+        let Heard { told, turn } = course.hear(&Message::of(kind.to_owned(), data));
+        json!([told, turn])
     }
 
     fn seen(course: &mut Course, record: Value) -> Value {
-        json!(course.look(&serde_json::from_value(record).unwrap()))
+        json!(course.look(&serde_json::from_value(record).unwrap(), true))
     }
 
     #[test]
     fn events_become_what_there_is_to_show_and_nothing_is_shown_twice() {
         let mut course = course();
         for (kind, data, expected) in [
-            ("execution_start", json!({}), json!([null, true])),
-            ("execution_cached", json!({"nodes": []}), json!([null, false])),
-            ("execution_cached", json!({"nodes": ["1"]}), json!([{"event": "cached", "nodes": 1}, false])),
+            ("execution_start", json!({}), json!([null, "begins"])),
+            ("execution_cached", json!({"nodes": []}), json!([null, null])),
+            ("execution_cached", json!({"nodes": ["1"]}), json!([{"event": "cached", "nodes": 1}, null])),
             (
                 "executing",
                 json!({"node": "3"}),
-                json!([{"event": "node", "node": "3", "label": "KSampler"}, false]),
+                json!([{"event": "node", "node": "3", "label": "KSampler"}, null]),
             ),
-            ("executing", json!({"node": "3"}), json!([null, false])),
+            ("executing", json!({"node": "3"}), json!([null, null])),
             (
                 "progress",
                 json!({"value": 1, "max": 4}),
-                json!([{"event": "steps", "node": "3", "done": 1, "all": 4}, false]),
+                json!([{"event": "steps", "node": "3", "done": 1, "all": 4}, null]),
             ),
-            ("progress", json!({"value": 1, "max": 4}), json!([null, false])),
+            ("progress", json!({"value": 1, "max": 4}), json!([null, null])),
             (
                 "progress_state",
                 json!({"nodes": {"2": {"value": 1, "max": 1, "state": "finished"},
                                  "3": {"value": 2.0, "max": 4.0, "state": "running"}}}),
-                json!([{"event": "steps", "node": "3", "done": 2, "all": 4}, false]),
+                json!([{"event": "steps", "node": "3", "done": 2, "all": 4}, null]),
             ),
             (
                 "executing",
                 json!({"node": "9:1", "display_node": "9"}),
-                json!([{"event": "node", "node": "9", "label": ""}, false]),
+                json!([{"event": "node", "node": "9", "label": ""}, null]),
             ),
-            ("progress", json!({"value": 1, "max": 1}), json!([null, false])),
-            ("executing", json!({"node": null}), json!([null, true])),
-            ("execution_success", json!({}), json!([null, true])),
-            ("status", json!({"status": {"exec_info": {"queue_remaining": 0}}}), json!([null, false])),
+            ("progress", json!({"value": 1, "max": 1}), json!([null, null])),
+            ("executing", json!({"node": null}), json!([null, "ends"])),
+            ("execution_success", json!({}), json!([null, "ends"])),
+            ("status", json!({"status": {"exec_info": {"queue_remaining": 0}}}), json!([null, null])),
         ] {
             assert_eq!(heard(&mut course, kind, data.clone()), expected, "{kind} {data}");
         }
@@ -278,7 +288,7 @@ mod tests {
                    {"event": "ended", "state": "succeeded", "seconds": 1.5}])
         );
         assert_eq!(seen(&mut course, ended), json!([]), "it has ended");
-        assert_eq!(heard(&mut course, "execution_start", json!({})), json!([null, false]));
+        assert_eq!(heard(&mut course, "execution_start", json!({})), json!([null, null]));
     }
 
     #[test]
@@ -290,5 +300,14 @@ mod tests {
             told,
             json!([{"event": "ended", "state": "failed", "reason": "node 3 (KSampler): ValueError: no"}])
         );
+    }
+
+    #[test]
+    fn an_end_is_shown_after_all_that_was_told_before_it_or_at_the_second_look() {
+        let record: Record = serde_json::from_value(json!({"state": "succeeded"})).unwrap();
+        let mut course = course();
+        assert_eq!(course.look(&record, false), [], "its steps may still be on their way");
+        assert_eq!(heard(&mut course, "executing", json!({"node": "3"}))[0]["event"], "node");
+        assert_eq!(course.look(&record, false).len(), 1, "its end was never told");
     }
 }
