@@ -1,7 +1,7 @@
 //! What dispatch knows beyond the fleet and the ledger: the attempts under way, what each backend is believed to hold,
 //! what was learned. One owner, the driver; others see a [`View`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::track::{Phase, Track};
@@ -17,7 +17,8 @@ const OVERDUE: f64 = 0.2;
 
 #[derive(Default)]
 pub(super) struct Board {
-    pub tracks: HashMap<JobId, Track>,
+    /// In an order of its own, so that the same board gives the same commands.
+    pub tracks: BTreeMap<JobId, Track>,
     beliefs: HashMap<BackendId, Belief>,
     pub estimates: Arc<Estimates>,
 }

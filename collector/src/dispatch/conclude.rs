@@ -21,14 +21,14 @@ const READ_AGAIN: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 /// What is known when a job's end begins.
 pub(super) struct Closing {
-    job: Arc<Job>,
-    attempt: u32,
-    backend: BackendId,
-    prompt_id: Option<String>,
+    pub job: Arc<Job>,
+    pub attempt: u32,
+    pub backend: BackendId,
+    pub prompt_id: Option<String>,
     ending: Ending,
     told_outputs: Vec<String>,
     outputs: Map<String, Value>,
-    entry: Option<Box<HistoryEntry>>,
+    pub entry: Option<Box<HistoryEntry>>,
 }
 
 impl Closing {
@@ -46,6 +46,16 @@ impl Closing {
         }
     }
 
+    /// Pure.
+    pub(super) fn end(mut self, now: UnixMillis) -> Ended {
+        let (outcome, results) = settle(&mut self, now);
+        let last = self.ending.last.take();
+        let last = last.or_else(|| last_message(outcome, &results, &self.job.id.to_string()));
+        let reason = reason(last.as_ref());
+        let events = last_events(&self, last, &results);
+        Ended { outcome, results, reason, events }
+    }
+
     /// An end that was told before the backend was lost: none is asked for its history.
     pub(super) fn of_frames(track: &Track) -> Self {
         Self { prompt_id: None, ..Self::of(track, None) }
@@ -58,21 +68,28 @@ impl Closing {
     }
 }
 
+/// A job's end, as it is committed and told.
+pub(super) struct Ended {
+    pub outcome: Outcome,
+    pub results: Results,
+    /// What went wrong, in one line; empty where nothing did.
+    pub reason: String,
+    /// What the client is still to be told, in order.
+    pub events: Vec<Event>,
+}
+
 pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
     if closing.entry.is_none() {
         closing.entry = read(&tools, &closing).await.map(Box::new);
     }
-    let (outcome, results) = settle(&mut closing, tools.clock.now());
-    let (job, attempt) = (closing.job.id, closing.attempt);
+    let (job, attempt) = (Arc::clone(&closing.job), closing.attempt);
+    let Ended { outcome, results, reason, events } = closing.end(tools.clock.now());
     let is_committed = tools.insist(|| {
         let (at, results) = (tools.clock.now(), Box::new(results.clone()));
-        Change::End { job, attempt: Some(attempt), at, outcome, results }
+        Change::End { job: job.id, attempt: Some(attempt), at, outcome, results }
     });
-    let is_committed = is_committed.await;
-    let last = closing.ending.last.take().or_else(|| last_message(outcome, &results, &job.to_string()));
-    let reason = reason(last.as_ref());
-    let events = if is_committed { last_events(&closing, last, &results) } else { Vec::new() };
-    Done::Concluded(Box::new(Conclusion { job: closing.job, outcome, reason, events }))
+    let events = if is_committed.await { events } else { Vec::new() };
+    Done::Concluded(Box::new(Conclusion { job, outcome, reason, events }))
 }
 
 async fn read(tools: &Tools, closing: &Closing) -> Option<HistoryEntry> {

@@ -1,4 +1,4 @@
-//! What came of a command, for the driver to apply.
+//! What came of an act, for the core to apply.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::id::{BackendId, JobId};
 use crate::job::{Job, Outcome};
 use crate::queue::ChangeError;
 
-/// What came of a command.
+/// What came of an act.
 pub(super) enum Done {
     Sent {
         job: JobId,
@@ -48,6 +48,8 @@ pub(super) enum Done {
         only_pending: bool,
         result: Result<(), ChangeError>,
     },
+    /// An act was never answered.
+    Lost,
 }
 
 pub(super) enum Sent {

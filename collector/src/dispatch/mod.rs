@@ -1,12 +1,14 @@
-//! Making it so. The driver is the only one who speaks to a backend to change it. What it does is decided elsewhere:
-//! `step` says which commands are due, `track` what a frame means for a job, `recover` what a lookup proved; all pure.
+//! Making it so. The driver is the only one who speaks to a backend to change it. What it does is decided by `core`, a pure
+//! state machine: `step` says which commands are due, `track` what a frame means for a job, `recover` what a lookup proved.
 //!
 //! One attempt, in order: the intent is committed; the files that it loads are delivered; the prompt is posted; its frames are
 //! followed; the results are fetched and committed; then the client is told of the end. Whatever is in doubt (an answer
 //! or a socket lost, a restart of this program) is looked up on the backend before anything else happens to the job.
 
+mod act;
 mod board;
 mod conclude;
+mod core;
 mod deliver;
 mod done;
 mod driver;
@@ -20,5 +22,9 @@ mod tools;
 mod track;
 
 pub use self::board::View;
-pub use self::driver::{Dispatch, Parts, Request, start};
+pub use self::core::Request;
+pub use self::driver::{Dispatch, Parts, start};
 pub use self::step::Settings;
+
+#[cfg(test)]
+mod world;

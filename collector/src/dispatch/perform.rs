@@ -1,4 +1,4 @@
-//! The commands, performed: each is one future that commits, speaks to one backend, and says what came of it. No
+//! The acts that take time, performed: each is one future that commits, speaks to one backend, and says what came of it. No
 //! decisions here beyond telling apart what an answer proves.
 
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
 
+use super::act::Work;
+use super::conclude::conclude;
 use super::deliver::{DeliveryError, bring};
 use super::done::{Done, Sent};
 use super::recover::{self, Found, Known};
@@ -17,7 +19,23 @@ use crate::limits;
 use crate::queue::{ChangeError, Documents, StoreError};
 use crate::route::Assignment;
 
-pub(super) async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: Assignment) -> Done {
+pub(super) async fn perform(tools: Arc<Tools>, work: Work) -> Done {
+    match work {
+        Work::Dispatch { job, attempt, assignment } => dispatch(tools, job, attempt, assignment).await,
+        Work::LookUp { backend, job, attempt, prompt_id } => {
+            look_up(tools, backend, job, attempt, prompt_id).await
+        }
+        Work::Requeue { job, attempt, spent, reason } => requeue(tools, job, attempt, spent, reason).await,
+        Work::Conclude(closing) => conclude(tools, *closing).await,
+        Work::Stop { backend, job, attempt, prompt_id, pending } => {
+            stop(tools, backend, job, attempt, prompt_id, pending).await
+        }
+        Work::Cancel { job, only_pending, reply } => cancel(tools, job, only_pending, reply).await,
+        Work::Free { backend, reason, request, reply } => free(tools, backend, reason, request, reply).await,
+    }
+}
+
+async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: Assignment) -> Done {
     let id = job.id;
     let sent = match intend(&tools, id, &assignment).await {
         (Ok(()), Ok(documents)) => send(&tools, &job, attempt, &assignment.backend, documents).await,
@@ -118,7 +136,7 @@ fn refusal(error: Error) -> Sent {
     }
 }
 
-pub(super) async fn look_up(
+async fn look_up(
     tools: Arc<Tools>,
     backend: BackendId,
     job: JobId,
@@ -146,20 +164,14 @@ async fn find(client: &Client, known: Known<'_>) -> Result<Found, Error> {
     }
 }
 
-pub(super) async fn requeue(
-    tools: Arc<Tools>,
-    job: JobId,
-    attempt: u32,
-    spent: bool,
-    reason: String,
-) -> Done {
+async fn requeue(tools: Arc<Tools>, job: JobId, attempt: u32, spent: bool, reason: String) -> Done {
     let change = || Change::Requeue { job, attempt, spent, at: tools.clock.now(), reason: reason.clone() };
     tools.insist(change).await;
     Done::Requeued { job, attempt }
 }
 
 /// A prompt that waits on the backend is taken out of its queue, one that runs is interrupted.
-pub(super) async fn stop(
+async fn stop(
     tools: Arc<Tools>,
     backend: BackendId,
     job: JobId,
@@ -186,7 +198,7 @@ async fn interrupt(client: &Client, job: JobId, prompt_id: &str) -> Result<(), E
     client.interrupt(Some(prompt_id)).await
 }
 
-pub(super) async fn free(
+async fn free(
     tools: Arc<Tools>,
     backend: BackendId,
     reason: &'static str,
@@ -201,16 +213,16 @@ pub(super) async fn free(
 }
 
 /// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.
-pub(super) async fn cancel(
+async fn cancel(
     tools: Arc<Tools>,
     job: JobId,
     only_pending: bool,
-    reply: tokio::sync::oneshot::Sender<()>,
+    reply: Option<tokio::sync::oneshot::Sender<()>>,
 ) -> Done {
     let (outcome, results) = (crate::job::Outcome::Cancelled, Box::default());
     let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results };
     let result = tools.queue.change(change).await;
     // Whoever asked may be gone.
-    let _ = reply.send(());
+    let _ = reply.map(|reply| reply.send(()));
     Done::Cancelled { job, only_pending, result }
 }

@@ -1,11 +1,9 @@
-//! What came of commands, applied to the board.
+//! What came of acts, applied to the board.
 
-use tokio::sync::oneshot;
-use tokio::task::JoinError;
-
-use super::{Driver, LONGEST_REST, REST};
+use super::{Core, LONGEST_REST, REST};
+use crate::clock::UnixMillis;
+use crate::dispatch::act::{Act, Work};
 use crate::dispatch::done::{Conclusion, Done, Sent};
-use crate::dispatch::perform;
 use crate::dispatch::recover::Found;
 use crate::dispatch::results;
 use crate::dispatch::step::Lost;
@@ -15,43 +13,39 @@ use crate::job::Outcome;
 use crate::limits;
 use crate::queue::ChangeError;
 
-impl Driver {
-    pub(super) fn apply(&mut self, done: Result<Done, JoinError>) -> bool {
+impl Core {
+    /// True: something may be due.
+    pub(in crate::dispatch) fn apply(&mut self, done: Done, now: UnixMillis) -> bool {
         match done {
-            Ok(Done::Sent { job, attempt, sent }) => self.sent(job, attempt, sent),
-            Ok(Done::LookedUp { job, attempt, found }) => self.looked_up(job, attempt, found),
-            Ok(Done::Requeued { job, attempt }) => {
+            Done::Sent { job, attempt, sent } => self.sent(job, attempt, sent, now),
+            Done::LookedUp { job, attempt, found } => self.looked_up(job, attempt, found, now),
+            Done::Requeued { job, attempt } => {
                 if self.current(job, attempt).is_some() {
                     self.let_go(job);
                 }
             }
-            Ok(Done::Concluded(conclusion)) => self.concluded(*conclusion),
-            Ok(Done::Stopped { job, attempt, pending, result }) => {
-                self.stopped(job, attempt, pending, result)
+            Done::Concluded(conclusion) => self.concluded(*conclusion),
+            Done::Stopped { job, attempt, pending, result } => {
+                self.stopped(job, attempt, pending, result, now)
             }
-            Ok(Done::Freed { backend, reason, result, reply }) => {
-                self.freed(&backend, reason, &result);
+            Done::Freed { backend, reason, result, reply } => {
+                self.freed(&backend, reason, &result, now);
                 // Whoever asked may be gone.
                 let _ = reply.map(|reply| reply.send(result.map_err(|error| error.to_string())));
             }
-            Ok(Done::Cancelled { job, only_pending, result }) => self.cancelled(job, only_pending, result),
-            // Its attempt would be looked at by nobody any more; the next start looks at all of them.
-            Err(error) => {
-                tracing::error!(%error, "a command was lost; stopping, so that the next start finds its job again");
-                self.stop.cancel();
-            }
+            Done::Cancelled { job, only_pending, result } => self.cancelled(job, only_pending, result),
+            Done::Lost => self.acts.push(Act::Halt),
         }
         true
     }
 
     /// The job waits as before. Who asked meanwhile that it be stopped meant the job, not the attempt.
     fn let_go(&mut self, job: JobId) {
-        self.hub.forget(job);
+        self.acts.push(Act::TellNoMore(job));
         let Some(track) = self.board.tracks.remove(&job) else { return };
         if track.stop != Stop::No {
             // Whoever asked was answered when it was taken up.
-            let (reply, _) = oneshot::channel();
-            self.under_way.spawn(perform::cancel(self.tools(), job, track.stop_only_pending, reply));
+            self.begin(Work::Cancel { job, only_pending: track.stop_only_pending, reply: None });
         }
     }
 
@@ -60,8 +54,7 @@ impl Driver {
         self.board.tracks.get_mut(&job).filter(|track| track.attempt == attempt)
     }
 
-    fn sent(&mut self, job: JobId, attempt: u32, sent: Sent) {
-        let now = self.tools.clock.now();
+    fn sent(&mut self, job: JobId, attempt: u32, sent: Sent, now: UnixMillis) {
         let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
             return;
         };
@@ -69,47 +62,46 @@ impl Driver {
         match sent {
             Sent::Accepted { prompt_id } => {
                 let effects = track.accepted(prompt_id, now);
-                self.observe_acceptance(job);
-                self.take_effect(job, effects);
+                self.observe_acceptance(job, now);
+                self.take_effect(job, effects, now);
             }
             Sent::NotCommitted(error) => {
                 tracing::debug!(%job, %error, "the job was not dispatched");
                 self.let_go(job);
                 if matches!(error, ChangeError::Store(_)) {
-                    self.rest(&backend);
+                    self.rest(&backend, now);
                 }
             }
             Sent::Never { reason } => {
-                self.rest(&backend);
-                self.give_up(job, Lost::NeverSent, reason);
+                self.rest(&backend, now);
+                self.give_up(job, Lost::NeverSent, reason, now);
             }
             Sent::Undeliverable { reason } => {
-                self.rest(&backend);
-                self.give_up(job, Lost::Undeliverable, reason);
+                self.rest(&backend, now);
+                self.give_up(job, Lost::Undeliverable, reason, now);
             }
             Sent::Refused { reason } => {
-                self.rest(&backend);
-                self.give_up(job, Lost::Refused, reason);
+                self.rest(&backend, now);
+                self.give_up(job, Lost::Refused, reason, now);
             }
             Sent::Impossible { reason } => {
-                self.fail_with(job, "Impossible", &reason, serde_json::Value::Null)
+                self.fail_with(job, "Impossible", &reason, serde_json::Value::Null, now)
             }
             Sent::Rejected(rejected) => {
                 let (reason, document) = results::rejection(&rejected);
-                self.fail_with(job, "PromptRejected", &reason, document);
+                self.fail_with(job, "PromptRejected", &reason, document, now);
             }
             Sent::Doubtful { reason } => {
                 tracing::warn!(%job, %backend, reason, "it is looked up whether the backend has the job");
                 track.trouble = Some(reason);
                 track.phase = Phase::Doubtful { not_before: now };
-                self.rest(&backend);
+                self.rest(&backend, now);
             }
         }
     }
 
     /// Another backend shall be tried first, and this one not without a pause.
-    fn rest(&mut self, backend: &BackendId) {
-        let now = self.tools.clock.now();
+    fn rest(&mut self, backend: &BackendId, now: UnixMillis) {
         let belief = self.board.belief(backend, now);
         let pause = REST.saturating_mul(1 << belief.refusals.min(8)).min(LONGEST_REST);
         belief.refusals += 1;
@@ -117,8 +109,7 @@ impl Driver {
     }
 
     /// The gap is from the end of the backend's last job to its acceptance of this one, if this one was waiting by then.
-    fn observe_acceptance(&mut self, job: JobId) {
-        let now = self.tools.clock.now();
+    fn observe_acceptance(&mut self, job: JobId, now: UnixMillis) {
         let Some(track) = self.board.tracks.get(&job) else { return };
         let (backend, submitted_at) = (track.backend.clone(), track.job.submitted_at);
         self.metrics.dispatched(&backend, track.models_loaded);
@@ -130,8 +121,7 @@ impl Driver {
         }
     }
 
-    fn looked_up(&mut self, job: JobId, attempt: u32, found: Result<Found, String>) {
-        let now = self.tools.clock.now();
+    fn looked_up(&mut self, job: JobId, attempt: u32, found: Result<Found, String>, now: UnixMillis) {
         // It may have ended, as frames told, while it was looked up.
         let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::LookingUp) else {
             return;
@@ -139,7 +129,7 @@ impl Driver {
         match found {
             Ok(Found::Pending { prompt_id }) => {
                 let effects = track.accepted(prompt_id, now);
-                self.take_effect(job, effects);
+                self.take_effect(job, effects, now);
             }
             Ok(Found::Running { prompt_id }) => {
                 track.start_unheard |= track.started_at.is_none();
@@ -149,7 +139,7 @@ impl Driver {
                     track.stop = if track.stop_only_pending { Stop::No } else { Stop::Asked };
                 }
                 let effects = track.accepted(prompt_id, now);
-                self.take_effect(job, effects);
+                self.take_effect(job, effects, now);
             }
             Ok(Found::Ended { prompt_id, entry }) => {
                 track.prompt_id = Some(prompt_id);
@@ -162,7 +152,9 @@ impl Driver {
                 track.misses = 1;
                 track.phase = Phase::Doubtful { not_before: now.after(limits::LOOKUP_AGAIN_AFTER) };
             }
-            Ok(Found::Nowhere) => self.give_up(job, Lost::NotFound, Lost::NotFound.sentence().to_owned()),
+            Ok(Found::Nowhere) => {
+                self.give_up(job, Lost::NotFound, Lost::NotFound.sentence().to_owned(), now)
+            }
             Err(reason) => {
                 tracing::debug!(%job, reason, "the job could not be looked up");
                 track.phase = Phase::Doubtful { not_before: now.after(limits::LOOKUP_AGAIN_AFTER) };
@@ -178,14 +170,21 @@ impl Driver {
             Outcome::Failed => tracing::warn!(job = %job.id, backend, reason, "job failed"),
             _ => tracing::debug!(job = %job.id, backend, outcome = outcome.as_str(), "job ended"),
         }
-        self.hub.forget(job.id);
+        self.acts.push(Act::TellNoMore(job.id));
         self.metrics.ended(outcome);
-        events.into_iter().for_each(|event| self.hub.tell(job.id, job.client_id.as_ref(), event));
+        let tell = |event| Act::Tell { job: job.id, client: job.client_id.clone(), event };
+        self.acts.extend(events.into_iter().map(tell));
     }
 
     /// What was pending leaves no event behind, so it is looked up that it is gone.
-    fn stopped(&mut self, job: JobId, attempt: u32, pending: bool, result: Result<(), comfyui::Error>) {
-        let now = self.tools.clock.now();
+    fn stopped(
+        &mut self,
+        job: JobId,
+        attempt: u32,
+        pending: bool,
+        result: Result<(), comfyui::Error>,
+        now: UnixMillis,
+    ) {
         let Some(track) = self.current(job, attempt) else { return };
         match result {
             Ok(()) if pending => track.doubt(now),
@@ -209,9 +208,14 @@ impl Driver {
         }
     }
 
-    fn freed(&mut self, backend: &BackendId, reason: &'static str, result: &Result<(), comfyui::Error>) {
+    fn freed(
+        &mut self,
+        backend: &BackendId,
+        reason: &'static str,
+        result: &Result<(), comfyui::Error>,
+        now: UnixMillis,
+    ) {
         self.metrics.freed(reason, result.is_ok());
-        let now = self.tools.clock.now();
         let belief = self.board.belief(backend, now);
         belief.freeing = false;
         match result {

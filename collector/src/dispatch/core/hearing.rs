@@ -5,40 +5,40 @@ use std::sync::Arc;
 use comfyui::Frame;
 use comfyui::api::HistoryEntry;
 
-use super::Driver;
-use crate::dispatch::conclude::{self, Closing};
+use super::Core;
+use crate::clock::UnixMillis;
+use crate::dispatch::act::{Act, Work};
+use crate::dispatch::conclude::Closing;
 use crate::dispatch::track::{Effect, Phase};
 use crate::id::{BackendId, JobId};
 use crate::job::Outcome;
 use crate::poll::{Heard, SocketEvent};
 
-impl Driver {
+impl Core {
     /// True when something may be due.
-    pub(super) fn hear(&mut self, event: SocketEvent) -> bool {
-        let now = self.tools.clock.now();
+    pub(in crate::dispatch) fn hear(&mut self, event: SocketEvent, now: UnixMillis) -> bool {
         match event.heard {
             Heard::Closed => {
-                self.doubt_all(&event.backend);
+                self.doubt_all(&event.backend, now);
                 true
             }
             Heard::Opened => {
                 // It may be another process than before. Nothing is replayed, so whatever was followed there may have
                 // gone on or ended unheard.
                 self.forget_what_it_has(&event.backend);
-                self.doubt_all(&event.backend);
+                self.doubt_all(&event.backend, now);
                 true
             }
             Heard::Frame(frame) => {
                 let Some(job) = self.owner_of(&event.backend, &frame) else { return false };
                 let Some(track) = self.board.tracks.get_mut(&job) else { return false };
                 let effects = track.hear(*frame, now);
-                self.take_effect(job, effects)
+                self.take_effect(job, effects, now)
             }
         }
     }
 
-    fn doubt_all(&mut self, backend: &BackendId) {
-        let now = self.tools.clock.now();
+    fn doubt_all(&mut self, backend: &BackendId, now: UnixMillis) {
         let tracks = self.board.tracks.values_mut().filter(|track| track.backend == *backend);
         tracks.for_each(|track| track.doubt(now));
     }
@@ -49,16 +49,16 @@ impl Driver {
         owner.map(|track| track.job.id)
     }
 
-    pub(super) fn take_effect(&mut self, job: JobId, effects: Vec<Effect>) -> bool {
+    pub(super) fn take_effect(&mut self, job: JobId, effects: Vec<Effect>, now: UnixMillis) -> bool {
         let mut due = false;
         for effect in effects {
             let Some(track) = self.board.tracks.get(&job) else { break };
             let client = track.job.client_id.clone();
             match effect {
-                Effect::Tell(event) => self.hub.tell(job, client.as_ref(), event),
-                Effect::Executing(text) => self.hub.tell_executing(job, client.as_ref(), text),
+                Effect::Tell(event) => self.acts.push(Act::Tell { job, client, event }),
+                Effect::Executing(text) => self.acts.push(Act::TellExecuting { job, client, text }),
                 Effect::Released => {
-                    self.release(job);
+                    self.release(job, now);
                     due = true;
                 }
                 Effect::Ended => self.conclude(job, None),
@@ -68,8 +68,7 @@ impl Driver {
     }
 
     /// Its backend can take the next job.
-    fn release(&mut self, job: JobId) {
-        let now = self.tools.clock.now();
+    fn release(&mut self, job: JobId, now: UnixMillis) {
         let Some(track) = self.board.tracks.get(&job) else { return };
         let (backend, models) = (track.backend.clone(), track.job.needs.models());
         let succeeded = track.ending.outcome.is_none_or(|outcome| outcome == Outcome::Succeeded);
@@ -85,6 +84,6 @@ impl Driver {
         let Some(track) = self.board.tracks.get_mut(&job) else { return };
         track.phase = Phase::Concluding;
         let closing = Closing::of(track, entry);
-        self.under_way.spawn(conclude::conclude(self.tools(), closing));
+        self.begin(Work::Conclude(Box::new(closing)));
     }
 }

@@ -1,0 +1,76 @@
+//! What dispatch wants done, in order: said by `core`, done by the driver.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use comfyui::api::FreeRequest;
+use tokio::sync::oneshot;
+
+use super::conclude::Closing;
+use crate::event::Event;
+use crate::id::{BackendId, ClientId, JobId};
+use crate::job::Job;
+use crate::route::Assignment;
+
+/// What takes time; each is answered by a `Done`.
+pub(super) enum Work {
+    Dispatch {
+        job: Arc<Job>,
+        attempt: u32,
+        assignment: Assignment,
+    },
+    LookUp {
+        backend: BackendId,
+        job: JobId,
+        attempt: u32,
+        prompt_id: Option<String>,
+    },
+    Requeue {
+        job: JobId,
+        attempt: u32,
+        spent: bool,
+        reason: String,
+    },
+    Conclude(Box<Closing>),
+    /// A prompt that waits on the backend is taken out of its queue (`pending`), one that runs is interrupted.
+    Stop {
+        backend: BackendId,
+        job: JobId,
+        attempt: u32,
+        prompt_id: String,
+        pending: bool,
+    },
+    /// A job that no backend has is taken out of the queue.
+    Cancel {
+        job: JobId,
+        only_pending: bool,
+        reply: Option<oneshot::Sender<()>>,
+    },
+    Free {
+        backend: BackendId,
+        reason: &'static str,
+        request: FreeRequest,
+        reply: Option<oneshot::Sender<Result<(), String>>>,
+    },
+}
+
+pub(super) enum Act {
+    Begin(Work),
+    // The rest is done at once.
+    Tell {
+        job: JobId,
+        client: Option<ClientId>,
+        event: Event,
+    },
+    TellExecuting {
+        job: JobId,
+        client: Option<ClientId>,
+        text: Utf8Bytes,
+    },
+    /// Where the job stands is no longer told to clients that come back.
+    TellNoMore(JobId),
+    /// The backend is another process than the one that was given files.
+    ForgetDelivered(BackendId),
+    /// This program is to end: the next start finds everything again.
+    Halt,
+}

@@ -1,0 +1,230 @@
+//! All that dispatch decides: a state machine that is told what happened and says what is to be done. Pure but for its
+//! counters and its log: no task, no clock, no connection; the driver has those.
+
+mod hearing;
+mod outcomes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfyui::api::FreeRequest;
+use tokio::sync::oneshot;
+
+use super::act::{Act, Work};
+use super::board::{Board, View};
+use super::conclude::Closing;
+use super::results;
+use super::step::{Command, Lost, Settings, step};
+use super::track::{Phase, Stop, Track};
+use crate::clock::UnixMillis;
+use crate::fleet::Fleet;
+use crate::id::{BackendId, JobId};
+use crate::job::{Job, Outcome};
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::queue::Ledger;
+use crate::route::Assignment;
+
+/// What an idle backend is asked for: to unload its models, and to drop its cache of results too.
+const EVERYTHING: FreeRequest = FreeRequest { unload_models: true, free_memory: true };
+/// Rest of a backend that could not be given a job; it doubles with each time in a row.
+const REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// What a client asks of dispatch. The answer says only that it has been taken up.
+pub enum Request {
+    /// Stop it wherever it is: waiting, pending on a backend, running.
+    Interrupt { job: JobId, reply: oneshot::Sender<()> },
+    /// Take it out of the queue unless it runs.
+    Remove { job: JobId, reply: oneshot::Sender<()> },
+    /// How many jobs a backend has, by the fleet as it is now: none is given to it afterwards if it is draining.
+    Count { backend: BackendId, reply: oneshot::Sender<usize> },
+    /// Ask every backend that is up, or one, to free memory.
+    Free { backend: Option<BackendId>, request: FreeRequest },
+    /// Ask one backend, and tell what it answered, in words where it refused.
+    FreeOne { backend: BackendId, request: FreeRequest, reply: oneshot::Sender<Result<(), String>> },
+}
+
+pub(super) struct Core {
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    board: Board,
+    reconciled: bool,
+    acts: Vec<Act>,
+}
+
+impl Core {
+    /// At start: every attempt in the ledger is in doubt.
+    pub(super) fn of(ledger: &Ledger, settings: Settings, metrics: Arc<Metrics>, now: UnixMillis) -> Self {
+        Self { settings, metrics, board: Board::of(ledger, now), reconciled: false, acts: Vec::new() }
+    }
+
+    /// What is to be done since this was asked last, in order.
+    pub(super) fn take_acts(&mut self) -> Vec<Act> {
+        std::mem::take(&mut self.acts)
+    }
+
+    fn begin(&mut self, work: Work) {
+        self.acts.push(Act::Begin(work));
+    }
+
+    /// Looks at everything. `under_way`: acts that were not answered yet.
+    pub(super) fn step(&mut self, fleet: &Fleet, ledger: &Ledger, under_way: usize, now: UnixMillis) -> View {
+        self.see_restarts(fleet, now);
+        let due = step(&self.board, fleet, ledger, &self.settings, now);
+        let room = limits::COMMANDS_UNDER_WAY.saturating_sub(under_way + self.acts.len());
+        for command in due.commands.into_iter().take(room) {
+            self.obey(command, ledger, now);
+        }
+        self.reconciled = self.reconciled || self.board.is_reconciled(fleet);
+        let estimates = Arc::clone(&self.board.estimates);
+        View { candidates: due.candidates, estimates, reconciled: self.reconciled }
+    }
+
+    /// A backend that is down holds neither models nor, for all we know, the files it was given.
+    fn see_restarts(&mut self, fleet: &Fleet, now: UnixMillis) {
+        for backend in &fleet.backends {
+            self.board.belief(&backend.id, now);
+            if backend.health.is_down() {
+                self.forget_what_it_has(&backend.id);
+            }
+        }
+    }
+
+    fn forget_what_it_has(&mut self, backend: &BackendId) {
+        self.board.forget_residency(backend);
+        self.acts.push(Act::ForgetDelivered(backend.clone()));
+    }
+
+    fn obey(&mut self, command: Command, ledger: &Ledger, now: UnixMillis) {
+        match command {
+            Command::Dispatch(assignment) => {
+                if let Some(job) = ledger.get(assignment.job) {
+                    self.dispatch(Arc::clone(job), assignment, now);
+                }
+            }
+            Command::LookUp(job) => self.look_up(job),
+            Command::GiveUp { job, reason } => self.give_up(job, reason, reason.sentence().to_owned(), now),
+            Command::Stop(job) => self.stop(job, now),
+            Command::FreeIdle(backend) => {
+                self.board.belief(&backend, now).freeing = true;
+                self.begin(Work::Free { backend, reason: "idle", request: EVERYTHING, reply: None });
+            }
+        }
+    }
+
+    fn dispatch(&mut self, job: Arc<Job>, assignment: Assignment, now: UnixMillis) {
+        let models = job.needs.models();
+        let belief = self.board.belief(&assignment.backend, now);
+        let loaded = models.0.is_subset(&belief.resident);
+        if !models.0.is_empty() {
+            belief.resident = models.0;
+        }
+        let attempt = job.attempts + 1;
+        let track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
+        self.board.tracks.insert(job.id, track);
+        tracing::debug!(job = %job.id, backend = %assignment.backend, attempt, why = %assignment.why, "job dispatched");
+        self.begin(Work::Dispatch { job, attempt, assignment });
+    }
+
+    fn look_up(&mut self, job: JobId) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        track.phase = Phase::LookingUp;
+        let (backend, attempt, prompt_id) = (track.backend.clone(), track.attempt, track.prompt_id.clone());
+        self.begin(Work::LookUp { backend, job, attempt, prompt_id });
+    }
+
+    /// The attempt is over without an end: the job waits again, unless its attempts are used up or nobody wants it.
+    fn give_up(&mut self, job: JobId, lost: Lost, reason: String, now: UnixMillis) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        let (backend, attempt) = (track.backend.clone(), track.attempt);
+        if track.ending.outcome.is_some() {
+            // It had told how it ended before it was lost.
+            track.phase = Phase::Concluding;
+            let closing = Closing::of_frames(track);
+            self.begin(Work::Conclude(Box::new(closing)));
+            return;
+        }
+        if track.stop != Stop::No {
+            let outcome = if track.started_at.is_some() { Outcome::Interrupted } else { Outcome::Cancelled };
+            return self.fail(job, outcome, None);
+        }
+        let reason = track.trouble.take().map_or(reason.clone(), |trouble| format!("{reason} ({trouble})"));
+        let spent_attempts = track.job.spent_attempts + u32::from(lost.is_spent());
+        if spent_attempts >= limits::ATTEMPTS {
+            let reason = format!("{spent_attempts} attempts were lost; the last on {backend}: {reason}");
+            return self.fail_with(job, "AttemptsLost", &reason, serde_json::Value::Null, now);
+        }
+        track.phase = Phase::Concluding;
+        tracing::warn!(%job, %backend, attempt, reason, "job waits again");
+        self.metrics.requeued(lost.label());
+        self.begin(Work::Requeue { job, attempt, spent: lost.is_spent(), reason });
+    }
+
+    fn fail_with(&mut self, job: JobId, kind: &str, reason: &str, extra: serde_json::Value, now: UnixMillis) {
+        let message = results::error_message(job, kind, reason, extra, now);
+        self.fail(job, Outcome::Failed, Some(message));
+    }
+
+    fn fail(&mut self, job: JobId, outcome: Outcome, last: Option<comfyui::Message>) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        track.phase = Phase::Concluding;
+        let closing = Closing::without_backend(track, outcome, last);
+        self.begin(Work::Conclude(Box::new(closing)));
+    }
+
+    fn stop(&mut self, job: JobId, now: UnixMillis) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        let Some(prompt_id) = track.prompt_id.clone() else { return };
+        track.stop = Stop::Told { at: now };
+        let (backend, attempt, pending) = (track.backend.clone(), track.attempt, !track.runs());
+        self.begin(Work::Stop { backend, job, attempt, prompt_id, pending });
+    }
+
+    pub(super) fn take_up(&mut self, request: Request, fleet: &Fleet) {
+        match request {
+            Request::Interrupt { job, reply } => self.interrupt(job, false, reply),
+            Request::Remove { job, reply } => self.interrupt(job, true, reply),
+            Request::Count { backend, reply } => {
+                // Whoever asked may be gone.
+                let _ = reply.send(self.board.tracks_on(&backend).count());
+            }
+            Request::Free { backend, request } => {
+                let meant = |id: &BackendId| backend.as_ref().is_none_or(|backend| backend == id);
+                let up = fleet.backends.iter().filter(|b| b.health.is_up() && meant(&b.id));
+                let up: Vec<BackendId> = up.map(|backend| backend.id.clone()).collect();
+                up.into_iter().for_each(|backend| self.free(backend, request, None));
+            }
+            Request::FreeOne { backend, request, reply } => self.free(backend, request, Some(reply)),
+        }
+    }
+
+    fn free(
+        &mut self,
+        backend: BackendId,
+        request: FreeRequest,
+        reply: Option<oneshot::Sender<Result<(), String>>>,
+    ) {
+        self.begin(Work::Free { backend, reason: "asked", request, reply });
+    }
+
+    fn interrupt(&mut self, job: JobId, only_pending: bool, reply: oneshot::Sender<()>) {
+        if !self.board.tracks.contains_key(&job) {
+            self.begin(Work::Cancel { job, only_pending, reply: Some(reply) });
+            return;
+        }
+        self.ask_to_stop(job, only_pending);
+        // Whoever asked may be gone.
+        let _ = reply.send(());
+    }
+
+    /// A job that a backend has: what is to be done about it is seen at the next step.
+    fn ask_to_stop(&mut self, job: JobId, only_pending: bool) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        let spared = only_pending && (track.runs() || track.is_released());
+        if spared || (track.stop != Stop::No && !track.stop_only_pending) {
+            return;
+        }
+        (track.stop, track.stop_only_pending) = (Stop::Asked, only_pending);
+    }
+}

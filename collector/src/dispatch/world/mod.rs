@@ -1,0 +1,577 @@
+//! The world around dispatch, simulated under a seed: backends that die, restart, get stuck and lose what they knew, a
+//! network that cuts, delays and loses, a store that fails, clients that submit and cancel, and this program killed
+//! between any two steps and started again under another wall clock. Everything that decides is the product's own
+//! (`core`, `fleet::apply`, `Ledger`, `conclude`'s end); what only performs (`perform`) stands here in stages.
+//!
+//! What must hold is asked at every step: see [`World::check_delivery`], [`World::tell`] and [`World::check_end`].
+//!
+//! What is assumed of real networks: a request that a process has not read when that process dies is gone with it, and one
+//! that lies before a stuck process is read before any later one is answered.
+
+mod comfy;
+mod errand;
+mod store;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use comfyui::Message;
+use tokio::sync::oneshot;
+
+use self::comfy::{Comfy, Network};
+use self::errand::{Stage, Then};
+use self::store::Store;
+use super::act::Act;
+use super::core::{Core, Request};
+use super::done::Done;
+use super::step::Settings;
+use crate::clock::UnixMillis;
+use crate::event::Event;
+use crate::fleet::{Backend, Backlog, Catalog, Failure, Fleet, Observation, Seen, apply};
+use crate::id::{BackendId, JobId};
+use crate::job::{Job, Needs, Outcome, Place, State};
+use crate::metrics::Metrics;
+use crate::poll::{Heard, SocketEvent};
+
+const LOOK_EVERY: u64 = 250;
+const POLL_EVERY: u64 = 1000;
+/// How long clients submit and everything goes wrong.
+const TROUBLE: u64 = 10 * 60_000;
+/// How long after it everything must have ended.
+const PEACE: u64 = 30 * 60_000;
+
+/// Seeds that once failed.
+const FAILED_ONCE: [u64; 0] = [];
+
+#[test]
+fn nothing_is_lost_and_nothing_runs_twice_whatever_happens() {
+    let asked = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    if let Some(seed) = asked("ORCHESTRATOR_WORLD_SEED") {
+        return println!("{:?}", World::lived(seed));
+    }
+    let until = Instant::now() + Duration::from_secs(asked("ORCHESTRATOR_WORLD_SECONDS").unwrap_or(3));
+    let mut counts = Counts::default();
+    for seed in FAILED_ONCE.into_iter().chain(std::iter::repeat_with(|| fastrand::u64(..))) {
+        counts.add(World::lived(seed));
+        if Instant::now() > until {
+            break;
+        }
+    }
+    println!("{counts:?}");
+    assert!(counts.jobs > 0 && counts.kills > 0 && counts.restarts > 0);
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    worlds: u64,
+    steps: u64,
+    jobs: u64,
+    attempts: u64,
+    kills: u64,
+    restarts: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.worlds += other.worlds;
+        self.steps += other.steps;
+        self.jobs += other.jobs;
+        self.attempts += other.attempts;
+        self.kills += other.kills;
+        self.restarts += other.restarts;
+    }
+}
+
+enum Happening {
+    Look,
+    Poll(usize),
+    Work(usize),
+    Connect(usize),
+    /// A frame of this connection arrives.
+    Frame(usize, u32, Box<comfyui::Frame>),
+    Stage(u32, Box<Stage>),
+    Submit,
+    Cancel,
+    Trouble,
+    Heal(usize),
+    Reborn,
+}
+
+struct World {
+    rng: fastrand::Rng,
+    now: u64,
+    /// How far the wall clock of the present process is off.
+    skew: u64,
+    next: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    sequence: u64,
+    faulty: bool,
+    comfies: Vec<Comfy>,
+    store: Store,
+    core: Option<Core>,
+    fleet: Fleet,
+    /// Which process of ours: what an earlier one had under way is gone.
+    life: u32,
+    under_way: usize,
+    /// Jobs whose end is committed and not told yet.
+    untold: BTreeSet<JobId>,
+    ends_told: BTreeSet<JobId>,
+    /// Whose end nobody may have been told: the program died in between.
+    excused: BTreeSet<JobId>,
+    cancelled: BTreeSet<JobId>,
+    succeeded: BTreeSet<JobId>,
+    failed: BTreeSet<JobId>,
+    counts: Counts,
+    seed: u64,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "at {} ms of the world ORCHESTRATOR_WORLD_SEED={}: {:?}",
+                self.now, self.seed, self.counts
+            );
+        }
+    }
+}
+
+impl World {
+    fn lived(seed: u64) -> Counts {
+        let mut world = Self::new(seed);
+        world.run();
+        world.check_end();
+        std::mem::take(&mut world.counts)
+    }
+
+    fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let count = rng.usize(1..5);
+        let name = |at: usize| format!("b{at}").parse::<BackendId>().unwrap();
+        let comfies: Vec<Comfy> = (0..count).map(|at| Comfy::new(name(at), rng.bool())).collect();
+        let mut world = Self {
+            rng,
+            now: 0,
+            skew: 1_000_000_000,
+            next: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            sequence: 0,
+            faulty: true,
+            comfies,
+            store: Store::default(),
+            core: None,
+            fleet: Fleet::of([]),
+            life: 0,
+            under_way: 0,
+            untold: BTreeSet::new(),
+            ends_told: BTreeSet::new(),
+            excused: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
+            succeeded: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            counts: Counts { worlds: 1, ..Counts::default() },
+            seed,
+        };
+        world.awake();
+        for at in 0..count {
+            world.at(1, Happening::Poll(at));
+            world.at(1, Happening::Work(at));
+            world.at(1, Happening::Connect(at));
+        }
+        for happening in [Happening::Look, Happening::Submit, Happening::Cancel, Happening::Trouble] {
+            world.at(1, happening);
+        }
+        world
+    }
+
+    fn clock(&self) -> UnixMillis {
+        UnixMillis(self.now + self.skew)
+    }
+
+    fn at(&mut self, after: u64, happening: Happening) {
+        self.sequence += 1;
+        self.next.push(Reverse((self.now + after, self.sequence)));
+        self.happenings.insert(self.sequence, happening);
+    }
+
+    /// Mostly quick, sometimes not: what was sent later may arrive earlier.
+    fn delay(&mut self) -> u64 {
+        if self.rng.u8(..) < 8 { self.rng.u64(100..900) } else { self.rng.u64(1..20) }
+    }
+
+    fn run(&mut self) {
+        while let Some(Reverse((now, key))) = self.next.pop() {
+            if self.faulty && now > TROUBLE {
+                self.faulty = false;
+                self.make_peace();
+            }
+            let over = now > TROUBLE && self.store.ledger.is_empty() && self.untold.is_empty();
+            if over || now > TROUBLE + PEACE {
+                return;
+            }
+            self.now = now;
+            self.counts.steps += 1;
+            if let Some(happening) = self.happenings.remove(&key) {
+                self.happen(happening);
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Look => {
+                self.look();
+                self.at(LOOK_EVERY, Happening::Look);
+            }
+            Happening::Poll(at) => {
+                self.poll(at);
+                self.at(POLL_EVERY, Happening::Poll(at));
+            }
+            Happening::Work(at) => {
+                self.work(at);
+                let pause = self.rng.u64(50..1500);
+                self.at(pause, Happening::Work(at));
+            }
+            Happening::Connect(at) => {
+                self.connect(at);
+                self.at(POLL_EVERY, Happening::Connect(at));
+            }
+            Happening::Frame(at, socket, frame) => {
+                if self.comfies[at].socket == Some(socket) {
+                    let backend = self.comfies[at].id.clone();
+                    self.hear(SocketEvent { backend, heard: Heard::Frame(frame) });
+                }
+            }
+            Happening::Stage(life, stage) if life == self.life && self.core.is_some() => self.stage(*stage),
+            Happening::Stage(..) => {}
+            Happening::Submit => self.submit(),
+            Happening::Cancel => self.cancel(),
+            Happening::Trouble => self.trouble(),
+            Happening::Heal(at) => {
+                self.comfies[at].network = Network::Fine;
+                self.comfies[at].start();
+            }
+            Happening::Reborn => self.awake(),
+        }
+    }
+
+    // The program.
+
+    fn awake(&mut self) {
+        if self.core.is_some() {
+            return;
+        }
+        let settings = Settings { free_after_idle: None, rerun_after_unreachable: None };
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
+        let backend = |comfy: &Comfy| Backend::new(comfy.id.clone(), url.clone(), url.clone());
+        self.fleet = Fleet::of(self.comfies.iter().map(backend));
+        self.core = Some(Core::of(&self.store.ledger, settings, metrics, self.clock()));
+    }
+
+    fn killed(&mut self) {
+        if self.core.take().is_none() {
+            return;
+        }
+        self.life += 1;
+        self.under_way = 0;
+        self.excused.append(&mut self.untold);
+        self.comfies.iter_mut().for_each(|comfy| comfy.socket = None);
+        // The next process may be started under another time of day.
+        self.skew = self.rng.u64(0..2_000_000_000);
+        self.counts.kills += 1;
+        let pause = self.rng.u64(100..20_000);
+        self.at(pause, Happening::Reborn);
+    }
+
+    fn look(&mut self) {
+        let (now, under_way) = (self.clock(), self.under_way);
+        let Some(core) = &mut self.core else { return };
+        core.step(&self.fleet, &self.store.ledger, under_way, now);
+        self.act();
+    }
+
+    fn hear(&mut self, event: SocketEvent) {
+        let now = self.clock();
+        let Some(core) = &mut self.core else { return };
+        if core.hear(event, now) { self.look() } else { self.act() }
+    }
+
+    fn apply(&mut self, done: Done) {
+        let now = self.clock();
+        let Some(core) = &mut self.core else { return };
+        if core.apply(done, now) { self.look() } else { self.act() }
+    }
+
+    fn act(&mut self) {
+        let acts = self.core.as_mut().map(Core::take_acts).unwrap_or_default();
+        for act in acts {
+            match act {
+                Act::Begin(work) => {
+                    self.under_way += 1;
+                    let (delay, life) = (self.delay(), self.life);
+                    self.at(delay, Happening::Stage(life, Box::new(Stage::of(work))));
+                }
+                Act::Tell { job, event, .. } => self.tell(job, &event),
+                Act::Halt => panic!("it wants to end"),
+                Act::TellExecuting { .. } | Act::TellNoMore(_) | Act::ForgetDelivered(_) => {}
+            }
+        }
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        match self.go_on(stage) {
+            Then::After(delay, stage) => self.at(delay, Happening::Stage(self.life, Box::new(stage))),
+            Then::Done(done) => {
+                self.under_way -= 1;
+                self.apply(done);
+            }
+        }
+    }
+
+    // What polling sees.
+
+    fn observe(&mut self, at: usize, seen: Seen) {
+        let observation = Observation { backend: self.comfies[at].id.clone(), at: self.clock(), seen };
+        self.fleet = apply(&self.fleet, observation).0;
+    }
+
+    fn poll(&mut self, at: usize) {
+        if self.core.is_none() {
+            return;
+        }
+        let comfy = &self.comfies[at];
+        if comfy.answers(self.now) {
+            let total = (comfy.pending.len() + comfy.running.iter().len()) as u64;
+            self.observe(at, Seen::Backlog(Backlog { total, foreign: Some(0) }));
+            self.observe(at, Seen::Catalog(catalog()));
+        } else {
+            let refused = comfy.process.is_none() && comfy.network == Network::Fine;
+            self.observe(at, Seen::Failed(Failure { refused, reason: "it does not answer".into() }));
+        }
+        self.look();
+    }
+
+    fn connect(&mut self, at: usize) {
+        let (now, awake) = (self.now, self.core.is_some());
+        let comfy = &mut self.comfies[at];
+        if comfy.socket.is_some() || !awake || !comfy.answers(now) {
+            return;
+        }
+        comfy.sockets += 1;
+        comfy.socket = Some(comfy.sockets);
+        let backend = comfy.id.clone();
+        self.observe(at, Seen::SocketOpened);
+        self.hear(SocketEvent { backend, heard: Heard::Opened });
+    }
+
+    fn disconnect(&mut self, at: usize) {
+        if self.comfies[at].socket.take().is_some() {
+            let backend = self.comfies[at].id.clone();
+            self.observe(at, Seen::SocketClosed);
+            self.hear(SocketEvent { backend, heard: Heard::Closed });
+        }
+    }
+
+    // What backends do.
+
+    fn work(&mut self, at: usize) {
+        let now = self.now;
+        if self.comfies[at].process.is_none() || self.comfies[at].stuck_until > now {
+            return;
+        }
+        for job in std::mem::take(&mut self.comfies[at].inbox) {
+            self.deliver(at, job);
+        }
+        let fails = self.faulty && self.rng.u8(..) < 4;
+        let running = self.comfies[at].running.as_ref().map(|prompt| prompt.job);
+        for message in self.comfies[at].work(fails) {
+            if let (Some(job), Message::Executing(executing)) = (running, &message)
+                && executing.node.is_none()
+            {
+                let kept = if self.comfies[at].has(job) { &mut self.succeeded } else { &mut self.failed };
+                kept.insert(job);
+            }
+            self.send(at, message);
+        }
+    }
+
+    fn send(&mut self, at: usize, message: Message) {
+        let delay = self.delay();
+        let (now, comfy) = (self.now, &mut self.comfies[at]);
+        let Some(socket) = comfy.socket.filter(|_| comfy.network == Network::Fine) else { return };
+        comfy.arrives_at = comfy.arrives_at.max(now + delay);
+        let after = comfy.arrives_at - now;
+        self.at(after, Happening::Frame(at, socket, Box::new(comfy::frame(message))));
+    }
+
+    /// A prompt arrives at a process that lives.
+    fn deliver(&mut self, at: usize, job: JobId) -> String {
+        self.check_delivery(at, job);
+        self.counts.attempts += 1;
+        self.comfies[at].take(job)
+    }
+
+    // What clients do.
+
+    fn submit(&mut self) {
+        if !self.faulty {
+            return;
+        }
+        let pause = self.rng.u64(50..6000);
+        self.at(pause, Happening::Submit);
+        if self.core.is_none() || self.store.fails(self.now) {
+            return;
+        }
+        self.store.arrivals += 1;
+        let now = self.clock();
+        let job = job(&mut self.rng, self.store.arrivals, now);
+        self.counts.jobs += 1;
+        self.store.submit(job);
+        self.look();
+    }
+
+    fn cancel(&mut self) {
+        if !self.faulty {
+            return;
+        }
+        let pause = self.rng.u64(1000..20_000);
+        self.at(pause, Happening::Cancel);
+        let live: Vec<JobId> =
+            self.store.ledger.waiting().chain(self.store.ledger.dispatched()).map(|job| job.id).collect();
+        let Some(core) = self.core.as_mut().filter(|_| !live.is_empty()) else { return };
+        let (job, (reply, _)) = (live[self.rng.usize(..live.len())], oneshot::channel());
+        self.cancelled.insert(job);
+        let only_pending = self.rng.bool();
+        let request =
+            if only_pending { Request::Remove { job, reply } } else { Request::Interrupt { job, reply } };
+        core.take_up(request, &self.fleet);
+        self.look();
+    }
+
+    // What goes wrong.
+
+    fn trouble(&mut self) {
+        if !self.faulty {
+            return;
+        }
+        let pause = self.rng.u64(500..30_000);
+        self.at(pause, Happening::Trouble);
+        let at = self.rng.usize(..self.comfies.len());
+        let long = self.rng.u64(200..40_000);
+        match self.rng.u8(..8) {
+            0 => self.killed(),
+            1 => {
+                self.counts.restarts += 1;
+                self.comfies[at].die();
+                self.comfies[at].start();
+                self.lose_socket(at);
+            }
+            2 => {
+                self.counts.restarts += 1;
+                self.comfies[at].die();
+                self.lose_socket(at);
+                self.at(long, Happening::Heal(at));
+            }
+            3 => {
+                self.comfies[at].network = Network::Cut;
+                if self.rng.bool() {
+                    self.disconnect(at);
+                }
+                self.at(long, Happening::Heal(at));
+            }
+            4 => self.comfies[at].stuck_until = self.now + long,
+            5 => self.disconnect(at),
+            6 => self.store.fails_until = self.now + long,
+            _ => {
+                let order = self.rng.bool();
+                self.drain(at, order);
+            }
+        }
+    }
+
+    /// Of a process that died we hear, as its connections break.
+    fn lose_socket(&mut self, at: usize) {
+        let backend = self.comfies[at].id.clone();
+        self.observe(at, Seen::SocketClosed);
+        self.hear(SocketEvent { backend, heard: Heard::Closed });
+    }
+
+    fn drain(&mut self, at: usize, drains: bool) {
+        let since = drains.then(|| self.clock());
+        let id = self.comfies[at].id.clone();
+        let slot = self.fleet.backends.iter_mut().find(|backend| backend.id == id);
+        slot.into_iter().for_each(|backend| Arc::make_mut(backend).draining_since = since);
+    }
+
+    fn make_peace(&mut self) {
+        for at in 0..self.comfies.len() {
+            self.comfies[at].network = Network::Fine;
+            self.comfies[at].stuck_until = 0;
+            self.comfies[at].start();
+            self.drain(at, false);
+        }
+        self.store.fails_until = 0;
+        self.awake();
+    }
+
+    // What must hold.
+
+    /// No prompt arrives where an earlier one of its job may still run or has succeeded.
+    fn check_delivery(&self, at: usize, job: JobId) {
+        let holder = self.comfies.iter().find(|comfy| comfy.has(job));
+        if let Some(holder) = holder {
+            panic!("{job} arrives at {} while {} has it", self.comfies[at].id, holder.id);
+        }
+    }
+
+    /// Told as finished ⇒ committed as finished; and once.
+    fn tell(&mut self, job: JobId, event: &Event) {
+        let Event::Text { text, .. } = event else { return };
+        if text.contains("\"executing\"") && text.contains("\"node\":null") {
+            assert!(self.store.ended.contains_key(&job), "{job} is told as over before that is committed");
+            assert!(self.ends_told.insert(job), "the end of {job} is told twice");
+            self.untold.remove(&job);
+        }
+    }
+
+    fn check_end(&mut self) {
+        let left: Vec<_> = self.store.ledger.waiting().chain(self.store.ledger.dispatched()).collect();
+        assert!(left.is_empty(), "{} jobs have not ended: {left:?}", left.len());
+        assert_eq!(self.store.ended.len() as u64, self.counts.jobs, "every job that was accepted has ended");
+        for (job, outcome) in &self.store.ended {
+            let told = self.ends_told.contains(job) || self.excused.contains(job);
+            assert!(told || *outcome == Outcome::Cancelled, "nobody was told the end of {job}");
+            let is_true = match outcome {
+                Outcome::Succeeded => self.succeeded.contains(job),
+                Outcome::Interrupted | Outcome::Cancelled => self.cancelled.contains(job),
+                Outcome::Failed => true,
+            };
+            assert!(is_true, "{job} did not end as {outcome:?}");
+        }
+    }
+}
+
+fn catalog() -> Arc<Catalog> {
+    let classes = serde_json::from_value(serde_json::json!({ "C": {} })).unwrap();
+    Arc::new(Catalog::new(classes, [0; 32]))
+}
+
+fn job(rng: &mut fastrand::Rng, arrival: u64, now: UnixMillis) -> Job {
+    let id = uuid::Builder::from_random_bytes(rng.u128(..).to_le_bytes()).into_uuid().to_string();
+    let needs = Needs { classes: ["C".to_owned()].into(), ..Needs::default() };
+    Job {
+        id: JobId::canonical(&id).unwrap(),
+        place: Place::new(None, false, arrival),
+        client_id: None,
+        peer: None,
+        owner: None,
+        needs: Arc::new(needs),
+        submitted_at: now,
+        attempts: 0,
+        spent_attempts: 0,
+        state: State::Waiting,
+    }
+}

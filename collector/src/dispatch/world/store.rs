@@ -1,0 +1,41 @@
+//! The queue's store, simulated: what was committed stays, whatever dies; at times nothing can be committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::id::JobId;
+use crate::job::{Change, Job, Outcome, State};
+use crate::queue::{ChangeError, Ledger, StoreError};
+
+#[derive(Default)]
+pub(super) struct Store {
+    pub ledger: Ledger,
+    pub ended: BTreeMap<JobId, Outcome>,
+    pub arrivals: u64,
+    pub fails_until: u64,
+}
+
+impl Store {
+    /// The next commit fails, whatever it is.
+    pub(super) fn fails(&self, now: u64) -> bool {
+        self.fails_until > now
+    }
+
+    pub(super) fn submit(&mut self, job: Job) {
+        self.ledger.put(job);
+    }
+
+    pub(super) fn change(&mut self, change: &Change, now: u64) -> Result<(), ChangeError> {
+        if self.fails(now) {
+            let source = sqlx::Error::Protocol("the disk is full".into());
+            return Err(ChangeError::Store(Arc::new(StoreError::Query { operation: "commit", source })));
+        }
+        let job = self.ledger.after(change).map_err(|illegal| ChangeError::Illegal(Arc::new(illegal)))?;
+        if let State::Ended(outcome) = job.state {
+            let before = self.ended.insert(job.id, outcome);
+            assert_eq!(before, None, "{} ended twice", job.id);
+        }
+        self.ledger.put(job);
+        Ok(())
+    }
+}
