@@ -116,10 +116,9 @@ impl World {
             }
             Stage::End { closing } => self.end(closing),
             Stage::Stop { backend, job, attempt, prompt_id, pending } => {
-                let result = match self.reached(&backend) {
-                    Some(comfy) => Ok(stop(comfy, &prompt_id, pending)),
-                    None => Err(timed_out(&backend)),
-                };
+                let comfy = self.reached(&backend);
+                let result = comfy.map(|comfy| stop(comfy, &prompt_id, pending));
+                let result = result.ok_or_else(|| timed_out(&backend));
                 Then::Done(Done::Stopped { job, attempt, pending, result })
             }
             Stage::Cancel { job, only_pending, reply } => {
