@@ -3,8 +3,8 @@
 use comfyui::api::HistoryEntry;
 use tokio::sync::oneshot;
 
-use super::World;
 use super::comfy::Comfy;
+use super::{Happening, World};
 use crate::dispatch::act::Work;
 use crate::dispatch::conclude::Closing;
 use crate::dispatch::done::{Conclusion, Done, Sent};
@@ -15,6 +15,8 @@ use crate::queue::ChangeError;
 
 /// How long a request waits for an answer that does not come.
 const TIMEOUT: u64 = 10_000;
+/// How long after it was given up a request may still arrive: the pause between the two lookups that must both miss it.
+const LATE: u64 = crate::limits::LOOKUP_AGAIN_AFTER.as_millis() as u64;
 
 pub(super) enum Stage {
     Intend { job: JobId, attempt: u32, backend: BackendId, why: String },
@@ -178,6 +180,12 @@ impl World {
         }
         if self.faulty && chance < 0.06 {
             return answer(delay, doubtful());
+        }
+        if let Some(process) = comfy.process.filter(|_| self.faulty && chance < 0.09) {
+            // The connection broke, and what stands before the backend passes the prompt on all the same.
+            let late = self.rng.u64(1..LATE);
+            self.at(late, Happening::Arrive(at, process, job));
+            return answer(delay.min(late), doubtful());
         }
         let prompt_id = self.deliver(at, job);
         if self.faulty && chance < 0.12 {

@@ -92,6 +92,8 @@ enum Happening {
     /// A frame of this connection arrives.
     Frame(usize, u32, Box<comfyui::Frame>),
     Stage(u32, Box<Stage>),
+    /// A prompt that nobody waits for any more arrives at this process.
+    Arrive(usize, u32, JobId),
     Submit,
     Cancel,
     Trouble,
@@ -246,6 +248,11 @@ impl World {
             }
             Happening::Stage(life, stage) if life == self.life && self.core.is_some() => self.stage(*stage),
             Happening::Stage(..) => {}
+            Happening::Arrive(at, process, job) => {
+                if self.comfies[at].process == Some(process) {
+                    self.deliver(at, job);
+                }
+            }
             Happening::Submit => self.submit(),
             Happening::Cancel => self.cancel(),
             Happening::Trouble => self.trouble(),
