@@ -1,4 +1,4 @@
-//! The identities that must not be mixed up: a job's, a backend's, a client's.
+//! The identities that must not be mixed up: a job's, a backend's, a client's; and the words that backends are marked with.
 
 use std::fmt;
 use std::str::FromStr;
@@ -85,6 +85,51 @@ impl fmt::Display for BackendId {
 }
 
 impl fmt::Debug for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A word that an operator marks backends with, and by which a job asks for one of them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(Arc<str>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("a tag holds 1 to 64 letters, digits, '.', '_' and '-'; this one is {0:?}")]
+pub struct BadTag(String);
+
+impl FromStr for Tag {
+    type Err = BadTag;
+
+    fn from_str(text: &str) -> Result<Self, BadTag> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let good = (1..=64).contains(&text.len()) && text.chars().all(allowed);
+        good.then(|| Self(text.into())).ok_or_else(|| BadTag(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Tag {
+    type Error = BadTag;
+
+    fn try_from(text: String) -> Result<Self, BadTag> {
+        text.parse()
+    }
+}
+
+impl From<Tag> for String {
+    fn from(tag: Tag) -> Self {
+        tag.to_string()
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

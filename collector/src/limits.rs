@@ -1,5 +1,6 @@
 //! Every bound in one place. At a bound there is a clear refusal, never growth.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use door::Limits;
@@ -66,8 +67,16 @@ pub const UPLOAD_PATH_BYTES: usize = 512;
 pub const CHANGES_WAITING: usize = 4096;
 pub const CHANGES_A_COMMIT: usize = 256;
 
-/// Attempts of one job. Those that reached no backend do not count.
+/// Attempts of one job, and the most that one may ask for. Those that reached no backend do not count.
 pub const ATTEMPTS: u32 = 3;
+/// See [`ATTEMPTS`].
+pub const ATTEMPTS_MOST: u32 = 10;
+/// What a job's priority may be.
+pub const PRIORITY: RangeInclusive<f64> = 0.01..=100.0;
+/// How far ahead a deadline may lie.
+pub const DEADLINE_AHEAD: Duration = Duration::from_hours(366 * 24);
+/// Tags of one backend, and those that a job may ask for.
+pub const TAGS: usize = 16;
 /// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
 pub const ROUTE_LOOKAHEAD: usize = 1000;
 /// Frames of a running job that are kept until a backend's answer tells under which id they come.

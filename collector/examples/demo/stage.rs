@@ -1,5 +1,6 @@
 //! Starts what the demo shows: the servers, simulated or given, and the collector in front of them.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -82,7 +83,8 @@ impl Simulated {
         let beside = Some(server.clone());
         let agent = Agent::start(AgentConfig { beside, ..AgentConfig::default() }).await?;
         let id = format!("sim-{number}").parse()?;
-        let backend = Backend { id, url: server.url().parse()?, agent: agent.url().parse()? };
+        let (url, its_agent) = (server.url().parse()?, agent.url().parse()?);
+        let backend = Backend { id, url, agent: its_agent, tags: BTreeSet::new() };
         Ok(Self { backend, server, _agent: agent })
     }
 }

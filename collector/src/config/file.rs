@@ -1,5 +1,6 @@
 //! The configuration file. An error names the file, the line, the key, and what is allowed.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 
 use super::flags::LogFormat;
 use super::value::{self, BackendUrl, Wait};
-use crate::id::BackendId;
+use crate::id::{BackendId, Tag};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +46,8 @@ pub(super) struct Backend {
     pub url: BackendUrl,
     pub name: Option<BackendId>,
     pub agent: Option<BackendUrl>,
+    #[serde(default)]
+    pub tags: BTreeSet<Tag>,
 }
 
 fn poll_interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -15,7 +15,7 @@ mod command;
 pub use self::access::AccessFlags;
 pub use self::client::{
     BackendFlags, BackendsFlags, CancelFlags, ClientCommand, FreeFlags, JobFlags, JobsFlags, ServerFlags,
-    SubmitFlags,
+    SubmitFlags, WishFlags,
 };
 pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags};
 use super::value::{self, BackendUrl, Wait};

@@ -9,6 +9,7 @@ mod flags;
 mod interface;
 mod value;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,12 +23,12 @@ pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags,
     Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, TokenFlags,
-    ValidateFlags,
+    ValidateFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, Pair, Wait};
 use crate::address::without_password;
-use crate::id::BackendId;
+use crate::id::{BackendId, Tag};
 use crate::limits;
 
 #[derive(Clone, Debug)]
@@ -66,6 +67,8 @@ pub struct Backend {
     pub id: BackendId,
     pub url: Url,
     pub agent: Url,
+    #[serde(default)]
+    pub tags: BTreeSet<Tag>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +93,8 @@ pub enum ConfigError {
     SameAddress(Url),
     #[error("no name can be made of {url}: {reason}; give the backend a `name` in the configuration file")]
     Nameless { url: Url, reason: String },
+    #[error("{0} has more than {most} tags", most = limits::TAGS)]
+    Tags(BackendId),
     #[error(
         "there is no home directory to keep the queue in: name a place with --state-directory, state_directory in the \
          configuration file, or $STATE_DIRECTORY"
@@ -175,7 +180,7 @@ fn default_state_directory() -> Option<PathBuf> {
 
 /// Those of the command line, else those of the file, else the one on this machine.
 fn backends(given: Vec<BackendUrl>, file: Vec<file::Backend>) -> Result<Vec<Backend>, ConfigError> {
-    let plain = |url| file::Backend { name: None, url, agent: None };
+    let plain = |url| file::Backend { name: None, url, agent: None, tags: BTreeSet::new() };
     let chosen = match (given.is_empty(), file.is_empty()) {
         (false, _) => given.into_iter().map(plain).collect(),
         (true, false) => file,
@@ -183,7 +188,7 @@ fn backends(given: Vec<BackendUrl>, file: Vec<file::Backend>) -> Result<Vec<Back
     };
     let mut backends: Vec<Backend> = Vec::new();
     for one in chosen {
-        let backend = Backend::of(one.url, one.name, one.agent)?;
+        let backend = Backend::of(one.url, one.name, one.agent, one.tags)?;
         if backends.iter().any(|known| known.url == backend.url) {
             return Err(ConfigError::SameAddress(without_password(&backend.url)));
         }
@@ -201,6 +206,7 @@ impl Backend {
         url: BackendUrl,
         name: Option<BackendId>,
         agent: Option<BackendUrl>,
+        tags: BTreeSet<Tag>,
     ) -> Result<Self, ConfigError> {
         let url = url.0;
         let id = match name {
@@ -209,7 +215,10 @@ impl Backend {
                 .map_err(|e| ConfigError::Nameless { url: without_password(&url), reason: e.to_string() })?,
         };
         let agent = agent.map_or_else(|| value::agent_of(&url), |agent| agent.0);
-        Ok(Self { id, url, agent })
+        if tags.len() > limits::TAGS {
+            return Err(ConfigError::Tags(id));
+        }
+        Ok(Self { id, url, agent, tags })
     }
 }
 

@@ -45,6 +45,7 @@ fn job(arrival: u64) -> Job {
         peer: None,
         owner: None,
         needs: Arc::new(Needs { classes: ["C".to_owned()].into(), assets: vec![model], ..Needs::default() }),
+        wishes: Default::default(),
         submitted_at: before(900),
         attempts: 0,
         spent_attempts: 0,

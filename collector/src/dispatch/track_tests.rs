@@ -15,6 +15,7 @@ fn track() -> Track {
         peer: None,
         owner: None,
         needs: Arc::default(),
+        wishes: Default::default(),
         submitted_at: UnixMillis(0),
         attempts: 0,
         spent_attempts: 0,

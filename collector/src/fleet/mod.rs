@@ -8,6 +8,7 @@ pub mod models;
 mod order;
 pub mod owner;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub use self::health::{Failure, Health, Status};
 pub use self::models::Models;
 pub use self::order::Order;
 use crate::clock::UnixMillis;
-use crate::id::BackendId;
+use crate::id::{BackendId, Tag};
 
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
@@ -37,6 +38,8 @@ pub struct Backend {
     pub id: BackendId,
     pub url: Url,
     pub agent_url: Url,
+    /// What an operator marks it with.
+    pub tags: BTreeSet<Tag>,
     /// Since when an operator wants it to get no new job.
     pub draining_since: Option<UnixMillis>,
     pub health: Health,
@@ -97,6 +100,7 @@ impl Backend {
             id,
             url,
             agent_url,
+            tags: BTreeSet::new(),
             draining_since: None,
             health: Health::default(),
             socket_since: None,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::value::RawValue;
 
-use super::{Attempt, Job, Needs, Outcome, Place, Results, State};
+use super::{Attempt, Job, Needs, Outcome, Place, Results, State, Wishes};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};
 
@@ -23,6 +23,7 @@ pub struct Submission {
     /// How many jobs of this owner may wait, this one included.
     pub max_waiting: Option<usize>,
     pub needs: Needs,
+    pub wishes: Wishes,
     pub prompt: Box<RawValue>,
     pub extra_data: serde_json::Map<String, serde_json::Value>,
     pub partial_execution_targets: Option<Vec<String>>,
@@ -68,6 +69,7 @@ impl Submission {
             peer: self.peer,
             owner: self.owner.clone(),
             needs: std::sync::Arc::new(self.needs.clone()),
+            wishes: std::sync::Arc::new(self.wishes.clone()),
             submitted_at: self.submitted_at,
             attempts: 0,
             spent_attempts: 0,
@@ -151,6 +153,7 @@ mod tests {
             peer: None,
             owner: None,
             needs: Default::default(),
+            wishes: Default::default(),
             submitted_at: UnixMillis(0),
             attempts: 0,
             spent_attempts: 0,

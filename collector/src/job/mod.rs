@@ -6,6 +6,7 @@ mod needs;
 mod outputs;
 mod standing;
 mod summary;
+mod wishes;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use self::needs::{Asset, InputFile, ModelSet, Needs};
 pub use self::outputs::{Brief, normalized};
 pub use self::standing::{BadStanding, Standing};
 pub use self::summary::{Summary, execution_error};
+pub use self::wishes::{BadWish, Elsewhere, Wishes};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};
 
@@ -33,9 +35,10 @@ pub struct Job {
     /// The name of the token that it was submitted with.
     pub owner: Option<String>,
     pub needs: Arc<Needs>,
+    pub wishes: Arc<Wishes>,
     pub submitted_at: UnixMillis,
     pub attempts: u32,
-    /// Those that reached a backend: what [`crate::limits::ATTEMPTS`] bounds.
+    /// Those that reached a backend: what [`Wishes::attempts`] bounds.
     pub spent_attempts: u32,
     pub state: State,
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Window, Write};
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Asset, Change, Job, Needs, Outcome, Results, Standing, Submission};
+use crate::job::{Asset, Change, Job, Needs, Outcome, Results, Standing, Submission, Wishes};
 
 /// Opens the store that lies in a place, again after it was closed.
 #[async_trait::async_trait]
@@ -43,6 +43,7 @@ fn submission() -> Submission {
         peer: Some([127, 0, 0, 1].into()),
         owner: Some("anna".to_owned()),
         max_waiting: None,
+        wishes: Wishes { max_attempts: Some(2), tags: ["t".parse().unwrap()].into(), ..Wishes::default() },
         needs: Needs { classes: ["A".to_owned()].into(), ..Needs::default() },
         prompt: serde_json::from_str(r#"{"1":  {"class_type": "A", "seed": 18446744073709551615}}"#).unwrap(),
         extra_data: json!({"client_id": "me"}).as_object().cloned().unwrap(),

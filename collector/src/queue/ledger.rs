@@ -106,6 +106,7 @@ mod tests {
             peer: None,
             owner: owner.map(str::to_owned),
             needs: Arc::default(),
+            wishes: Default::default(),
             submitted_at: UnixMillis(1),
             attempts: 0,
             spent_attempts: 0,

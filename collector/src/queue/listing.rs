@@ -2,7 +2,7 @@
 
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};
-use crate::job::{Needs, Place, Standing, Summary};
+use crate::job::{Needs, Place, Standing, Summary, Wishes};
 
 /// Which jobs. A field that is absent lets all pass.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,7 @@ pub struct ListedJob {
     pub client_id: Option<ClientId>,
     pub backend: Option<BackendId>,
     pub needs: Needs,
+    pub wishes: Wishes,
     pub attempts: u32,
     pub submitted_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,

@@ -11,7 +11,7 @@ use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
-use crate::job::{Change, Job, Outcome, Place, Results, Submission};
+use crate::job::{Change, Job, Outcome, Place, Results, Submission, Wishes};
 
 /// Something to be written. A batch of them is committed as one transaction: all or none.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub struct EndedJob {
     pub submitted_at: UnixMillis,
     pub ended_at: UnixMillis,
     pub outcome: Outcome,
+    pub wishes: Wishes,
     pub documents: Documents,
     pub results: Results,
 }

@@ -49,10 +49,9 @@ impl Members {
     }
 
     pub fn fleet(&self) -> Fleet {
-        let known = self.all().map(|member| {
-            let backend = fleet::Backend::new(member.id.clone(), member.url.clone(), member.agent.clone());
-            fleet::Backend { draining_since: self.draining_since(&member.id), ..backend }
-        });
+        let known = self
+            .all()
+            .map(|member| fleet::Backend { draining_since: self.draining_since(&member.id), ..of(member) });
         Fleet::of(known)
     }
 
@@ -105,13 +104,24 @@ impl Members {
     }
 }
 
+/// One of which nothing is known yet.
+pub(super) fn of(member: &Backend) -> fleet::Backend {
+    let Backend { id, url, agent, tags } = member.clone();
+    fleet::Backend { tags, ..fleet::Backend::new(id, url, agent) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn backend(name: &str, port: u16) -> Backend {
         let url: url::Url = format!("http://127.0.0.1:{port}").parse().unwrap();
-        Backend { id: name.parse().unwrap(), url: url.clone(), agent: url }
+        Backend {
+            id: name.parse().unwrap(),
+            url: url.clone(),
+            agent: url,
+            tags: ["t".parse().unwrap()].into(),
+        }
     }
 
     fn names(members: &Members) -> Vec<String> {

@@ -13,8 +13,8 @@ use crate::clients::ByBackend;
 use crate::clock::Clock;
 use crate::config::{self, Agents};
 use crate::dispatch::{self, Dispatch};
+use crate::fleet::Order;
 use crate::fleet::owner::News;
-use crate::fleet::{self, Order};
 use crate::id::{BackendId, ClientId};
 use crate::metrics::Metrics;
 use crate::poll::{Intervals, Poller, SocketEvent};
@@ -103,8 +103,7 @@ impl Owner {
         // What cannot be spoken to is refused before it is kept.
         self.client(&backend)?;
         self.keep(after).await?;
-        let config::Backend { id, url, agent } = backend.clone();
-        self.order(Order::Add(Box::new(fleet::Backend::new(id, url, agent)))).await?;
+        self.order(Order::Add(Box::new(super::members::of(&backend)))).await?;
         self.speak_to(&backend)?;
         tracing::info!(backend = %backend.id, url = %without_password(&backend.url), "backend was added");
         Ok(())

@@ -123,9 +123,9 @@ impl<'a> Desk<'a> {
     }
 
     fn judge(&self, job: &Job, estimates: &Estimates) -> Verdict {
-        if let Some(refusal) =
-            self.refusal.clone().or_else(|| Refusal::of_needs(&self.candidate.backend, &job.needs))
-        {
+        let backend = &self.candidate.backend;
+        let refusal = Refusal::of_wishes(backend, &job.wishes).or_else(|| self.refusal.clone());
+        if let Some(refusal) = refusal.or_else(|| Refusal::of_needs(backend, &job.needs)) {
             return Verdict::Refused(refusal);
         }
         let fetch_seconds = match away::fetch_seconds(self.fleet, &self.candidate.backend.id, &job.needs) {

@@ -48,6 +48,7 @@ fn job(arrival: u64, model: &str) -> Arc<Job> {
         peer: None,
         owner: None,
         needs: Arc::new(needs),
+        wishes: Default::default(),
         submitted_at: NOW,
         attempts: 0,
         spent_attempts: 0,

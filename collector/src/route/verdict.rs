@@ -6,7 +6,7 @@ use super::Candidate;
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Missing};
 use crate::id::BackendId;
-use crate::job::Needs;
+use crate::job::{Elsewhere, Needs, Wishes};
 
 /// A hard filter: the backend cannot run the job now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Refusal {
     OffersUnknown,
     Resting,
     Lacks(Missing),
+    /// The job asks for another.
+    Elsewhere(Elsewhere),
     /// A file that the job loads is with a backend that is down.
     FileAway {
         file: String,
@@ -42,6 +44,11 @@ impl Refusal {
         }
     }
 
+    /// What the job itself forbids.
+    pub(super) fn of_wishes(backend: &Backend, wishes: &Wishes) -> Option<Self> {
+        wishes.elsewhere(&backend.id, &backend.tags).map(Self::Elsewhere)
+    }
+
     /// What forbids this job.
     pub(super) fn of_needs(backend: &Backend, needs: &Needs) -> Option<Self> {
         backend.catalog.as_ref()?.lacks(needs).map(Self::Lacks)
@@ -56,6 +63,8 @@ impl fmt::Display for Refusal {
             Self::EventsNotHeard => f.write_str("its WebSocket is not open"),
             Self::OffersUnknown => f.write_str("what it offers is not known yet"),
             Self::Resting => f.write_str("rests after a failure"),
+            Self::Elsewhere(Elsewhere::Backend(wanted)) => write!(f, "the job asks for {wanted}"),
+            Self::Elsewhere(Elsewhere::Tag(tag)) => write!(f, "the job asks for the tag {tag}"),
             Self::Lacks(missing) => write!(f, "lacks {missing}"),
             Self::FileAway { file, owner } => {
                 write!(f, "lacks {file}, which is with {owner}, and that is down")

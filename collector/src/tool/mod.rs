@@ -63,7 +63,7 @@ pub async fn run(command: Command) -> Result<ExitCode, ToolError> {
 /// Gives the code to end with.
 async fn ask(command: ClientCommand) -> Result<u8, ClientError> {
     match command {
-        ClientCommand::Submit(flags) => submit::submit(flags).await,
+        ClientCommand::Submit(flags) => submit::submit(*flags).await,
         ClientCommand::Jobs(flags) => jobs::jobs(flags).await,
         ClientCommand::Job(flags) => job::job(flags).await,
         ClientCommand::Cancel(flags) => cancel::cancel(flags).await,

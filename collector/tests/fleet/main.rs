@@ -37,3 +37,4 @@ mod start;
 mod submit;
 mod submit_any;
 mod view;
+mod wishes;

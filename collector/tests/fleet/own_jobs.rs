@@ -118,8 +118,7 @@ async fn a_job_is_stopped_wherever_it_is_and_an_unknown_one_is_told() {
 async fn an_ended_job_is_submitted_once_more_for_the_same_client_under_a_new_id() {
     let stage = Stage::of(Generation::V0_8, 1).await;
     let you = stage.another("you");
-    let more =
-        json!({"extra_data": {"extra_pnginfo": {"workflow": {"id": "w"}}, "orchestrator": {"tags": ["x"]}}});
+    let more = json!({"extra_data": {"extra_pnginfo": {"workflow": {"id": "w"}}, "orchestrator": {"max_attempts": 2}}});
     let first = you.submit_with(&picture(7), more).await;
     let history = stage.client.succeeded(&first).await;
     let retry =
@@ -136,7 +135,8 @@ async fn an_ended_job_is_submitted_once_more_for_the_same_client_under_a_new_id(
         (&after[3]["client_id"], &after[3]["extra_pnginfo"]),
         (&json!("you"), &before[3]["extra_pnginfo"])
     );
-    assert_eq!(after[3]["orchestrator"], json!({"tags": ["x"], "retry_of": first}));
+    assert_eq!(after[3]["orchestrator"], json!({"retry_of": first}));
+    assert_eq!(stage.client.job(second).await["wishes"], json!({"max_attempts": 2}));
     assert_eq!(outcomes_of(&stage.comfys[0], second), [Outcome::Succeeded]);
     assert_eq!(stage.client.history_of(&first).await.unwrap(), history, "the first is left as it was");
 }

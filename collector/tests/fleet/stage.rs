@@ -1,5 +1,6 @@
 //! A fleet of simulated servers and a collector in this process in front of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use collector::Collector;
@@ -89,7 +90,7 @@ pub(crate) fn outcomes_of(comfy: &Comfy, job: &str) -> Vec<Outcome> {
 fn config(comfys: &[Comfy], state: &TempDir) -> Config {
     let backends = comfys.iter().zip(NAMES).map(|(comfy, name)| {
         let url: url::Url = comfy.url().parse().unwrap();
-        Backend { id: name.parse().unwrap(), url: url.clone(), agent: url }
+        Backend { id: name.parse().unwrap(), url: url.clone(), agent: url, tags: BTreeSet::new() }
     });
     Config {
         listen: ([127, 0, 0, 1], 0).into(),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Refusal, read_json};
 use crate::fleet::{Fleet, Missing};
-use crate::job::{InputFile, Needs};
+use crate::job::{InputFile, Needs, Wishes};
 use crate::limits;
 
 /// A prompt that runs, in part at least.
@@ -26,6 +26,7 @@ pub(super) struct Judged {
 pub(super) fn judge(
     raw: &RawValue,
     targets: Option<&[String]>,
+    wishes: &Wishes,
     fleet: &Fleet,
     is_uploaded: impl Fn(&InputFile) -> bool,
 ) -> Result<Judged, Refusal> {
@@ -41,7 +42,7 @@ pub(super) fn judge(
     let info = fleet.union.document();
     let (outputs, node_errors) = match validate(&Value::Object(nodes), info, targets) {
         Verdict::Accepted(accepted) => (accepted.outputs, accepted.node_errors),
-        Verdict::Refused(rejected) => return Err(refused(*rejected, raw, info, fleet, is_uploaded)),
+        Verdict::Refused(rejected) => return Err(refused(*rejected, raw, info, wishes, fleet, is_uploaded)),
         // A server answers 500 without a word.
         Verdict::Trips => return Err(Refusal::bad_request("invalid_prompt", TRIPS)),
     };
@@ -50,7 +51,7 @@ pub(super) fn judge(
     // A server wants every class, and of the rest only what its outputs depend on.
     let needs =
         Needs { classes, ..Needs::with_uploads(&upstream(&prompt, &outputs), Some(info), is_uploaded) };
-    match lacking(fleet, &needs) {
+    match lacking(fleet, wishes, &needs) {
         Some(lacking) => Err(unplaceable(&lacking)),
         None => Ok(Judged { needs, outputs, node_errors }),
     }
@@ -104,6 +105,7 @@ fn refused(
     rejected: PromptRejected,
     raw: &RawValue,
     info: &ObjectInfo,
+    wishes: &Wishes,
     fleet: &Fleet,
     is_uploaded: impl Fn(&InputFile) -> bool,
 ) -> Refusal {
@@ -112,7 +114,7 @@ fn refused(
         rejected.error.get("extra_info").and_then(Value::as_object).cloned().unwrap_or_default();
     let prompt: Option<Prompt> = serde_json::from_str(raw.get()).ok();
     let needs = prompt.map(|prompt| Needs::with_uploads(&prompt, Some(info), is_uploaded));
-    if let Some(lacking) = needs.and_then(|needs| lacking(fleet, &needs)) {
+    if let Some(lacking) = needs.and_then(|needs| lacking(fleet, wishes, &needs)) {
         extra_info.insert("orchestrator".to_owned(), json!({ "lacking": lines(&lacking) }));
     }
     Refusal {
@@ -127,11 +129,13 @@ fn refused(
 
 type Lacking = BTreeMap<String, Missing>;
 
-/// What each backend lacks; `None` if one lacks nothing, or none has told what it offers. Those that are down count by
+/// What each backend lacks that the job may run on; `None` if one lacks nothing, or none has told what it offers. Those that are down count by
 /// what they offered last: the job waits for them. One that was never heard of counts only where none was, or a single
 /// dead one would let every misspelt model wait for ever.
-fn lacking(fleet: &Fleet, needs: &Needs) -> Option<Lacking> {
-    let known = fleet.backends.iter().filter_map(|backend| Some((backend, backend.catalog.as_ref()?)));
+fn lacking(fleet: &Fleet, wishes: &Wishes, needs: &Needs) -> Option<Lacking> {
+    let asked_for =
+        fleet.backends.iter().filter(|backend| wishes.elsewhere(&backend.id, &backend.tags).is_none());
+    let known = asked_for.filter_map(|backend| Some((backend, backend.catalog.as_ref()?)));
     let lacking: Option<Lacking> =
         known.map(|(backend, catalog)| Some((backend.id.to_string(), catalog.lacks(needs)?))).collect();
     lacking.filter(|lacking| !lacking.is_empty())

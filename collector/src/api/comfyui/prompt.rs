@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
+use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -14,9 +15,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::judge::judge;
-use super::{App, Asker, Refusal, loaded, peer_of, read_body, read_json};
+use super::{App, Asker, Refusal, loaded, peer_of, read_body, read_json, wishes};
 use crate::id::{ClientId, JobId};
-use crate::job::{Needs, Place, Submission, input_file};
+use crate::job::{Needs, Place, Submission, Wishes, input_file};
 use crate::limits;
 use crate::queue::Documents;
 
@@ -32,6 +33,13 @@ pub(crate) struct Submitting {
     pub(crate) front: bool,
     pub(crate) extra_data: Option<Map<String, Value>>,
     pub(crate) partial_execution_targets: Option<Vec<String>>,
+}
+
+impl Submitting {
+    /// Asks for what it does not ask for yet.
+    pub(crate) fn ask(&mut self, more: Map<String, Value>) {
+        wishes::add(self.extra_data.get_or_insert_default(), more);
+    }
 }
 
 /// A job that was committed.
@@ -57,9 +65,12 @@ pub(super) async fn submit(
     State(app): State<Arc<App>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     Extension(asker): Extension<Asker>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
-    let accepted = accept(&app, read_json(&read_body(body)?)?, &asker, address).await?;
+    let mut body: Submitting = read_json(&read_body(body)?)?;
+    body.ask(wishes::of_headers(&headers));
+    let accepted = accept(&app, body, &asker, address).await?;
     let Accepted { id, place, node_errors } = accepted;
     Ok(Json(json!({ "prompt_id": id, "number": place.number_json(), "node_errors": node_errors })))
 }
@@ -85,38 +96,40 @@ pub(in crate::api) async fn again(
 /// Judged and committed, whichever route it came by.
 pub(crate) async fn accept(
     app: &App,
-    body: Submitting,
+    mut body: Submitting,
     asker: &Asker,
     address: SocketAddr,
 ) -> Result<Accepted, Refusal> {
+    let fingerprint = fingerprint(&body);
+    let wishes = wishes::take(body.extra_data.get_or_insert_default(), app.clock.now())?;
     let Some(raw) = body.prompt.as_deref() else {
         return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
     };
     let targets = body.partial_execution_targets.as_deref();
-    let mut judged = judge(raw, targets, &app.fleet(), |file| app.files.contains(&input_file(file)))?;
+    let fleet = app.fleet();
+    wishes::check(&wishes, &fleet)?;
+    let mut judged = judge(raw, targets, &wishes, &fleet, |file| app.files.contains(&input_file(file)))?;
     judged.needs.outputs = loaded::with_owners(app, judged.needs.outputs).await?;
-    let mut submission = submission(app, body, judged.needs, judged.outputs, address)?;
-    submission.owner = asker.name().map(str::to_owned);
-    submission.max_waiting = asker.max_waiting();
+    let submission = Submission {
+        wishes,
+        needs: judged.needs,
+        outputs_to_execute: judged.outputs,
+        owner: asker.name().map(str::to_owned),
+        max_waiting: asker.max_waiting(),
+        fingerprint,
+        ..submission(app, body, address)?
+    };
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
     Ok(Accepted { id, place, node_errors: judged.node_errors })
 }
 
-fn submission(
-    app: &App,
-    body: Submitting,
-    needs: Needs,
-    outputs_to_execute: Vec<String>,
-    address: SocketAddr,
-) -> Result<Submission, Refusal> {
+/// As the body says it, before it is judged.
+fn submission(app: &App, body: Submitting, address: SocketAddr) -> Result<Submission, Refusal> {
     let given = body.prompt_id.as_deref().and_then(JobId::canonical);
     let client_id = body.client_id.as_deref().map(checked_client_id).transpose()?;
     let submitted_at = app.clock.now();
-    let prompt = body.prompt.unwrap_or_default();
     let mut extra_data = body.extra_data.unwrap_or_default();
-    let fingerprint =
-        fingerprint(&prompt, &extra_data, client_id.as_ref(), body.partial_execution_targets.as_deref());
     if let Some(client_id) = &client_id {
         extra_data.insert("client_id".to_owned(), json!(client_id));
     }
@@ -130,12 +143,13 @@ fn submission(
         peer: Some(peer_of(address)),
         owner: None,
         max_waiting: None,
-        needs,
-        prompt,
+        wishes: Wishes::default(),
+        needs: Needs::default(),
+        prompt: body.prompt.unwrap_or_default(),
         extra_data,
         partial_execution_targets: body.partial_execution_targets,
-        outputs_to_execute,
-        fingerprint,
+        outputs_to_execute: Vec::new(),
+        fingerprint: [0; 32],
         submitted_at,
     })
 }
@@ -146,13 +160,10 @@ pub(super) fn checked_client_id(text: &str) -> Result<ClientId, Refusal> {
     fits.then(|| ClientId::new(text)).ok_or_else(|| Refusal::bad_request("invalid_client_id", message()))
 }
 
-/// What makes two submissions under one id the same job.
-fn fingerprint(
-    prompt: &RawValue,
-    extra_data: &Map<String, Value>,
-    client_id: Option<&ClientId>,
-    targets: Option<&[String]>,
-) -> [u8; 32] {
-    let rest = json!([extra_data, client_id, targets]).to_string();
-    Sha256::new().chain_update(prompt.get()).chain_update([0]).chain_update(rest).finalize().into()
+/// What makes two submissions under one id the same job; its wishes are still in `extra_data`.
+fn fingerprint(body: &Submitting) -> [u8; 32] {
+    let prompt = body.prompt.as_deref().map(RawValue::get).unwrap_or_default();
+    let extra_data = body.extra_data.as_ref().map_or_else(|| json!({}), |extra_data| json!(extra_data));
+    let rest = json!([extra_data, body.client_id, body.partial_execution_targets]).to_string();
+    Sha256::new().chain_update(prompt).chain_update([0]).chain_update(rest).finalize().into()
 }

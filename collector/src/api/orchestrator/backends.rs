@@ -1,6 +1,6 @@
 //! The fleet as it is known now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
@@ -16,7 +16,7 @@ use crate::address::without_password;
 use crate::clock::UnixMillis;
 use crate::dispatch::View;
 use crate::fleet::{Backend, Health, Status};
-use crate::id::BackendId;
+use crate::id::{BackendId, Tag};
 use crate::queue::Ledger;
 
 /// All backends.
@@ -33,6 +33,9 @@ pub(super) struct Shown {
     id: BackendId,
     url: String,
     agent_url: String,
+    /// Words by which jobs may ask for it.
+    #[schema(value_type = Vec<String>)]
+    tags: BTreeSet<Tag>,
     /// `unknown`, `up` or `down`.
     state: &'static str,
     /// Since when, in milliseconds since 1970.
@@ -114,6 +117,7 @@ impl Shown {
             id: backend.id.clone(),
             url: without_password(&backend.url).into(),
             agent_url: without_password(&backend.agent_url).into(),
+            tags: backend.tags.clone(),
             state,
             since,
             reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),

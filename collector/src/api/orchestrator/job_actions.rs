@@ -14,10 +14,8 @@ use super::super::auth::Asker;
 use super::super::{App, Refusal, comfyui};
 use super::openapi::Problem;
 use crate::id::JobId;
+use crate::job::Wishes;
 use crate::queue::ListedJob;
-
-/// The key in `extra_data` under which what is ours stands.
-const OURS: &str = "orchestrator";
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Cancelled {
@@ -67,20 +65,18 @@ pub(super) async fn retry(
     }
     let retry_of = job.id;
     let mut documents = app.queue.store().documents(retry_of).await?.ok_or_else(|| unknown(&id))?;
-    note_origin(&mut documents.extra_data, retry_of);
+    note_origin(&mut documents.extra_data, retry_of, job.wishes.again());
     let id = comfyui::submit_again(&app, documents, &asker, address).await?;
     Ok(Json(Retried { id, retry_of }))
 }
 
-/// Of a retry of a retry the last one is named.
-fn note_origin(extra_data: &mut Map<String, Value>, retry_of: JobId) {
-    let ours = extra_data.entry(OURS).or_insert_with(|| json!({}));
-    if !ours.is_object() {
-        *ours = json!({});
-    }
+/// Of a retry of a retry the last one is named. It asks for what the first did.
+fn note_origin(extra_data: &mut Map<String, Value>, retry_of: JobId, wishes: Wishes) {
+    let mut ours = json!(wishes);
     if let Some(ours) = ours.as_object_mut() {
-        ours.insert("retry_of".to_owned(), json!(retry_of));
+        ours.insert(comfyui::RETRY_OF.to_owned(), json!(retry_of));
     }
+    extra_data.insert(comfyui::OURS.to_owned(), ours);
 }
 
 async fn known(app: &App, id: &str) -> Result<ListedJob, Refusal> {

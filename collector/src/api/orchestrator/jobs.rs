@@ -30,13 +30,14 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
         let submitted_at = live.submitted_at;
         return Ok(Json(json!({
             "id": job, "state": state, "submitted_at": submitted_at, "models": live.needs.models().0,
+            "wishes": *live.wishes,
             "attempts": attempts, "why_waiting": why_waiting,
         })));
     }
     let ended = app.queue.store().ended(job).await?.ok_or_else(unknown)?;
     Ok(Json(json!({
         "id": job, "state": ended.outcome, "submitted_at": ended.submitted_at, "ended_at": ended.ended_at,
-        "attempts": attempts, "outputs": ended.results.outputs, "status": ended.results.status,
+        "wishes": ended.wishes, "attempts": attempts, "outputs": ended.results.outputs, "status": ended.results.status,
     })))
 }
 

@@ -1,6 +1,7 @@
 //! What operators do with backends: drain, resume, add, remove. Each answers once the change is kept and the fleet
 //! shows it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -16,7 +17,7 @@ use super::super::{App, Refusal};
 use super::backends::{Shown, known, shown};
 use super::openapi::Problem;
 use crate::config::{self, BackendUrl};
-use crate::id::BackendId;
+use crate::id::{BackendId, Tag};
 
 /// Gives a backend no new job; what it runs goes on. Kept over restarts; nothing changes where it is drained already.
 #[utoipa::path(post, path = "/orchestrator/v1/backends/{id}/drain", tag = "backends",
@@ -55,6 +56,10 @@ pub(super) struct NewBackend {
     /// Its agent's address; by default on ComfyUI's port plus 1000.
     #[schema(value_type = Option<String>)]
     agent: Option<BackendUrl>,
+    /// Words by which jobs may ask for it.
+    #[schema(value_type = Vec<String>)]
+    #[serde(default)]
+    tags: BTreeSet<Tag>,
 }
 
 /// Adds a backend. It is kept over restarts; the configuration goes before it where both name the same.
@@ -64,8 +69,8 @@ pub(super) async fn add(
     State(app): State<Arc<App>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Shown>), Refusal> {
-    let NewBackend { url, name, agent } = read_json(&read_body(body)?)?;
-    let backend = config::Backend::of(url, name, agent);
+    let NewBackend { url, name, agent, tags } = read_json(&read_body(body)?)?;
+    let backend = config::Backend::of(url, name, agent, tags);
     let backend = backend.map_err(|error| Refusal::bad_request("bad_backend", error.to_string()))?;
     let id = backend.id.clone();
     app.roster.add(backend).await?;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use comfyui::saved::{self, Saved};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::super::auth::Asker;
-use super::super::comfyui::{Submitting, accept, read_body, read_json};
+use super::super::comfyui::{Submitting, accept, read_body, read_json, wishes_of_headers};
 use super::super::{App, Refusal};
 use super::convert::prompt_of;
 use super::openapi::Problem;
@@ -24,7 +24,7 @@ use crate::id::JobId;
 use crate::limits;
 
 /// A job to be: either a prompt or a workflow, and what `POST /prompt` takes beside it.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[allow(dead_code, reason = "it says in OpenAPI what two readers read")]
 pub(super) struct NewJob {
     /// The graph that ComfyUI executes.
@@ -42,6 +42,40 @@ pub(super) struct NewJob {
     number: Option<f64>,
     /// Before all that wait.
     front: Option<bool>,
+    #[serde(flatten)]
+    asked: Asked,
+}
+
+/// What a job may ask of the collector. It stands in `extra_data.orchestrator` too, where `POST /prompt` takes it, or in
+/// headers: `X-Orchestrator-Max-Attempts: 2`.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+pub(super) struct Asked {
+    /// A factor of its weight among those that wait: 0.01 to 100, 1 where absent.
+    #[schema(value_type = Option<f64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<Value>,
+    /// When it should have ended: a time span such as `in 30m`, or a time with its zone such as `2030-01-31T18:00:00Z`.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Value>,
+    /// The backend that it runs on, and on no other.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<Value>,
+    /// It runs only on backends that carry all of these.
+    #[schema(value_type = Option<Vec<String>>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Value>,
+    /// Attempts that may reach a backend: 1 to 10, 3 where absent.
+    #[schema(value_type = Option<u32>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<Value>,
+}
+
+impl Asked {
+    fn fields(&self) -> Map<String, Value> {
+        json!(self).as_object().cloned().unwrap_or_default()
+    }
 }
 
 /// A job that was committed.
@@ -80,14 +114,16 @@ pub(super) async fn submit(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     Extension(asker): Extension<Asker>,
     Query(beside): Query<Beside>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Submitted>), Refusal> {
     let body = read_body(body)?;
     let is_json = body.trim_ascii_start().first() == Some(&b'{');
-    let submitting = match is_json {
+    let mut submitting = match is_json {
         true => from_json(&app, &body).await?,
         false => from_picture(&app, body, beside).await?,
     };
+    submitting.ask(wishes_of_headers(&headers));
     let accepted = accept(&app, submitting, &asker, address).await?;
     let (id, number, node_errors) = (accepted.id, accepted.place.number_json(), accepted.node_errors);
     Ok((StatusCode::CREATED, Json(Submitted { id, number, node_errors })))
@@ -103,8 +139,9 @@ async fn from_json(app: &App, body: &[u8]) -> Result<Submitting, Refusal> {
         let message = format!("a document holds at most {} bytes", limits::DOCUMENT_BYTES);
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
     }
-    let submitting: Submitting = read_json(body)?;
+    let mut submitting: Submitting = read_json(body)?;
     let WithWorkflow { workflow } = read_json(body)?;
+    submitting.ask(read_json::<Asked>(body)?.fields());
     match (&submitting.prompt, workflow) {
         (Some(_), None) => Ok(submitting),
         (None, Some(workflow)) => converted(app, submitting, workflow).await,

@@ -10,7 +10,7 @@ use super::super::value::{BackendUrl, Pair};
 #[derive(Clone, Debug, Subcommand)]
 pub enum ClientCommand {
     /// Submit prompts, workflows or pictures that carry one to a collector; follow them and save what they make.
-    Submit(SubmitFlags),
+    Submit(Box<SubmitFlags>),
     /// List the jobs of a collector, the newest first.
     Jobs(JobsFlags),
     /// Show where a job stands, where it was tried and why, and what came of it.
@@ -82,12 +82,40 @@ pub struct SubmitFlags {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number)]
     pub number: Option<f64>,
 
+    #[command(flatten)]
+    pub wishes: WishFlags,
+
     /// Print JSON, for machines; with --follow a line for each event
     #[arg(long)]
     pub json: bool,
 
     #[command(flatten)]
     pub server: ServerFlags,
+}
+
+/// What the jobs ask of the collector, which says what is allowed.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "What the jobs ask for")]
+pub struct WishFlags {
+    /// A factor of their weight among those that wait, 0.01 to 100
+    #[arg(long, value_name = "FACTOR", value_parser = number)]
+    pub priority: Option<f64>,
+
+    /// When they should have ended: in a time span such as 30m, or at a time such as 2030-01-31T18:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub deadline: Option<String>,
+
+    /// Run on this backend and on no other
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+
+    /// Run only on backends that carry this tag; may be repeated
+    #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
+    pub tags: Vec<String>,
+
+    /// Attempts that may reach a backend, 1 to 10
+    #[arg(long, value_name = "N")]
+    pub max_attempts: Option<u32>,
 }
 
 /// What JSON can write.

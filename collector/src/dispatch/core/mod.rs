@@ -151,7 +151,7 @@ impl Core {
         }
         let reason = track.trouble.take().map_or(reason.clone(), |trouble| format!("{reason} ({trouble})"));
         let spent_attempts = track.job.spent_attempts + u32::from(lost.is_spent());
-        if spent_attempts >= limits::ATTEMPTS {
+        if spent_attempts >= track.job.wishes.attempts() {
             let reason = format!("{spent_attempts} attempts were lost; the last on {backend}: {reason}");
             return self.fail_with(job, "AttemptsLost", &reason, serde_json::Value::Null, now);
         }

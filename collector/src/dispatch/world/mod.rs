@@ -576,6 +576,7 @@ fn job(rng: &mut fastrand::Rng, arrival: u64, now: UnixMillis) -> Job {
         peer: None,
         owner: None,
         needs: Arc::new(needs),
+        wishes: Default::default(),
         submitted_at: now,
         attempts: 0,
         spent_attempts: 0,

@@ -13,7 +13,7 @@ use super::{Outcomes, damaged};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId, JobId};
 use crate::job::{
-    Attempt, BadStanding, Brief, Job, Outcome, Place, Results, State, Summary, execution_error,
+    Attempt, BadStanding, Brief, Job, Outcome, Place, Results, State, Summary, Wishes, execution_error,
 };
 
 fn parsed<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Outcomes<T> {
@@ -72,11 +72,16 @@ pub(super) fn job_of(row: &SqliteRow) -> Outcomes<Job> {
         peer: peer.and_then(|text| text.parse().ok()),
         owner: get(row, "owner")?,
         needs: Arc::new(parsed(row, "needs")?),
+        wishes: Arc::new(wishes_of(row)?),
         submitted_at: UnixMillis(number(row, "submitted_at")?),
         attempts: get(row, "attempts")?,
         spent_attempts: get(row, "spent_attempts")?,
         state: state_of(row)?,
     })
+}
+
+fn wishes_of(row: &SqliteRow) -> Outcomes<Wishes> {
+    Ok(parsed_if_any(row, "wishes")?.unwrap_or_default())
 }
 
 fn state_of(row: &SqliteRow) -> Outcomes<State> {
@@ -127,6 +132,7 @@ pub(super) fn ended_of(row: &SqliteRow) -> Outcomes<EndedJob> {
         submitted_at: UnixMillis(number(row, "submitted_at")?),
         ended_at: UnixMillis(number(row, "ended_at")?),
         outcome: outcome_of(row)?,
+        wishes: wishes_of(row)?,
         documents: documents_of(row)?,
         results: results_of(row)?,
     })
@@ -151,6 +157,7 @@ pub(super) fn listed_of(row: &SqliteRow) -> Outcomes<ListedJob> {
         client_id: client_id.as_deref().map(ClientId::new),
         backend: last_backend_of(row)?,
         needs: parsed(row, "needs")?,
+        wishes: wishes_of(row)?,
         attempts: get(row, "attempts")?,
         submitted_at: UnixMillis(number(row, "submitted_at")?),
         ended_at: time(row, "ended_at")?,

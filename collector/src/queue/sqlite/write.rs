@@ -28,8 +28,8 @@ async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job
     let id = job.id.to_string();
     let (prompt, extra_data) = (submission.prompt.get(), json(&submission.extra_data)?);
     let insert = sqlx::query(
-        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, owner, needs, fingerprint, submitted_at, state, \
-         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
+        "INSERT INTO job (id, arrival, number, number_given, client_id, peer, owner, needs, wishes, fingerprint, submitted_at, state, \
+         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
     )
     .bind(&id)
     .bind(job.place.arrival.cast_signed())
@@ -39,6 +39,7 @@ async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job
     .bind(job.peer.map(|peer| peer.to_string()))
     .bind(job.owner.as_deref())
     .bind(json(&submission.needs)?)
+    .bind((!submission.wishes.is_empty()).then(|| json(&submission.wishes)).transpose()?)
     .bind(submission.fingerprint.as_slice())
     .bind(job.submitted_at.0.cast_signed())
     .bind(submission.workflow_id())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::ending::ClientError;
 use super::draft::Draft;
-use crate::config::SubmitFlags;
+use crate::config::{SubmitFlags, WishFlags};
 use crate::id::JobId;
 
 /// Every request has an id, so that one whose answer was lost can be sent again.
@@ -37,6 +37,32 @@ fn complete(body: &mut Map<String, Value>, flags: &SubmitFlags, client_id: &str)
     if let Some(number) = flags.number {
         body.insert("number".to_owned(), json!(number));
     }
+    ask(body, &flags.wishes);
+}
+
+/// What cannot be asked for is left to the collector to refuse, which knows what can.
+fn ask(body: &mut Map<String, Value>, wishes: &WishFlags) {
+    let WishFlags { priority, deadline, backend, tags, max_attempts } = wishes;
+    let tags = (!tags.is_empty()).then_some(tags);
+    let fields = json!({
+        "priority": priority, "deadline": deadline, "backend": backend, "tags": tags, "max_attempts": max_attempts,
+    });
+    for (field, value) in fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        if let Some(ours) =
+            within(body, "extra_data").and_then(|extra_data| within(extra_data, "orchestrator"))
+        {
+            ours.insert(field.clone(), value.clone());
+        }
+    }
+}
+
+/// The object under a key, in place of whatever else stands there.
+fn within<'a>(object: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
+    let value = object.entry(key).or_insert(Value::Null);
+    if !value.is_object() {
+        *value = json!({});
+    }
+    value.as_object_mut()
 }
 
 #[cfg(test)]
@@ -78,5 +104,17 @@ mod tests {
             let completed = completed(&[], body);
             assert!(JobId::canonical(completed["prompt_id"].as_str().unwrap()).is_some(), "{completed}");
         }
+    }
+    #[test]
+    fn wishes_stand_in_extra_data_over_those_of_the_file_and_beside_what_else_is_there() {
+        let of_file = json!({"orchestrator": {"priority": 9, "backend": "a"}, "mine": 1});
+        let body = json!({"prompt_id": "x", "extra_data": of_file});
+        let arguments =
+            ["--priority", "2", "--deadline", "30m", "--tag", "a,b", "--tag", "c", "--max-attempts", "1"];
+        let wanted = json!({"priority": 2.0, "backend": "a", "deadline": "30m", "tags": ["a", "b", "c"], "max_attempts": 1});
+        assert_eq!(completed(&arguments, body)["extra_data"], json!({"orchestrator": wanted, "mine": 1}));
+        let asked = completed(&["--backend", "b"], json!({"extra_data": null}));
+        assert_eq!(asked["extra_data"], json!({"orchestrator": {"backend": "b"}}));
+        assert_eq!(completed(&[], json!({})).get("extra_data"), None);
     }
 }
