@@ -66,6 +66,10 @@ pub const UPLOAD_PATH_BYTES: usize = 512;
 /// Changes that wait for the store's writer, and those that it commits as one transaction.
 pub const CHANGES_WAITING: usize = 4096;
 pub const CHANGES_A_COMMIT: usize = 256;
+/// Connections to a database server besides the one that commits, and how long a commit or anything else may take there.
+pub const DATABASE_CONNECTIONS: usize = 8;
+pub const DATABASE_COMMIT_WITHIN: Duration = Duration::from_secs(10);
+pub const DATABASE_READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// Attempts of one job, and the most that one may ask for. Those that reached no backend do not count.
 pub const ATTEMPTS: u32 = 3;

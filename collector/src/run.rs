@@ -20,7 +20,7 @@ use crate::files::{Files, FilesError};
 use crate::id::ClientId;
 use crate::metrics::Metrics;
 use crate::poll::Intervals;
-use crate::queue::{Queue, Retention, Sqlite, Store, StoreError};
+use crate::queue::{Postgres, Queue, Retention, Sqlite, Store, StoreError};
 use crate::roster::{self, RosterError};
 use crate::{config, dispatch, fleet, limits};
 
@@ -77,7 +77,7 @@ impl Collector {
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.state_directory).await?);
+        let store = open_store(&config).await?;
         let client_id =
             ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
         let files = Arc::new(Files::open(&config.state_directory, Arc::clone(&store)).await?);
@@ -149,6 +149,7 @@ impl Collector {
         let server = serve(listener, config.access, access, app, stop.clone())?;
         tracing::info!(
             backends,
+            database = config.database.shown(),
             state = %config.state_directory.display(),
             "listening on {scheme}://{address}"
         );
@@ -170,6 +171,14 @@ impl Collector {
         // It has a bound of its own, and tells of what it cuts off.
         let _ = self.server.await;
     }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    let password = config.database.password.as_ref().map(config::Password::as_str);
+    Ok(match &config.database.server {
+        Some(server) => Arc::new(Postgres::open(server, password, &config.state_directory).await?),
+        None => Arc::new(Sqlite::open(&config.state_directory).await?),
+    })
 }
 
 /// Without tokens only this machine may ask, unless somebody said otherwise.

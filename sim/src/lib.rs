@@ -3,6 +3,8 @@
 //! Written from recordings of real servers (`tests/transcripts`), which a test replays, and without the
 //! `comfyui` package: two readings of one protocol find each other's mistakes. For tests, measurements and
 //! demonstrations only; everything listens on 127.0.0.1 and nothing is written to disk.
+//!
+//! Beside them stand what tests take from [`outside`], and a [`postgres`] cluster of their own.
 
 mod agent;
 mod comfy;
@@ -14,6 +16,7 @@ mod host;
 mod lock;
 pub mod outside;
 pub mod picture;
+pub mod postgres;
 mod wire;
 
 pub use agent::{Agent, AgentConfig, Figures, GpuFigures};

@@ -17,7 +17,7 @@ pub const REQUIRE: &str = "ORCHESTRATOR_TEST_REQUIRE";
 /// The variable that names a real ComfyUI: `<directory>:<python>`.
 pub const COMFYUI: &str = "ORCHESTRATOR_TEST_COMFYUI";
 
-/// The variable that names the PostgreSQL server that a test may fill: a `postgres://` URL.
+/// The variable that names the folder of PostgreSQL's programs, where another is meant than Debian's newest.
 pub const POSTGRES: &str = "ORCHESTRATOR_TEST_POSTGRES";
 
 /// The variable that names a Python which has psutil, nvidia-ml-py and aiohttp.
@@ -41,7 +41,7 @@ pub enum Outside {
     Python,
     /// A Python with what the agent's Python predecessor needs, named by [`PYTHON_NODE`].
     PythonNode,
-    /// A PostgreSQL server, named by [`POSTGRES`].
+    /// The programs of PostgreSQL: in the folder named by [`POSTGRES`], else where Debian puts them.
     Postgres,
     /// A browser: named by [`CHROMIUM`], else the `chromium` of `PATH`.
     Chromium,
@@ -61,8 +61,6 @@ pub enum Found {
         /// The Python interpreter that has its dependencies.
         python: PathBuf,
     },
-    /// A server, by its URL.
-    Url(String),
     /// Folders with files.
     Folders(Vec<PathBuf>),
 }
@@ -73,7 +71,7 @@ impl Found {
         match self {
             Self::Program(path) => Some(path),
             Self::Comfyui { python, .. } => Some(python),
-            Self::Url(_) | Self::Folders(_) => None,
+            Self::Folders(_) => None,
         }
     }
 }
@@ -110,9 +108,7 @@ impl Outside {
             Self::Python => program("python3", "install python3"),
             Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
-            Self::Postgres => env::var(POSTGRES)
-                .map(Found::Url)
-                .map_err(|_| format!("set {POSTGRES}=postgres://user:password@host/database")),
+            Self::Postgres => postgres(env::var_os(POSTGRES).map(PathBuf::from)),
         }
     }
 
@@ -191,6 +187,26 @@ fn chromium(value: Option<PathBuf>) -> Result<Found, String> {
     }
 }
 
+fn postgres(value: Option<PathBuf>) -> Result<Found, String> {
+    let has_programs = |folder: &PathBuf| folder.join("initdb").is_file();
+    match value {
+        Some(named) if has_programs(&named) => Ok(Found::Folders(vec![named])),
+        Some(named) => Err(format!("{POSTGRES}: there is no initdb in {}", named.display())),
+        None => debian_postgres()
+            .filter(has_programs)
+            .map(|folder| Found::Folders(vec![folder]))
+            .ok_or_else(|| "install Debian's postgresql".to_owned()),
+    }
+}
+
+/// The newest of those that are installed side by side.
+fn debian_postgres() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let number =
+        |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+    versions.max_by_key(number).map(|newest| newest.path().join("bin"))
+}
+
 fn interface(value: Option<&OsStr>) -> Result<Found, String> {
     let shape = || format!("set {INTERFACE}=<folder `static` of comfyui-frontend-package>[:<another>...]");
     let folders: Vec<PathBuf> = env::split_paths(value.ok_or_else(shape)?).collect();
@@ -254,5 +270,6 @@ mod tests {
         assert!(interface(None).unwrap_err().contains("set ORCHESTRATOR_TEST_INTERFACE="));
         assert!(interface(Some("/no/such:/other".as_ref())).unwrap_err().ends_with("in /no/such"));
         assert!(chromium(Some("/no/such".into())).unwrap_err().contains("ORCHESTRATOR_TEST_CHROMIUM"));
+        assert!(postgres(Some("/no/such".into())).unwrap_err().contains("no initdb in /no/such"));
     }
 }

@@ -15,6 +15,8 @@ use crate::id::{BackendId, Tag};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub listen: Option<SocketAddr>,
+    pub database: Option<String>,
+    pub database_password_file: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
     #[serde(deserialize_with = "poll_interval")]
     pub poll_interval: Option<Duration>,

@@ -61,6 +61,17 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_BACKEND")]
     pub interface_backend: Option<BackendId>,
 
+    /// A PostgreSQL database (15 or later) to keep the queue in, as postgres://USER@HOST:PORT/NAME; the password is given
+    /// in $ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD, in a file, or as libpq finds it [default: an SQLite file in the state
+    /// directory]
+    // Checked where its password cannot show.
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+
+    /// A file whose first line is the password of the database
+    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD_FILE")]
+    pub database_password_file: Option<PathBuf>,
+
     /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
     /// ~/.local/state/orchestrator-collector]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]

@@ -1,9 +1,10 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `access` and `agents` who may ask and how agents are asked, `interface` where the web
+//! command line and the environment, `database` where the queue is kept, `access` and `agents` who may ask and how agents are asked, `interface` where the web
 //! interface comes from, `value` says what a key may hold; this file puts them together.
 
 mod access;
 mod agents;
+mod database;
 mod file;
 mod flags;
 mod interface;
@@ -19,6 +20,7 @@ use url::Url;
 
 pub use self::access::{Access, HalfCertificate, TlsFiles};
 pub use self::agents::{Agents, AgentsError};
+pub use self::database::{Database, DatabaseError, Password};
 pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags,
@@ -38,6 +40,7 @@ pub struct Config {
     pub agents: Agents,
     pub access: Access,
     pub interface: Interface,
+    pub database: Database,
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
     pub free_after_idle: Option<Duration>,
@@ -84,6 +87,8 @@ pub enum ConfigError {
     #[error(transparent)]
     Agents(#[from] AgentsError),
     #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
     HalfCertificate(#[from] HalfCertificate),
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -114,6 +119,9 @@ impl Config {
         let access = access(flags.access, &file)?;
         let token = flags.agent_token_file.or(file.agent_token_file);
         let authority = flags.agent_ca_file.or(file.agent_ca_file);
+        let (database, password_file) = (flags.database.or(file.database), flags.database_password_file);
+        let database =
+            Database::of(database.as_deref(), password_file.or(file.database_password_file).as_deref())?;
         let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
         let backends = backends(flags.backend, file.backend)?;
         let interface = Interface {
@@ -126,6 +134,7 @@ impl Config {
             interface: interface.checked(&backends)?,
             backends,
             access,
+            database,
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),

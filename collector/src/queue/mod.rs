@@ -3,11 +3,15 @@
 //! It knows nothing of backends' state and speaks to none.
 
 mod changed;
-#[cfg(test)]
-mod conformance;
+mod columns;
+mod directory;
 mod ledger;
+mod list;
 mod listing;
+mod postgres;
 mod retention;
+mod row;
+mod sql;
 mod sqlite;
 mod store;
 mod writer;
@@ -20,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::changed::JobChanged;
 pub use self::ledger::Ledger;
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
+pub use self::postgres::Postgres;
 pub use self::retention::{Held, Remembered, Retention};
 pub use self::sqlite::Sqlite;
 pub use self::store::{AttemptRecord, Documents, EndedJob, Error as StoreError, Page, Store, Upload, Write};
@@ -74,12 +79,11 @@ impl Queue {
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Result<Self, StoreError> {
-        let (jobs, last_arrival) = store.live().await?;
-        let loaded = Ledger::of(jobs);
+        let loaded = Ledger::of(store.live().await?);
         let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
         let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
         let changes = broadcast::Sender::new(limits::CHANGES_TOLD);
-        let writer = Writer::new(Arc::clone(&store), loaded, last_arrival, publish, changes.clone(), metrics);
+        let writer = Writer::new(Arc::clone(&store), loaded, publish, changes.clone(), metrics);
         lifecycle::vital("queue", stop.clone(), writer.run(waiting));
         let queue = Self { commands, ledger, changes, store };
         tokio::spawn(retention::keep(queue.clone(), queue.ledger(), retention, clock, stop));

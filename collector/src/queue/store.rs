@@ -16,10 +16,7 @@ use crate::job::{Change, Job, Outcome, Place, Results, Submission, Wishes};
 /// Something to be written. A batch of them is committed as one transaction: all or none.
 #[derive(Debug)]
 pub enum Write {
-    Submit {
-        submission: Box<Submission>,
-        job: Job,
-    },
+    Submit(Box<Submission>),
     /// A change that was found legal, with the attempt's number that it concerns already in it.
     Change(Change),
     /// Forgets ended jobs, of this owner only if one is named.
@@ -27,6 +24,22 @@ pub enum Write {
         jobs: Vec<JobId>,
         owner: Option<String>,
     },
+}
+
+impl Write {
+    pub(super) fn submission(&self) -> Option<&Submission> {
+        match self {
+            Self::Submit(submission) => Some(submission),
+            Self::Change(_) | Self::Forget { .. } => None,
+        }
+    }
+
+    pub(super) fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Change(change) => Some(change),
+            Self::Submit(_) | Self::Forget { .. } => None,
+        }
+    }
 }
 
 /// What must be read of a job before it is sent to a backend.
@@ -93,27 +106,46 @@ pub enum Error {
     InUse { path: PathBuf },
     #[error("cannot open the database {path}: {reason}; see that this user may write it and its folder")]
     Open { path: PathBuf, reason: String },
+    #[error("{place} is no database of orchestrator-collector ({reason}); name another with {flag}")]
+    Foreign { place: String, reason: String, flag: &'static str },
     #[error(
-        "{path} is no database of orchestrator-collector ({reason}); name another place with --state-directory"
+        "the database {place} was written by a newer orchestrator-collector ({reason}); run that version, or a newer one"
     )]
-    Foreign { path: PathBuf, reason: String },
-    #[error(
-        "the database {path} was written by a newer orchestrator-collector ({reason}); run that version, or a newer one"
-    )]
-    Newer { path: PathBuf, reason: String },
-    #[error("cannot {operation}: {source}")]
+    Newer { place: String, reason: String },
+    #[error("cannot use the database {server}: {reason}")]
+    Server { server: String, reason: String },
+    #[error("the database {server} does not answer; it is asked again")]
+    Silent { server: String },
+    #[error("cannot {operation}: {}", said(source))]
     Query { operation: &'static str, source: sqlx::Error },
     #[error("the database holds {what} that cannot be read: {reason}")]
     Damaged { what: String, reason: String },
 }
 
+pub(super) type Outcomes<T> = Result<T, Error>;
+
+/// What the database said, without the place in its own source.
+pub(super) fn said(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
+pub(super) fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
+    move |source| Error::Query { operation, source }
+}
+
+pub(super) fn damaged(what: impl Into<String>) -> impl FnOnce(String) -> Error {
+    let what = what.into();
+    move |reason| Error::Damaged { what, reason }
+}
+
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// All of `writes` durably, or none.
-    async fn commit(&self, writes: &[Write]) -> Result<(), Error>;
+    /// All of `writes` durably, or none. Of each submission, in their order, the arrival number that it got, each higher
+    /// than all before; `None` where a job of its id is there already, which is left as it is.
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<u64>>, Error>;
 
-    /// The jobs that wait or are with a backend, and the highest arrival number ever given.
-    async fn live(&self) -> Result<(Vec<Job>, u64), Error>;
+    /// The jobs that wait or are with a backend.
+    async fn live(&self) -> Result<Vec<Job>, Error>;
 
     /// The fingerprint and arrival place of a job that was ever submitted and not forgotten.
     async fn submitted(&self, id: JobId) -> Result<Option<([u8; 32], Place)>, Error>;

@@ -9,8 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::store::{Error as StoreError, Store, Write};
 use super::{ChangeError, JobChanged, Ledger, SubmitError};
-use crate::id::JobId;
-use crate::job::{Change, Place, Submission};
+use crate::job::{Change, Job, Place, Submission};
 use crate::limits;
 use crate::metrics::Metrics;
 
@@ -26,98 +25,71 @@ pub(super) enum Command {
 
 /// An answer that waits for the commit.
 enum Answer {
-    Submitted(Place, Submitted),
+    Submitted(Submitted),
     Changed(Changed),
 }
 
 pub(super) struct Writer {
     store: Arc<dyn Store>,
     ledger: Ledger,
-    last_arrival: u64,
     publish: watch::Sender<Arc<Ledger>>,
     changes: broadcast::Sender<JobChanged>,
     metrics: Arc<Metrics>,
 }
 
-/// What one transaction will do.
+/// What one transaction will do. Submissions get their places by it, so the ledger has them only afterwards.
 struct Batch {
     ledger: Ledger,
-    last_arrival: u64,
     writes: Vec<Write>,
+    /// One each.
     answers: Vec<Answer>,
     changed: Vec<JobChanged>,
-    submitted: HashMap<JobId, ([u8; 32], Place)>,
+    submitted: usize,
+    submitted_by: HashMap<String, usize>,
 }
 
 impl Writer {
     pub(super) fn new(
         store: Arc<dyn Store>,
         ledger: Ledger,
-        last_arrival: u64,
         publish: watch::Sender<Arc<Ledger>>,
         changes: broadcast::Sender<JobChanged>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, ledger, last_arrival, publish, changes, metrics }
+        Self { store, ledger, publish, changes, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut gathered = Vec::with_capacity(limits::CHANGES_A_COMMIT);
         while commands.recv_many(&mut gathered, limits::CHANGES_A_COMMIT).await > 0 {
-            let mut batch = Batch::on(&self.ledger, self.last_arrival);
+            let mut batch = Batch::on(&self.ledger);
             for command in gathered.drain(..) {
                 self.stage(&mut batch, command).await;
             }
-            self.commit(batch).await;
+            if !batch.writes.is_empty() {
+                self.commit(batch).await;
+            }
         }
     }
 
     async fn stage(&self, batch: &mut Batch, command: Command) {
         match command {
-            Command::Submit(submission, reply) => self.stage_submission(batch, submission, reply).await,
-            Command::Change(change, reply) => batch.change(change, reply),
-            Command::Forget(write, reply) => batch.write(write, reply),
-        }
-    }
-
-    async fn stage_submission(&self, batch: &mut Batch, submission: Box<Submission>, reply: Submitted) {
-        let earlier = match batch.submitted.get(&submission.id) {
-            None if submission.id_given => self.store.submitted(submission.id).await,
-            staged => Ok(staged.copied()),
-        };
-        let refusal = match earlier {
-            Ok(None) => match batch.refusal(&submission) {
-                None => return batch.submit(submission, reply),
-                Some(refusal) => refusal,
+            Command::Submit(submission, reply) => match batch.refusal(&submission) {
+                None => batch.submit(submission, reply),
+                // What is there already is told as before, room or not.
+                Some(refusal) => self.answer_known(&submission, reply, refusal).await,
             },
-            Ok(Some((fingerprint, place))) if fingerprint == submission.fingerprint => {
-                return batch.answers.push(Answer::Submitted(place, reply));
-            }
-            Ok(Some(_)) => SubmitError::Conflict(submission.id),
-            Err(error) => SubmitError::Store(Arc::new(error)),
-        };
-        // A client that no longer waits needs no answer, here and below.
-        let _ = reply.send(Err(refusal));
+            Command::Change(change, reply) => batch.change(change, reply),
+            Command::Forget(write, reply) => batch.write(write, Answer::Changed(reply)),
+        }
     }
 
     async fn commit(&mut self, batch: Batch) {
         let began = Instant::now();
-        let committed = match batch.writes.is_empty() {
-            true => Ok(()),
-            false => self.store.commit(&batch.writes).await,
-        };
+        let committed = self.store.commit(&batch.writes).await;
         self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         match committed {
-            Ok(()) => {
-                let submitted = batch.writes.iter().filter(|write| matches!(write, Write::Submit { .. }));
-                self.metrics.submissions.inc_by(submitted.count() as u64);
-                self.ledger = batch.ledger.clone();
-                self.last_arrival = batch.last_arrival;
-                self.publish.send_replace(Arc::new(batch.ledger));
-                // Nobody may watch.
-                batch.changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
-                batch.answers.into_iter().for_each(Answer::done);
-            }
+            Ok(arrivals) => self.settle(batch, arrivals).await,
             Err(error) => {
                 tracing::error!(%error, changes = batch.writes.len(), "the queue could not be written");
                 let error = Arc::new(error);
@@ -125,32 +97,74 @@ impl Writer {
             }
         }
     }
+
+    /// It is published before it is answered. `arrivals` are those of the submissions, in their order.
+    async fn settle(&mut self, batch: Batch, arrivals: Vec<Option<u64>>) {
+        let Batch { mut ledger, writes, answers, mut changed, .. } = batch;
+        let submissions = writes.iter().filter_map(Write::submission).zip(arrivals);
+        let jobs: Vec<Option<Job>> =
+            submissions.map(|(submission, arrival)| Some(submission.job(arrival?))).collect();
+        for job in jobs.iter().flatten() {
+            changed.push(JobChanged::of(job));
+            ledger.put(job.clone());
+            self.metrics.submissions.inc();
+        }
+        self.ledger = ledger.clone();
+        self.publish.send_replace(Arc::new(ledger));
+        // Nobody may watch.
+        changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
+        let mut jobs = jobs.into_iter();
+        for (write, answer) in writes.iter().zip(answers) {
+            // A client that no longer waits needs no answer, here and below.
+            match (answer, write.submission()) {
+                (Answer::Submitted(reply), Some(submission)) => match jobs.next().flatten() {
+                    Some(job) => drop(reply.send(Ok(job.place))),
+                    None => self.answer_known(submission, reply, SubmitError::Conflict(submission.id)).await,
+                },
+                (Answer::Changed(reply), _) => drop(reply.send(Ok(()))),
+                (Answer::Submitted(_), None) => {}
+            }
+        }
+    }
+
+    /// The same job as before is answered as before; anything else is refused.
+    async fn answer_known(&self, submission: &Submission, reply: Submitted, refusal: SubmitError) {
+        let known = match submission.id_given {
+            true => self.store.submitted(submission.id).await,
+            false => Ok(None),
+        };
+        let answer = match known {
+            Ok(Some((fingerprint, place))) if fingerprint == submission.fingerprint => Ok(place),
+            Ok(Some(_)) => Err(SubmitError::Conflict(submission.id)),
+            Ok(None) => Err(refusal),
+            Err(error) => Err(SubmitError::Store(Arc::new(error))),
+        };
+        let _ = reply.send(answer);
+    }
 }
 
 impl Batch {
-    fn on(ledger: &Ledger, last_arrival: u64) -> Self {
-        let (writes, answers, changed, submitted) = Default::default();
-        Self { ledger: ledger.clone(), last_arrival, writes, answers, changed, submitted }
+    fn on(ledger: &Ledger) -> Self {
+        let (writes, answers, changed, submitted, submitted_by) = Default::default();
+        Self { ledger: ledger.clone(), writes, answers, changed, submitted, submitted_by }
     }
 
     /// Why there is no room for it.
     fn refusal(&self, submission: &Submission) -> Option<SubmitError> {
-        if self.ledger.len() >= limits::LIVE_JOBS {
+        if self.ledger.len() + self.submitted >= limits::LIVE_JOBS {
             return Some(SubmitError::Full);
         }
         let (owner, limit) = (submission.owner.as_ref()?, submission.max_waiting?);
-        let is_full = self.ledger.waiting_len_of(owner) >= limit;
-        is_full.then(|| SubmitError::OwnerFull { owner: owner.clone(), limit })
+        let waiting = self.ledger.waiting_len_of(owner) + self.submitted_by.get(owner).unwrap_or(&0);
+        (waiting >= limit).then(|| SubmitError::OwnerFull { owner: owner.clone(), limit })
     }
 
     fn submit(&mut self, submission: Box<Submission>, reply: Submitted) {
-        self.last_arrival += 1;
-        let job = submission.job(self.last_arrival);
-        self.submitted.insert(job.id, (submission.fingerprint, job.place));
-        self.changed.push(JobChanged::of(&job));
-        self.answers.push(Answer::Submitted(job.place, reply));
-        self.ledger.put(job.clone());
-        self.writes.push(Write::Submit { submission, job });
+        self.submitted += 1;
+        if let Some(owner) = &submission.owner {
+            *self.submitted_by.entry(owner.clone()).or_default() += 1;
+        }
+        self.write(Write::Submit(submission), Answer::Submitted(reply));
     }
 
     fn change(&mut self, change: Change, reply: Changed) {
@@ -161,7 +175,7 @@ impl Batch {
                     self.changed.push(JobChanged::of(&job));
                 }
                 self.ledger.put(job);
-                self.write(Write::Change(change), reply);
+                self.write(Write::Change(change), Answer::Changed(reply));
             }
             Err(illegal) => {
                 let _ = reply.send(Err(ChangeError::Illegal(Arc::new(illegal))));
@@ -169,23 +183,16 @@ impl Batch {
         }
     }
 
-    fn write(&mut self, write: Write, reply: Changed) {
+    fn write(&mut self, write: Write, answer: Answer) {
         self.writes.push(write);
-        self.answers.push(Answer::Changed(reply));
+        self.answers.push(answer);
     }
 }
 
 impl Answer {
-    fn done(self) {
-        match self {
-            Self::Submitted(place, reply) => drop(reply.send(Ok(place))),
-            Self::Changed(reply) => drop(reply.send(Ok(()))),
-        }
-    }
-
     fn failed(self, error: &Arc<StoreError>) {
         match self {
-            Self::Submitted(_, reply) => drop(reply.send(Err(Arc::clone(error).into()))),
+            Self::Submitted(reply) => drop(reply.send(Err(Arc::clone(error).into()))),
             Self::Changed(reply) => drop(reply.send(Err(Arc::clone(error).into()))),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Access, Agents, Backend, Config, History, Interface, Log, LogFormat};
+use collector::config::{Access, Agents, Backend, Config, Database, History, Interface, Log, LogFormat};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -98,6 +98,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         agents: Agents::default(),
         access: Access::default(),
         interface: Interface::default(),
+        database: Database::default(),
         state_directory: state.path().to_owned(),
         poll_interval: Duration::from_millis(50),
         free_after_idle: None,

@@ -4,9 +4,10 @@
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
-use super::row::{id_of, results_of};
+use super::super::columns::Columns;
+use super::super::row::results_of;
+use super::super::store::{Outcomes, failed};
 use super::write::write_summary;
-use super::{Outcomes, failed};
 use crate::job::{Results, Summary};
 
 /// Jobs of one transaction.
@@ -26,7 +27,7 @@ async fn step(pool: &SqlitePool) -> Outcomes<usize> {
     let rows = query.bind(STEP).fetch_all(pool).await.map_err(failed("read earlier results"))?;
     let mut transaction = pool.begin().await.map_err(failed("begin a transaction"))?;
     for row in &rows {
-        write_summary(&mut transaction, id_of(row)?, &Summary::of(&results(row))).await?;
+        write_summary(&mut transaction, row.job("id")?, &Summary::of(&results(row))).await?;
     }
     transaction.commit().await.map_err(failed("commit"))?;
     Ok(rows.len())

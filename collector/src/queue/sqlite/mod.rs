@@ -2,100 +2,88 @@
 //! One connection writes, a few read.
 
 mod fill;
-mod list;
 mod open;
-mod row;
 mod write;
 
 use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use comfyui::api::FileRef;
-use sqlx::SqlitePool;
+use sqlx::{Sqlite as Db, SqlitePool};
 
-use self::row::{
-    attempt_of, digest, documents_of, ended_of, held_of, job_of, listed_of, made_in, place_of, remembered_of,
-    upload_of,
-};
 use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
-use super::store::{AttemptRecord, Documents, EndedJob, Error, Page, Store, Upload, Write};
+use super::row::{
+    attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
+    submitted_of, upload_of,
+};
+use super::sql::HistoryPage;
+use super::store::{AttemptRecord, Documents, EndedJob, Outcomes, Page, Store, Upload, Write, failed};
+use super::{list, sql};
 use crate::id::JobId;
-use crate::job::{Job, Place, without_backend};
+use crate::job::{Job, Place};
 use crate::limits;
+
+#[cfg(test)]
+pub(super) use self::open::MIGRATIONS;
 
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// The highest arrival number ever given.
+    last_arrival: AtomicU64,
     /// Held for as long as the store is open: no second collector may decide for the same jobs.
     _lock: File,
 }
 
-type Outcomes<T> = Result<T, Error>;
-
-fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
-    move |source| Error::Query { operation, source }
-}
-
-fn damaged(what: impl Into<String>) -> impl FnOnce(String) -> Error {
-    let what = what.into();
-    move |reason| Error::Damaged { what, reason }
-}
-
 #[async_trait]
 impl Store for Sqlite {
-    async fn commit(&self, writes: &[Write]) -> Outcomes<()> {
+    async fn commit(&self, writes: &[Write]) -> Outcomes<Vec<Option<u64>>> {
         let mut transaction = self.writer.begin().await.map_err(failed("begin a transaction"))?;
+        let (mut last, mut arrivals) = (self.last_arrival.load(Ordering::Relaxed), Vec::new());
         for write in writes {
-            write::perform(&mut transaction, write).await?;
+            match write {
+                Write::Submit(submission) => {
+                    let is_new = write::submit(&mut transaction, submission, last + 1).await?;
+                    last += u64::from(is_new);
+                    arrivals.push(is_new.then_some(last));
+                }
+                Write::Change(change) => write::record(&mut transaction, change).await?,
+                Write::Forget { jobs, owner } => {
+                    write::forget(&mut transaction, jobs, owner.as_deref()).await?;
+                }
+            }
         }
-        transaction.commit().await.map_err(failed("commit"))
+        transaction.commit().await.map_err(failed("commit"))?;
+        self.last_arrival.store(last, Ordering::Relaxed);
+        Ok(arrivals)
     }
 
-    async fn live(&self) -> Outcomes<(Vec<Job>, u64)> {
-        let jobs = sqlx::query(
-            "SELECT job.*, attempt.backend, attempt.prompt_id, attempt.dispatched_at FROM job \
-             LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempts \
-             WHERE state <> 'ended' ORDER BY arrival",
-        );
-        let rows = jobs.fetch_all(&self.readers).await.map_err(failed("load the queue"))?;
-        let jobs = rows.iter().map(job_of).collect::<Outcomes<_>>()?;
-        let last = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM job");
-        let last: i64 = last.fetch_one(&self.readers).await.map_err(failed("load the queue"))?;
-        Ok((jobs, last.unsigned_abs()))
+    async fn live(&self) -> Outcomes<Vec<Job>> {
+        let rows = sqlx::query(sql::LIVE).fetch_all(&self.readers).await.map_err(failed("load the queue"))?;
+        rows.iter().map(job_of).collect()
     }
 
     async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {
-        let query = sqlx::query("SELECT fingerprint, number, number_given, arrival FROM job WHERE id = ?");
-        let row = query.bind(id.to_string()).fetch_optional(&self.readers).await;
-        let Some(row) = row.map_err(failed("look a job up"))? else { return Ok(None) };
-        Ok(Some((digest(&row, "fingerprint")?, place_of(&row)?)))
+        let row = sqlx::query(sql::SUBMITTED).bind(id.to_string()).fetch_optional(&self.readers).await;
+        row.map_err(failed("look a job up"))?.as_ref().map(submitted_of).transpose()
     }
 
     async fn documents(&self, id: JobId) -> Outcomes<Option<Documents>> {
-        let query = sqlx::query("SELECT * FROM document WHERE job_id = ?");
-        let row = query.bind(id.to_string()).fetch_optional(&self.readers).await;
+        let row = sqlx::query(sql::DOCUMENTS).bind(id.to_string()).fetch_optional(&self.readers).await;
         row.map_err(failed("read a prompt"))?.as_ref().map(documents_of).transpose()
     }
 
     async fn history(&self, page: Page) -> Outcomes<Vec<EndedJob>> {
-        let limit = page.max_items.unwrap_or(limits::HISTORY_PAGE).min(limits::HISTORY_PAGE).cast_signed();
-        // Without an offset the newest are meant, and still shown oldest first.
-        let (order, offset) = match page.offset {
-            Some(offset) => (Order::OldestFirst, offset.min(i64::MAX as u64).cast_signed()),
-            None => (Order::NewestFirst, 0),
-        };
-        let query = sqlx::query(order.sql()).bind(limit).bind(offset);
+        let page = HistoryPage::of(page);
+        let query = sqlx::query(page.sql).bind(page.limit).bind(page.offset);
         let rows = query.fetch_all(&self.readers).await.map_err(failed("read the history"))?;
-        let mut jobs = rows.iter().map(ended_of).collect::<Outcomes<Vec<_>>>()?;
-        if matches!(order, Order::NewestFirst) {
-            jobs.reverse();
-        }
-        Ok(jobs)
+        Ok(page.in_order(rows.iter().map(ended_of).collect::<Outcomes<_>>()?))
     }
 
     async fn list(&self, filter: &Filter, window: &Window) -> Outcomes<Vec<ListedJob>> {
-        let mut query = list::page(filter, window);
+        let mut query = list::page::<Db>(filter, window);
         let rows = query.build().fetch_all(&self.readers).await.map_err(failed("list jobs"))?;
         rows.iter().map(listed_of).collect()
     }
@@ -106,17 +94,13 @@ impl Store for Sqlite {
     }
 
     async fn count(&self, filter: &Filter) -> Outcomes<u64> {
-        let mut query = list::count(filter);
+        let mut query = list::count::<Db>(filter);
         let count = query.build_query_scalar::<i64>().fetch_one(&self.readers).await;
         count.map(i64::unsigned_abs).map_err(failed("count jobs"))
     }
 
     async fn ended(&self, id: JobId) -> Outcomes<Option<EndedJob>> {
-        let query = sqlx::query(
-            "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
-             WHERE job.id = ? AND state = 'ended'",
-        );
-        let row = query.bind(id.to_string()).fetch_optional(&self.readers).await;
+        let row = sqlx::query(sql::ENDED).bind(id.to_string()).fetch_optional(&self.readers).await;
         row.map_err(failed("read the history"))?.as_ref().map(ended_of).transpose()
     }
 
@@ -139,14 +123,12 @@ impl Store for Sqlite {
     }
 
     async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {
-        let query =
-            sqlx::query("SELECT * FROM attempt WHERE job_id = ? ORDER BY number").bind(id.to_string());
-        let rows = query.fetch_all(&self.readers).await.map_err(failed("read attempts"))?;
-        rows.iter().map(attempt_of).collect()
+        let rows = sqlx::query(sql::ATTEMPTS).bind(id.to_string()).fetch_all(&self.readers).await;
+        rows.map_err(failed("read attempts"))?.iter().map(attempt_of).collect()
     }
 
     async fn keep_upload(&self, upload: &Upload) -> Outcomes<()> {
-        let query = sqlx::query("INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?)")
+        let query = sqlx::query(sql::KEEP_UPLOAD)
             .bind(&upload.file.kind)
             .bind(&upload.file.subfolder)
             .bind(&upload.file.filename)
@@ -156,79 +138,69 @@ impl Store for Sqlite {
     }
 
     async fn uploads(&self) -> Outcomes<Vec<Upload>> {
-        let rows = sqlx::query("SELECT * FROM upload").fetch_all(&self.readers).await;
+        let rows = sqlx::query(sql::UPLOADS).fetch_all(&self.readers).await;
         rows.map_err(failed("list uploads"))?.iter().map(upload_of).collect()
     }
 
     async fn made_as(&self, file: &FileRef) -> Outcomes<Vec<FileRef>> {
-        // As it stands in the text of the results.
-        let name = serde_json::to_string(&file.filename).unwrap_or_default();
         let query = sqlx::query("SELECT outputs FROM result WHERE instr(outputs, ?) > 0 LIMIT ?")
-            .bind(name)
+            .bind(name_in_results(file))
             .bind(limits::HISTORY_PAGE.cast_signed());
         let rows = query.fetch_all(&self.readers).await.map_err(failed("look for a file's maker"))?;
-        let mut places = Vec::new();
-        for row in &rows {
-            let found = made_in(row)?.into_iter().filter(|made| without_backend(made).as_ref() == Some(file));
-            places.extend(found);
-        }
-        places.sort_by(|a, b| a.subfolder.cmp(&b.subfolder));
-        places.dedup();
-        Ok(places)
+        made_as(&rows, file)
     }
 
     async fn setting(&self, key: &str, make: String) -> Outcomes<String> {
-        let insert =
-            sqlx::query("INSERT INTO setting VALUES (?, ?) ON CONFLICT DO NOTHING").bind(key).bind(make);
-        insert.execute(&self.writer).await.map_err(failed("keep a setting"))?;
-        let query = sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(key);
+        let made = sqlx::query(sql::MAKE_SETTING).bind(key).bind(make).execute(&self.writer).await;
+        made.map_err(failed("keep a setting"))?;
+        let query = sqlx::query_scalar(sql::SETTING).bind(key);
         query.fetch_one(&self.writer).await.map_err(failed("read a setting"))
     }
 
     async fn keep_setting(&self, key: &str, value: &str) -> Outcomes<()> {
-        let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(key).bind(value);
+        let query = sqlx::query(sql::KEEP_SETTING).bind(key).bind(value);
         query.execute(&self.writer).await.map(drop).map_err(failed("keep a setting"))
-    }
-}
-
-enum Order {
-    OldestFirst,
-    NewestFirst,
-}
-
-impl Order {
-    fn sql(&self) -> &'static str {
-        match self {
-            Self::OldestFirst => {
-                "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
-                 WHERE state = 'ended' AND outcome <> 'cancelled' ORDER BY ended_at, arrival LIMIT ? OFFSET ?"
-            }
-            Self::NewestFirst => {
-                "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
-                 WHERE state = 'ended' AND outcome <> 'cancelled' ORDER BY ended_at DESC, arrival DESC LIMIT ? OFFSET ?"
-            }
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use sqlx::{QueryBuilder, Row};
 
-    use super::super::conformance::{Place as Somewhere, conforms};
+    use super::super::list::{count, page};
+    use super::super::{Cursor, Sort};
     use super::*;
+    use crate::clock::UnixMillis;
+    use crate::job::{Outcome, Standing};
 
-    struct Directory(tempfile::TempDir);
-
-    #[async_trait]
-    impl Somewhere for Directory {
-        async fn open(&self) -> Arc<dyn Store> {
-            Arc::new(Sqlite::open(self.0.path()).await.unwrap())
-        }
+    async fn plan(store: &Sqlite, query: QueryBuilder<Db>) -> String {
+        let mut explained = QueryBuilder::<Db>::new("EXPLAIN QUERY PLAN ");
+        explained.push(query.into_string());
+        let steps = explained.build().fetch_all(&store.readers).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
     }
 
     #[tokio::test]
-    async fn sqlite_does_what_a_store_must() {
-        conforms(Directory(tempfile::tempdir().unwrap())).await;
+    async fn pages_and_counts_are_found_by_indexes() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(directory.path()).await.unwrap();
+        let newest = Window { sort: Sort::Submitted, ascending: false, before: None, limit: 64, offset: 0 };
+        let longest = Window { sort: Sort::Duration, ..newest };
+        let before = Some(Cursor { submitted_at: UnixMillis(1), arrival: 1 });
+        let ended =
+            Filter { standings: Some(vec![Standing::Ended(Outcome::Succeeded)]), ..Filter::default() };
+        let of_workflow = Filter { workflow_id: Some("w".to_owned()), ..Filter::default() };
+        for (query, index) in [
+            (page(&ended, &newest), "INDEX job_standing"),
+            (page(&ended, &longest), "INDEX job_standing"),
+            (count(&ended), "INDEX job_standing"),
+            (page(&Filter::default(), &newest), "INDEX job_created"),
+            (page(&Filter::default(), &Window { before, ..newest }), "INDEX job_created"),
+            (page(&of_workflow, &newest), "INDEX job_workflow"),
+            (count(&of_workflow), "INDEX job_workflow"),
+        ] {
+            let plan = plan(&store, query).await;
+            assert!(plan.contains(index), "{plan}");
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! Opens the database: only one that is ours, by one process at a time, at this program's version of the schema.
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,9 +9,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::super::store::Error;
+use super::super::directory::claim;
+use super::super::store::{Error, Outcomes, failed};
+use super::Sqlite;
 use super::fill::fill;
-use super::{Outcomes, Sqlite};
 
 /// "orch" in ASCII: SQLite keeps it in the file's header, and `file` shows it.
 const APPLICATION_ID: i64 = 0x6f72_6368;
@@ -21,8 +20,8 @@ const SIGN: &str = "PRAGMA application_id = 0x6f726368";
 const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
-/// Never changed once released: a schema grows by the next file.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+/// Never changed once released: a schema grows by the next file, which has its PostgreSQL twin.
+pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
     (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
     (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
@@ -33,10 +32,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
 impl Sqlite {
     /// Opens or creates `collector.sqlite` in `directory`.
     pub async fn open(directory: &Path) -> Outcomes<Self> {
-        // Prompts and the keys that clients send with them are nobody else's business.
-        let create = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        create.map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
-        let lock = lock(directory)?;
+        let lock = claim(directory)?;
         let path = directory.join("collector.sqlite");
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -52,18 +48,9 @@ impl Sqlite {
         migrate(&path, &writer, &MIGRATIONS).await?;
         fill(&writer).await?;
         let readers = pool(READERS).connect_with(options).await.map_err(|e| open_error(&path, &e))?;
-        Ok(Self { writer, readers, _lock: lock })
-    }
-}
-
-fn lock(directory: &Path) -> Outcomes<File> {
-    let path = directory.join("collector.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|e| Error::Open { path: path.clone(), reason: e.to_string() })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: directory.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(Error::Open { path, reason: e.to_string() }),
+        let last = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM job");
+        let last: i64 = last.fetch_one(&readers).await.map_err(failed("load the queue"))?;
+        Ok(Self { writer, readers, last_arrival: last.unsigned_abs().into(), _lock: lock })
     }
 }
 
@@ -72,10 +59,9 @@ const SQLITE_NOTADB: &str = "26";
 
 fn open_error(path: &Path, error: &sqlx::Error) -> Error {
     let code = error.as_database_error().and_then(|e| e.code());
-    let (path, reason) = (path.to_owned(), error.to_string());
     match code.as_deref() {
-        Some(SQLITE_NOTADB) => Error::Foreign { path, reason: "it is not an SQLite database".into() },
-        _ => Error::Open { path, reason },
+        Some(SQLITE_NOTADB) => foreign(path, "it is not an SQLite database".into()),
+        _ => Error::Open { path: path.to_owned(), reason: error.to_string() },
     }
 }
 
@@ -92,7 +78,11 @@ async fn check_owner(path: &Path) -> Outcomes<()> {
         return Ok(());
     }
     let reason = format!("another program made it: application id {owner}, {tables} tables and indexes");
-    Err(Error::Foreign { path: path.to_owned(), reason })
+    Err(foreign(path, reason))
+}
+
+fn foreign(path: &Path, reason: String) -> Error {
+    Error::Foreign { place: path.display().to_string(), reason, flag: "--state-directory" }
 }
 
 async fn pragma(connection: &mut SqliteConnection, path: &Path, sql: &'static str) -> Outcomes<i64> {
@@ -109,12 +99,12 @@ async fn migrate(
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
     });
     Migrator::with_migrations(migrations.collect()).run(pool).await.map_err(|error| {
-        let (path, reason) = (path.to_owned(), error.to_string());
+        let reason = error.to_string();
         match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
-                Error::Newer { path, reason }
+                Error::Newer { place: path.display().to_string(), reason }
             }
-            _ => Error::Open { path, reason },
+            _ => Error::Open { path: path.to_owned(), reason },
         }
     })
 }
@@ -156,7 +146,7 @@ mod tests {
         assert_eq!(times, (Some(UnixMillis(2100)), Some(UnixMillis(2900))));
         assert_eq!(succeeded.summary.outputs.preview.as_ref().unwrap()["filename"], "a.png");
         assert_eq!((&waiting.backend, waiting.summary.outputs.count), (&None, 0));
-        assert_eq!(store.live().await.unwrap().0.len(), 1);
+        assert_eq!(store.live().await.unwrap().len(), 1);
         assert_eq!(store.history(Page::default()).await.unwrap().len(), 2);
         let waits = JobId::canonical("00000000-0000-4000-8000-000000000003").unwrap();
         assert_eq!(store.documents(waits).await.unwrap().unwrap().prompt.get(), "{\"1\":  {}}");

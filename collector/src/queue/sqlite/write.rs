@@ -2,59 +2,61 @@
 
 use sqlx::{Sqlite as Db, Transaction};
 
-use super::super::store::Write;
-use super::{Outcomes, damaged, failed};
+use super::super::store::{Outcomes, damaged, failed};
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Job, Submission, Summary};
+use crate::job::{Change, Place, Submission, Summary};
 
-pub(super) async fn perform(db: &mut Transaction<'_, Db>, write: &Write) -> Outcomes<()> {
-    match write {
-        Write::Submit { submission, job } => submit(db, submission, job).await,
-        Write::Change(change) => record(db, change).await,
-        Write::Forget { jobs, owner } => {
-            for job in jobs {
-                let query =
-                    "DELETE FROM job WHERE id = ?1 AND state = 'ended' AND (?2 IS NULL OR owner = ?2)";
-                let query = sqlx::query(query).bind(job.to_string()).bind(owner.as_deref());
-                execute(db, query, "forget a job").await?;
-            }
-            Ok(())
-        }
-    }
-}
-
-async fn submit(db: &mut Transaction<'_, Db>, submission: &Submission, job: &Job) -> Outcomes<()> {
-    let id = job.id.to_string();
+/// False where a job of this id is there already.
+pub(super) async fn submit(
+    db: &mut Transaction<'_, Db>,
+    submission: &Submission,
+    arrival: u64,
+) -> Outcomes<bool> {
+    let (id, place) = (submission.id.to_string(), Place::new(submission.number, submission.front, arrival));
     let (prompt, extra_data) = (submission.prompt.get(), json(&submission.extra_data)?);
     let insert = sqlx::query(
         "INSERT INTO job (id, arrival, number, number_given, client_id, peer, owner, needs, wishes, fingerprint, submitted_at, state, \
-         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
+         workflow_id, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
-    .bind(job.place.arrival.cast_signed())
-    .bind(job.place.number)
-    .bind(job.place.given)
-    .bind(job.client_id.as_ref().map(ClientId::as_str))
-    .bind(job.peer.map(|peer| peer.to_string()))
-    .bind(job.owner.as_deref())
+    .bind(place.arrival.cast_signed())
+    .bind(place.number)
+    .bind(place.given)
+    .bind(submission.client_id.as_ref().map(ClientId::as_str))
+    .bind(submission.peer.map(|peer| peer.to_string()))
+    .bind(submission.owner.as_deref())
     .bind(json(&submission.needs)?)
     .bind((!submission.wishes.is_empty()).then(|| json(&submission.wishes)).transpose()?)
     .bind(submission.fingerprint.as_slice())
-    .bind(job.submitted_at.0.cast_signed())
+    .bind(submission.submitted_at.0.cast_signed())
     .bind(submission.workflow_id())
     .bind((prompt.len() + extra_data.len()) as i64);
-    execute(db, insert, "write a job").await?;
+    if execute(db, insert, "write a job").await? == 0 {
+        return Ok(false);
+    }
     let insert = sqlx::query("INSERT INTO document VALUES (?, ?, ?, ?, ?)")
         .bind(&id)
         .bind(prompt)
         .bind(extra_data)
         .bind(submission.partial_execution_targets.as_ref().map(json).transpose()?)
         .bind(json(&submission.outputs_to_execute)?);
-    execute(db, insert, "write a prompt").await
+    execute(db, insert, "write a prompt").await.map(|_| true)
 }
 
-async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
+pub(super) async fn forget(
+    db: &mut Transaction<'_, Db>,
+    jobs: &[JobId],
+    owner: Option<&str>,
+) -> Outcomes<()> {
+    for job in jobs {
+        let query = "DELETE FROM job WHERE id = ?1 AND state = 'ended' AND (?2 IS NULL OR owner = ?2)";
+        execute(db, sqlx::query(query).bind(job.to_string()).bind(owner), "forget a job").await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
     match change {
         Change::Dispatch { job, backend, at, why } => {
             let update = sqlx::query(
@@ -67,23 +69,19 @@ async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
             );
             let insert =
                 insert.bind(backend.as_str()).bind(at.0.cast_signed()).bind(why).bind(job.to_string());
-            execute(db, insert, "write a dispatch").await
+            execute(db, insert, "write a dispatch").await?;
         }
         Change::Accept { job, attempt, prompt_id } => {
             let update = sqlx::query("UPDATE attempt SET prompt_id = ? WHERE job_id = ? AND number = ?");
-            execute(
-                db,
-                update.bind(prompt_id).bind(job.to_string()).bind(attempt),
-                "write a backend's answer",
-            )
-            .await
+            let update = update.bind(prompt_id).bind(job.to_string()).bind(attempt);
+            execute(db, update, "write a backend's answer").await?;
         }
         Change::Requeue { job, attempt, spent, at, reason } => {
             end_attempt(db, *job, *attempt, *at, reason).await?;
             let update = sqlx::query(
                 "UPDATE job SET state = 'waiting', spent_attempts = spent_attempts + ? WHERE id = ?",
             );
-            execute(db, update.bind(spent).bind(job.to_string()), "write that a job waits again").await
+            execute(db, update.bind(spent).bind(job.to_string()), "write that a job waits again").await?;
         }
         Change::End { job, attempt, at, outcome, results } => {
             if let Some(attempt) = attempt {
@@ -99,9 +97,10 @@ async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
             execute(db, update.bind(job.to_string()), "write a job's end").await?;
             write_summary(db, *job, &Summary::of(results)).await?;
             let insert = sqlx::query("INSERT INTO result VALUES (?, ?, ?, ?)").bind(job.to_string());
-            execute(db, insert.bind(outputs).bind(status).bind(meta), "write a job's results").await
+            execute(db, insert.bind(outputs).bind(status).bind(meta), "write a job's results").await?;
         }
     }
+    Ok(())
 }
 
 async fn end_attempt(
@@ -113,7 +112,7 @@ async fn end_attempt(
 ) -> Outcomes<()> {
     let update = sqlx::query("UPDATE attempt SET ended_at = ?, ending = ? WHERE job_id = ? AND number = ?");
     let update = update.bind(at.0.cast_signed()).bind(ending).bind(job.to_string()).bind(attempt);
-    execute(db, update, "write an attempt's end").await
+    execute(db, update, "write an attempt's end").await.map(drop)
 }
 
 pub(super) async fn write_summary(
@@ -132,13 +131,14 @@ pub(super) async fn write_summary(
     .bind(summary.outputs.previewable_count.cast_signed())
     .bind(summary.outputs.preview.as_ref().map(json).transpose()?)
     .bind(job.to_string());
-    execute(db, update, "write what came of a job").await
+    execute(db, update, "write what came of a job").await.map(drop)
 }
 
 type Query<'q> = sqlx::query::Query<'q, Db, sqlx::sqlite::SqliteArguments>;
 
-async fn execute(db: &mut Transaction<'_, Db>, query: Query<'_>, operation: &'static str) -> Outcomes<()> {
-    query.execute(&mut **db).await.map(drop).map_err(failed(operation))
+/// How many rows it changed.
+async fn execute(db: &mut Transaction<'_, Db>, query: Query<'_>, operation: &'static str) -> Outcomes<u64> {
+    query.execute(&mut **db).await.map(|done| done.rows_affected()).map_err(failed(operation))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Outcomes<String> {

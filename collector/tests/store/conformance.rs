@@ -1,36 +1,58 @@
-//! What every store must do, whichever it is: one suite, stamped on each by [`conforms`].
+//! What every store must do, whichever it is. Each law gets a new, empty store.
 
 use std::sync::Arc;
 
+use collector::clock::UnixMillis;
+use collector::id::{ClientId, JobId};
+use collector::job::{Asset, Change, Job, Needs, Outcome, Results, Standing, Submission, Wishes};
+use collector::queue::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Window, Write};
 use comfyui::api::FileRef;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
-
-use super::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Window, Write};
-use crate::clock::UnixMillis;
-use crate::id::{ClientId, JobId};
-use crate::job::{Asset, Change, Job, Needs, Outcome, Results, Standing, Submission, Wishes};
 
 /// Opens the store that lies in a place, again after it was closed.
 #[async_trait::async_trait]
-pub(super) trait Place {
+pub(crate) trait Place {
     async fn open(&self) -> Arc<dyn Store>;
 }
 
-pub(super) async fn conforms(place: impl Place) {
+pub(crate) type Law = for<'a> fn(&'a dyn Place) -> LocalBoxFuture<'a, ()>;
+
+macro_rules! laws {
+    ($($name:ident),* $(,)?) => {
+        &[$((stringify!($name), |place| async move { $name(&place.open().await).await }.boxed_local())),*]
+    };
+}
+
+pub(crate) const LAWS: &[(&str, Law)] = laws!(
+    what_was_submitted_is_live_and_found_again,
+    a_place_in_the_queue_is_given_once,
+    an_id_that_is_taken_is_told_and_nothing_changes,
+    a_batch_is_written_whole_or_not_at_all,
+    a_batch_may_hold_everything_of_a_job,
+    an_attempt_and_its_end_are_remembered,
+    history_has_pages_and_forgets,
+    lists_have_an_order_filters_and_pages,
+    a_list_shows_what_became_of_a_job,
+    a_file_is_found_by_its_name_without_its_backend,
+    uploads_and_settings_are_kept,
+    what_text_a_client_sends_fails_nothing,
+);
+
+pub(crate) const REOPENED: Law =
+    |place| what_was_stored_is_there_when_it_is_opened_again(place).boxed_local();
+
+async fn what_was_stored_is_there_when_it_is_opened_again(place: &dyn Place) {
     let store = place.open().await;
-    what_was_submitted_is_live_and_found_again(&store).await;
-    a_batch_is_written_whole_or_not_at_all(&store).await;
-    an_attempt_and_its_end_are_remembered(&store).await;
-    history_has_pages_and_forgets(&store).await;
-    lists_have_an_order_filters_and_pages(&store).await;
-    a_list_shows_what_became_of_a_job(&store).await;
-    a_file_is_found_by_its_name_without_its_backend(&store).await;
     uploads_and_settings_are_kept(&store).await;
-    let before = store.live().await.unwrap();
+    let (waiting, sent) = (submit(&store).await, submit(&store).await);
+    let sent = change(&store, &sent, dispatch(&sent)).await;
     drop(store);
-    let reopened = place.open().await;
-    assert_eq!(reopened.live().await.unwrap(), before, "the same after it was closed and opened");
-    uploads_and_settings_are_kept(&reopened).await;
+    let store = place.open().await;
+    assert_eq!(store.live().await.unwrap(), [waiting.clone(), sent]);
+    assert!(submit(&store).await.place.arrival > waiting.place.arrival + 1, "numbers go on");
+    uploads_and_settings_are_kept(&store).await;
 }
 
 fn submission() -> Submission {
@@ -59,14 +81,18 @@ async fn submit(store: &Arc<dyn Store>) -> Job {
 }
 
 async fn submit_this(store: &Arc<dyn Store>, submission: Submission) -> Job {
-    let (live, last) = store.live().await.unwrap();
-    let job = submission.job(last.max(live.len() as u64) + 1);
-    store.commit(&[Write::Submit { submission: Box::new(submission), job: job.clone() }]).await.unwrap();
-    job
+    let written = store.commit(&[Write::Submit(Box::new(submission.clone()))]).await.unwrap();
+    let [Some(arrival)] = written[..] else { panic!("{written:?}") };
+    submission.job(arrival)
+}
+
+fn dispatch(job: &Job) -> Change {
+    let (job, backend) = (job.id, "a".parse().unwrap());
+    Change::Dispatch { job, backend, at: UnixMillis(2), why: "free".into() }
 }
 
 async fn found(store: &Arc<dyn Store>, id: JobId) -> Option<Job> {
-    store.live().await.unwrap().0.into_iter().find(|job| job.id == id)
+    store.live().await.unwrap().into_iter().find(|job| job.id == id)
 }
 
 async fn change(store: &Arc<dyn Store>, job: &Job, change: Change) -> Job {
@@ -92,22 +118,70 @@ async fn what_was_submitted_is_live_and_found_again(store: &Arc<dyn Store>) {
     assert_eq!(documents.partial_execution_targets, submission().partial_execution_targets);
 }
 
+async fn a_place_in_the_queue_is_given_once(store: &Arc<dyn Store>) {
+    let (plain, front) = (
+        Submission { number: None, ..submission() },
+        Submission { number: None, front: true, ..submission() },
+    );
+    let writes = [plain.clone(), front.clone(), submission()].map(|one| Write::Submit(Box::new(one)));
+    let arrivals: Vec<u64> = store.commit(&writes).await.unwrap().into_iter().map(Option::unwrap).collect();
+    assert!(arrivals.is_sorted_by(|a, b| a < b), "{arrivals:?}");
+    assert!(submit(store).await.place.arrival > arrivals[2]);
+    assert_eq!(found(store, plain.id).await, Some(plain.job(arrivals[0])));
+    let live = found(store, front.id).await;
+    assert_eq!(live.unwrap().place.number, -(arrivals[1] as f64), "before all that came so far");
+}
+
+async fn an_id_that_is_taken_is_told_and_nothing_changes(store: &Arc<dyn Store>) {
+    let first = submission();
+    let other = Submission { fingerprint: [9; 32], owner: None, ..first.clone() };
+    let writes = [first.clone(), other.clone()].map(|one| Write::Submit(Box::new(one)));
+    let written = store.commit(&writes).await.unwrap();
+    let [Some(arrival), None] = written[..] else { panic!("{written:?}") };
+    let again = store.commit(&[Write::Submit(Box::new(other))]).await.unwrap();
+    assert_eq!(again, [None]);
+    assert_eq!(store.live().await.unwrap(), [first.job(arrival)]);
+    assert_eq!(store.submitted(first.id).await.unwrap(), Some(([7; 32], first.job(arrival).place)));
+}
+
 async fn a_batch_is_written_whole_or_not_at_all(store: &Arc<dyn Store>) {
-    let (first, again) = (submission(), submission());
-    let (_, last) = store.live().await.unwrap();
-    let write = |submission: &Submission| {
-        // The same arrival twice cannot be.
-        Write::Submit { job: submission.job(last + 1), submission: Box::new(submission.clone()) }
-    };
-    let refused = store.commit(&[write(&first), write(&again)]).await;
+    let (first, ended) = (submission(), submit(store).await);
+    end(store, &ended, 2, Outcome::Cancelled).await;
+    let (at, outcome, results) = (UnixMillis(3), Outcome::Cancelled, Box::default());
+    let twice = Change::End { job: ended.id, attempt: None, at, outcome, results };
+    let refused = store.commit(&[Write::Submit(Box::new(first.clone())), Write::Change(twice)]).await;
     assert!(matches!(refused, Err(StoreError::Query { .. })), "{refused:?}");
     assert_eq!(found(store, first.id).await, None);
+    assert!(store.documents(first.id).await.unwrap().is_none());
+    submit(store).await;
+}
+
+async fn a_batch_may_hold_everything_of_a_job(store: &Arc<dyn Store>) {
+    let (one, other) = (submission(), submission());
+    let job = one.job(0);
+    let (id, attempt, at) = (job.id, 1, UnixMillis(4));
+    let changes = [
+        dispatch(&job),
+        Change::Accept { job: id, attempt, prompt_id: "theirs".into() },
+        Change::Requeue { job: id, attempt, spent: false, at, reason: "gone".into() },
+        dispatch(&job),
+        Change::End { job: id, attempt: Some(2), at, outcome: Outcome::Failed, results: Box::default() },
+    ];
+    let mut writes = vec![Write::Submit(Box::new(one)), Write::Submit(Box::new(other.clone()))];
+    writes.extend(changes.map(Write::Change));
+    writes.insert(3, Write::Change(dispatch(&other.job(0))));
+    assert_eq!(store.commit(&writes).await.unwrap().len(), 2);
+    let attempts = store.attempts(id).await.unwrap();
+    let endings: Vec<_> = attempts.iter().map(|attempt| attempt.ending.as_deref()).collect();
+    assert_eq!(endings, [Some("gone"), Some("failed")]);
+    assert_eq!(store.ended(id).await.unwrap().unwrap().outcome, Outcome::Failed);
+    let live = store.live().await.unwrap();
+    assert_eq!(live.iter().map(|job| (job.id, job.attempts)).collect::<Vec<_>>(), [(other.id, 1)]);
 }
 
 async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
     let job = submit(store).await;
-    let (id, backend) = (job.id, "a".parse().unwrap());
-    let sent = Change::Dispatch { job: id, backend, at: UnixMillis(2), why: "free".into() };
+    let (id, sent) = (job.id, dispatch(&job));
     let job = change(store, &job, sent.clone()).await;
     assert_eq!(found(store, id).await.as_ref(), Some(&job), "intended, not yet answered");
     let job = change(store, &job, Change::Accept { job: id, attempt: 1, prompt_id: "theirs".into() }).await;
@@ -128,7 +202,6 @@ async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
 }
 
 async fn history_has_pages_and_forgets(store: &Arc<dyn Store>) {
-    forget_everything(store).await;
     let mut ids = Vec::new();
     for at in 10..14 {
         let job = submit(store).await;
@@ -190,27 +263,9 @@ async fn submit_many(store: &Arc<dyn Store>, jobs: usize) -> Vec<Job> {
     submitted
 }
 
-async fn forget_everything(store: &Arc<dyn Store>) {
-    for job in store.live().await.unwrap().0 {
-        end(store, &job, 9, Outcome::Cancelled).await;
-    }
-    let ended = store.oldest_ended(u64::MAX, None).await.unwrap();
-    store
-        .commit(&[Write::Forget { jobs: ended.iter().map(|job| job.id).collect(), owner: None }])
-        .await
-        .unwrap();
-}
-
 async fn lists_have_an_order_filters_and_pages(store: &Arc<dyn Store>) {
-    forget_everything(store).await;
     let jobs = submit_many(store, 5).await;
-    let sent = Change::Dispatch {
-        job: jobs[0].id,
-        backend: "a".parse().unwrap(),
-        at: UnixMillis(2),
-        why: "".into(),
-    };
-    let sent = change(store, &jobs[0], sent).await;
+    let sent = change(store, &jobs[0], dispatch(&jobs[0])).await;
     end(store, &sent, 3, Outcome::Failed).await;
     end(store, &jobs[1], 4, Outcome::Cancelled).await;
     let all: Vec<JobId> = jobs.iter().map(|job| job.id).rev().collect();
@@ -246,7 +301,6 @@ async fn lists_have_an_order_filters_and_pages(store: &Arc<dyn Store>) {
 }
 
 async fn a_list_shows_what_became_of_a_job(store: &Arc<dyn Store>) {
-    forget_everything(store).await;
     let image = json!({"filename": "a.png", "subfolder": "a", "type": "output"});
     let error = json!({"exception_message": "no", "timestamp": 1});
     for (millis, outcome, last) in [
@@ -255,13 +309,7 @@ async fn a_list_shows_what_became_of_a_job(store: &Arc<dyn Store>) {
         (700, Outcome::Failed, "execution_error"),
     ] {
         let job = submit(store).await;
-        let sent = Change::Dispatch {
-            job: job.id,
-            backend: "a".parse().unwrap(),
-            at: UnixMillis(2),
-            why: "".into(),
-        };
-        let job = change(store, &job, sent).await;
+        let job = change(store, &job, dispatch(&job)).await;
         let last_data = json!({"timestamp": 1000 + millis});
         let data = if outcome == Outcome::Failed { &error } else { &last_data };
         let messages = json!([["execution_start", {"timestamp": 1000}], [last, data]]);
@@ -288,7 +336,6 @@ async fn a_file_is_found_by_its_name_without_its_backend(store: &Arc<dyn Store>)
         subfolder: subfolder.into(),
         kind: kind.into(),
     };
-    forget_everything(store).await;
     for made in
         [file("x\"ä.png", "a/s", "output"), file("x\"ä.png", "a/s", "output"), file("y.png", "a", "temp")]
     {
@@ -327,4 +374,35 @@ async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {
     assert_eq!(store.setting("conformance", "second".to_owned()).await.unwrap(), "first");
     store.keep_setting("replaced", "third").await.unwrap();
     assert_eq!(store.setting("replaced", "fourth".to_owned()).await.unwrap(), "third");
+}
+
+/// A sign that a database does not take in a text is no reason to refuse a job, or those that come with it.
+async fn what_text_a_client_sends_fails_nothing(store: &Arc<dyn Store>) {
+    let odd = "a\0b\u{1f980}'\"\\{}";
+    let mut submission = Submission { client_id: Some(ClientId::new(odd)), ..submission() };
+    submission.owner = Some(odd.to_owned());
+    submission.extra_data.insert("extra_pnginfo".to_owned(), json!({"workflow": {"id": odd}, "odd": odd}));
+    let (node, class, input) = ("1".to_owned(), "A".to_owned(), "x".to_owned());
+    submission.needs.assets.push(Asset { node, class, input, name: odd.to_owned() });
+    let job = submit_this(store, submission.clone()).await;
+    for filter in [
+        Filter { workflow_id: Some(odd.to_owned()), ..Filter::default() },
+        Filter { client: Some(ClientId::new(odd)), ..Filter::default() },
+        Filter { model: Some(odd.to_owned()), ..Filter::default() },
+    ] {
+        assert_eq!(ids(&store.list(&filter, &NEWEST).await.unwrap()), [job.id]);
+    }
+    let documents = store.documents(job.id).await.unwrap().unwrap();
+    assert_eq!(documents.extra_data, submission.extra_data);
+    let backend = "a".parse().unwrap();
+    let sent = Change::Dispatch { job: job.id, backend, at: UnixMillis(2), why: odd.to_owned() };
+    let job = change(store, &job, sent).await;
+    change(store, &job, Change::Accept { job: job.id, attempt: 1, prompt_id: odd.to_owned() }).await;
+    let (outputs, status) = (json!({"9": {"text": [odd]}}).as_object().cloned().unwrap(), json!(odd));
+    let results = Results { outputs, status, ..Results::default() };
+    let (at, outcome) = (UnixMillis(3), Outcome::Failed);
+    let over = Change::End { job: job.id, attempt: Some(1), at, outcome, results: Box::new(results.clone()) };
+    change(store, &job, over).await;
+    assert_eq!(store.ended(job.id).await.unwrap().unwrap().results, results);
+    assert_eq!(store.oldest_ended(9, Some(odd)).await.unwrap().len(), 1);
 }

@@ -1,0 +1,170 @@
+//! The store in a PostgreSQL database. One connection commits, a few do all else.
+//!
+//! A text of PostgreSQL holds no NUL, which a client may well send in one: see [`storable`]. JSON writes it as an escape.
+
+mod connections;
+mod group;
+mod open;
+mod write;
+
+use std::borrow::Cow;
+use std::fs::File;
+
+use async_trait::async_trait;
+use comfyui::api::FileRef;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Postgres as Db};
+use uuid::Uuid;
+
+use self::connections::Connections;
+use super::columns::Columns;
+use super::listing::{Filter, ListedJob, Window};
+use super::retention::{Held, Remembered};
+use super::row::{
+    attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
+    submitted_of, upload_of,
+};
+use super::sql::HistoryPage;
+use super::store::{AttemptRecord, Documents, EndedJob, Outcomes, Page, Store, Upload, Write, damaged};
+use super::{list, sql};
+use crate::id::JobId;
+use crate::job::{Job, Place};
+use crate::limits;
+
+pub struct Postgres {
+    /// The one that commits.
+    writer: Connections,
+    others: Connections,
+    /// Holds the lock that says that no other collector decides for the same jobs.
+    _alone: PgConnection,
+    _lock: File,
+}
+
+/// The text with another sign for NUL.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
+
+/// Of a query that gives exactly one.
+fn the_one(rows: &[PgRow]) -> Outcomes<&PgRow> {
+    rows.first().ok_or_else(|| damaged("an answer")("there is no row".to_owned()))
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn commit(&self, writes: &[Write]) -> Outcomes<Vec<Option<u64>>> {
+        let commit = async {
+            let mut lent = self.writer.lend().await?;
+            let arrivals = write::commit(&mut lent.connection, writes).await?;
+            lent.give_back();
+            Ok(arrivals)
+        };
+        self.writer.within(limits::DATABASE_COMMIT_WITHIN, commit).await
+    }
+
+    async fn live(&self) -> Outcomes<Vec<Job>> {
+        let rows = self.others.rows("load the queue", sqlx::query(sql::LIVE)).await?;
+        rows.iter().map(job_of).collect()
+    }
+
+    async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {
+        let rows =
+            self.others.rows("look a job up", sqlx::query(sql::SUBMITTED).bind(Uuid::from(id))).await?;
+        rows.first().map(submitted_of).transpose()
+    }
+
+    async fn documents(&self, id: JobId) -> Outcomes<Option<Documents>> {
+        let rows =
+            self.others.rows("read a prompt", sqlx::query(sql::DOCUMENTS).bind(Uuid::from(id))).await?;
+        rows.first().map(documents_of).transpose()
+    }
+
+    async fn history(&self, page: Page) -> Outcomes<Vec<EndedJob>> {
+        let page = HistoryPage::of(page);
+        let query = sqlx::query(page.sql).bind(page.limit).bind(page.offset);
+        let rows = self.others.rows("read the history", query).await?;
+        Ok(page.in_order(rows.iter().map(ended_of).collect::<Outcomes<_>>()?))
+    }
+
+    async fn list(&self, filter: &Filter, window: &Window) -> Outcomes<Vec<ListedJob>> {
+        let mut query = list::page::<Db>(filter, window);
+        let rows = self.others.rows("list jobs", query.build()).await?;
+        rows.iter().map(listed_of).collect()
+    }
+
+    async fn listed(&self, id: JobId) -> Outcomes<Option<ListedJob>> {
+        let rows = self.others.rows("look a job up", sqlx::query(list::ONE).bind(Uuid::from(id))).await?;
+        rows.first().map(listed_of).transpose()
+    }
+
+    async fn count(&self, filter: &Filter) -> Outcomes<u64> {
+        let mut query = list::count::<Db>(filter);
+        let rows = self.others.rows("count jobs", query.build()).await?;
+        the_one(&rows)?.count("jobs")
+    }
+
+    async fn ended(&self, id: JobId) -> Outcomes<Option<EndedJob>> {
+        let rows = self.others.rows("read the history", sqlx::query(sql::ENDED).bind(Uuid::from(id))).await?;
+        rows.first().map(ended_of).transpose()
+    }
+
+    async fn held(&self) -> Outcomes<Held> {
+        let query = sqlx::query(
+            "SELECT count(*) AS jobs, coalesce(sum(bytes), 0)::bigint AS bytes FROM job WHERE state = 'ended'",
+        );
+        let rows = self.others.rows("count ended jobs", query).await?;
+        held_of(the_one(&rows)?)
+    }
+
+    async fn oldest_ended(&self, limit: u64, owner: Option<&str>) -> Outcomes<Vec<Remembered>> {
+        let query = sqlx::query(
+            "SELECT id, ended_at, bytes FROM job WHERE state = 'ended' AND ($1::text IS NULL OR owner = $1) \
+             ORDER BY ended_at, arrival LIMIT $2",
+        );
+        let query = query.bind(owner.map(storable)).bind(limit.min(i64::MAX as u64).cast_signed());
+        let rows = self.others.rows("look for old jobs", query).await?;
+        rows.iter().map(remembered_of).collect()
+    }
+
+    async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {
+        let rows = self.others.rows("read attempts", sqlx::query(sql::ATTEMPTS).bind(Uuid::from(id))).await?;
+        rows.iter().map(attempt_of).collect()
+    }
+
+    async fn keep_upload(&self, upload: &Upload) -> Outcomes<()> {
+        let query = sqlx::query(sql::KEEP_UPLOAD)
+            .bind(&upload.file.kind)
+            .bind(&upload.file.subfolder)
+            .bind(&upload.file.filename)
+            .bind(upload.sha256.as_slice())
+            .bind(upload.size_bytes.cast_signed());
+        self.others.rows("keep an upload", query).await.map(drop)
+    }
+
+    async fn uploads(&self) -> Outcomes<Vec<Upload>> {
+        let rows = self.others.rows("list uploads", sqlx::query(sql::UPLOADS)).await?;
+        rows.iter().map(upload_of).collect()
+    }
+
+    async fn made_as(&self, file: &FileRef) -> Outcomes<Vec<FileRef>> {
+        let query = sqlx::query("SELECT outputs FROM result WHERE strpos(outputs, $1) > 0 LIMIT $2")
+            .bind(name_in_results(file))
+            .bind(limits::HISTORY_PAGE.cast_signed());
+        let rows = self.others.rows("look for a file's maker", query).await?;
+        made_as(&rows, file)
+    }
+
+    async fn setting(&self, key: &str, make: String) -> Outcomes<String> {
+        self.others.rows("keep a setting", sqlx::query(sql::MAKE_SETTING).bind(key).bind(make)).await?;
+        let rows = self.others.rows("read a setting", sqlx::query(sql::SETTING).bind(key)).await?;
+        the_one(&rows)?.text("value")
+    }
+
+    async fn keep_setting(&self, key: &str, value: &str) -> Outcomes<()> {
+        let query = sqlx::query(sql::KEEP_SETTING).bind(key).bind(value);
+        self.others.rows("keep a setting", query).await.map(drop)
+    }
+}

@@ -1,0 +1,176 @@
+//! Reaches the server and opens the database: only a version that is known to do, only a schema that is ours or empty,
+//! at this program's version of it.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+use url::Url;
+
+use super::super::directory::claim;
+use super::super::store::{Error, Outcomes, said};
+use super::Postgres;
+use super::connections::Connections;
+use crate::limits;
+
+/// `server_version_num` of PostgreSQL 15.
+const LEAST_VERSION: i32 = 150_000;
+/// Ours in a schema that may hold another program's, of the same library, too.
+const MIGRATIONS_TABLE: &str = "orchestrator_migrations";
+/// A client that is cut off must not hold locks for long. Over a Unix socket the first four mean nothing.
+const SESSION: [(&str, &str); 5] = [
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+];
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Never changed once released: a schema grows by the next file, which has the number of its SQLite twin.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(5, "jobs", include_str!("../../../migrations/postgres/0005_jobs.sql"))];
+
+/// Where the database is, and as whom it is used.
+#[derive(Clone)]
+pub(super) struct Server {
+    options: PgConnectOptions,
+    shown: String,
+}
+
+/// Never with the password.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl Postgres {
+    /// `url` without a password; without `password` it is what libpq's environment and files say. Uploads stay in the
+    /// state directory.
+    pub async fn open(url: &Url, password: Option<&str>, directory: &Path) -> Outcomes<Self> {
+        let lock = claim(directory)?;
+        let server = Server::of(url, password)?;
+        let mut connection = server.connect().await?;
+        server.check_kind(&mut connection).await?;
+        server.check_owner(&mut connection).await?;
+        server.migrate(&mut connection).await?;
+        server.check_alone(&mut connection).await?;
+        let others = Connections::of(server.clone(), limits::DATABASE_CONNECTIONS);
+        Ok(Self { writer: Connections::of(server, 1), others, _alone: connection, _lock: lock })
+    }
+}
+
+impl Server {
+    fn of(url: &Url, password: Option<&str>) -> Outcomes<Self> {
+        let mut bare = url.clone();
+        bare.set_query(None);
+        let shown = bare.to_string();
+        let options = PgConnectOptions::from_url(url)
+            .map_err(|e| Error::Server { server: shown.clone(), reason: e.to_string() })?;
+        let options = password.into_iter().fold(options, |options, password| options.password(password));
+        let options = options.application_name("orchestrator-collector").options(SESSION);
+        Ok(Self { options: options.disable_statement_logging(), shown })
+    }
+
+    pub(super) async fn connect(&self) -> Outcomes<PgConnection> {
+        match tokio::time::timeout(CONNECT_WITHIN, self.options.connect()).await {
+            Ok(connected) => connected.map_err(|error| self.unusable(&error)),
+            Err(_) => Err(Error::Silent { server: self.to_string() }),
+        }
+    }
+
+    fn error(&self, reason: impl Into<String>) -> Error {
+        Error::Server { server: self.to_string(), reason: reason.into() }
+    }
+
+    fn unusable(&self, error: &sqlx::Error) -> Error {
+        let code = error.as_database_error().and_then(|error| error.code());
+        let advice = match code.as_deref() {
+            Some("28P01" | "28000") => {
+                "; give the password in ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD or by --database-password-file, and see \
+                 pg_hba.conf"
+            }
+            Some("3D000") => "; create it with createdb",
+            Some("42501") => "; grant this user CREATE on the schema, or make it the database's owner",
+            _ if matches!(error, sqlx::Error::Io(_)) => {
+                "; see that the server runs there and can be reached from here"
+            }
+            _ => "",
+        };
+        self.error(format!("{}{advice}", said(error)))
+    }
+
+    async fn check_kind(&self, db: &mut PgConnection) -> Outcomes<()> {
+        let query = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
+                     current_setting('server_encoding')";
+        let found: Result<(i32, String, String), _> = sqlx::query_as(query).fetch_one(db).await;
+        let (number, version, encoding) = found.map_err(|error| self.unusable(&error))?;
+        if number < LEAST_VERSION {
+            return Err(self.error(format!("it is PostgreSQL {version}; 15 or later is needed")));
+        }
+        if encoding != "UTF8" {
+            return Err(self.error(format!("its encoding is {encoding}; create one with --encoding=UTF8")));
+        }
+        Ok(())
+    }
+
+    /// Looks without changing anything. What extensions put there is nobody's.
+    async fn check_owner(&self, db: &mut PgConnection) -> Outcomes<()> {
+        let query = "SELECT current_schema(), to_regclass($1) IS NOT NULL, (SELECT count(*) FROM pg_class \
+                     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') \
+                     AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e'))";
+        let found: Result<(Option<String>, bool, i64), _> =
+            sqlx::query_as(query).bind(MIGRATIONS_TABLE).fetch_one(db).await;
+        let (schema, is_ours, tables) = found.map_err(|error| self.unusable(&error))?;
+        let Some(schema) = schema else {
+            return Err(self.error("none of the schemas in its search_path exists; create one"));
+        };
+        if is_ours || tables == 0 {
+            return Ok(());
+        }
+        let reason = format!("another program made the {tables} tables in its schema {schema}");
+        Err(Error::Foreign { place: self.to_string(), reason, flag: "--database" })
+    }
+
+    async fn check_alone(&self, db: &mut PgConnection) -> Outcomes<()> {
+        let lock =
+            sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))");
+        let is_alone: Result<bool, _> = lock.bind(MIGRATIONS_TABLE).fetch_one(db).await;
+        match is_alone {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.error("another orchestrator-collector works on it; stop that one first")),
+            Err(error) => Err(self.unusable(&error)),
+        }
+    }
+
+    async fn migrate(&self, db: &mut PgConnection) -> Outcomes<()> {
+        let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+            let sql = sqlx::SqlStr::from_static(sql);
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        });
+        let mut migrator = Migrator::with_migrations(migrations.collect());
+        migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+        migrator.run_direct(None, db, false).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
+                Error::Newer { place: self.to_string(), reason: error.to_string() }
+            }
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => self.unusable(&error),
+            error => self.error(error.to_string()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sqlite;
+
+    #[test]
+    fn both_databases_are_at_the_same_version_of_the_schema() {
+        let (ours, twins) = (super::MIGRATIONS.last().unwrap(), sqlite::MIGRATIONS.last().unwrap());
+        assert_eq!(ours.0, twins.0, "each migration has its twin of the same number");
+    }
+}

@@ -1,0 +1,219 @@
+//! Rows, read, whichever database they are of.
+
+use std::sync::Arc;
+
+use comfyui::api::{FileRef, files_of};
+use serde::de::DeserializeOwned;
+
+use super::columns::Columns;
+use super::listing::ListedJob;
+use super::retention::{Held, Remembered};
+use super::store::{AttemptRecord, Documents, EndedJob, Outcomes, Upload, damaged};
+use crate::clock::UnixMillis;
+use crate::id::{BackendId, BadBackendId, ClientId};
+use crate::job::{
+    Attempt, BadStanding, Brief, Job, Outcome, Place, Results, State, Summary, Wishes, execution_error,
+    without_backend,
+};
+
+fn parsed<T: DeserializeOwned>(row: &impl Columns, column: &'static str) -> Outcomes<T> {
+    serde_json::from_str(&row.text(column)?).map_err(|e| damaged(column)(e.to_string()))
+}
+
+fn parsed_if_any<T: DeserializeOwned>(row: &impl Columns, column: &'static str) -> Outcomes<Option<T>> {
+    let text = row.text_if_any(column)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|e| damaged(column)(e.to_string()))
+}
+
+fn numbering(row: &impl Columns, column: &'static str) -> Outcomes<u32> {
+    u32::try_from(row.integer(column)?).map_err(|e| damaged(column)(e.to_string()))
+}
+
+fn time(row: &impl Columns, column: &'static str) -> Outcomes<Option<UnixMillis>> {
+    Ok(row.integer_if_any(column)?.map(|at| UnixMillis(at.unsigned_abs())))
+}
+
+fn digest(row: &impl Columns, column: &'static str) -> Outcomes<[u8; 32]> {
+    row.bytes(column)?
+        .try_into()
+        .map_err(|bytes: Vec<u8>| damaged(column)(format!("{} bytes instead of 32", bytes.len())))
+}
+
+fn place_of(row: &impl Columns) -> Outcomes<Place> {
+    Ok(Place {
+        number: row.real("number")?,
+        given: row.flag("number_given")?,
+        arrival: row.count("arrival")?,
+    })
+}
+
+pub(super) fn submitted_of(row: &impl Columns) -> Outcomes<([u8; 32], Place)> {
+    Ok((digest(row, "fingerprint")?, place_of(row)?))
+}
+
+pub(super) fn job_of(row: &impl Columns) -> Outcomes<Job> {
+    let (peer, client_id) = (row.text_if_any("peer")?, row.text_if_any("client_id")?);
+    Ok(Job {
+        id: row.job("id")?,
+        place: place_of(row)?,
+        client_id: client_id.as_deref().map(ClientId::new),
+        peer: peer.and_then(|text| text.parse().ok()),
+        owner: row.text_if_any("owner")?,
+        needs: Arc::new(parsed(row, "needs")?),
+        wishes: Arc::new(wishes_of(row)?),
+        submitted_at: UnixMillis(row.count("submitted_at")?),
+        attempts: numbering(row, "attempts")?,
+        spent_attempts: numbering(row, "spent_attempts")?,
+        state: state_of(row)?,
+    })
+}
+
+fn wishes_of(row: &impl Columns) -> Outcomes<Wishes> {
+    Ok(parsed_if_any(row, "wishes")?.unwrap_or_default())
+}
+
+fn state_of(row: &impl Columns) -> Outcomes<State> {
+    match row.text("state")?.as_str() {
+        "waiting" => Ok(State::Waiting),
+        "dispatched" => Ok(State::Dispatched(Attempt {
+            number: numbering(row, "attempts")?,
+            backend: backend_of(row)?,
+            dispatched_at: UnixMillis(row.count("dispatched_at")?),
+            prompt_id: row.text_if_any("prompt_id")?,
+        })),
+        "ended" => Ok(State::Ended(outcome_of(row)?)),
+        other => Err(damaged("a job's state")(other.to_owned())),
+    }
+}
+
+fn backend_of(row: &impl Columns) -> Outcomes<BackendId> {
+    backend(&row.text("backend")?)
+}
+
+fn last_backend_of(row: &impl Columns) -> Outcomes<Option<BackendId>> {
+    row.text_if_any("last_backend")?.as_deref().map(backend).transpose()
+}
+
+fn backend(text: &str) -> Outcomes<BackendId> {
+    text.parse().map_err(|e: BadBackendId| damaged("a backend's name")(e.to_string()))
+}
+
+fn outcome_of(row: &impl Columns) -> Outcomes<Outcome> {
+    let text = row.text("outcome")?;
+    let known = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text);
+    known.ok_or_else(|| damaged("a job's outcome")(text))
+}
+
+pub(super) fn documents_of(row: &impl Columns) -> Outcomes<Documents> {
+    Ok(Documents {
+        prompt: parsed(row, "prompt")?,
+        extra_data: parsed(row, "extra_data")?,
+        partial_execution_targets: parsed_if_any(row, "partial_execution_targets")?,
+        outputs_to_execute: parsed(row, "outputs_to_execute")?,
+    })
+}
+
+pub(super) fn ended_of(row: &impl Columns) -> Outcomes<EndedJob> {
+    Ok(EndedJob {
+        id: row.job("id")?,
+        place: place_of(row)?,
+        submitted_at: UnixMillis(row.count("submitted_at")?),
+        ended_at: UnixMillis(row.count("ended_at")?),
+        outcome: outcome_of(row)?,
+        wishes: wishes_of(row)?,
+        documents: documents_of(row)?,
+        results: results_of(row)?,
+    })
+}
+
+pub(super) fn results_of(row: &impl Columns) -> Outcomes<Results> {
+    Ok(Results {
+        outputs: parsed(row, "outputs")?,
+        status: parsed(row, "status")?,
+        meta: parsed(row, "meta")?,
+    })
+}
+
+pub(super) fn listed_of(row: &impl Columns) -> Outcomes<ListedJob> {
+    let (standing, client_id) = (row.text("standing")?, row.text_if_any("client_id")?);
+    let status: Option<serde_json::Value> = parsed_if_any(row, "status")?;
+    Ok(ListedJob {
+        id: row.job("id")?,
+        place: place_of(row)?,
+        standing: standing.parse().map_err(|e: BadStanding| damaged("a job's state")(e.to_string()))?,
+        client_id: client_id.as_deref().map(ClientId::new),
+        backend: last_backend_of(row)?,
+        needs: parsed(row, "needs")?,
+        wishes: wishes_of(row)?,
+        attempts: numbering(row, "attempts")?,
+        submitted_at: UnixMillis(row.count("submitted_at")?),
+        ended_at: time(row, "ended_at")?,
+        workflow_id: row.text_if_any("workflow_id")?,
+        summary: summary_of(row)?,
+        execution_error: status.as_ref().and_then(execution_error).cloned(),
+    })
+}
+
+fn summary_of(row: &impl Columns) -> Outcomes<Summary> {
+    let count = |column| Ok(row.integer_if_any(column)?.unwrap_or_default().unsigned_abs());
+    Ok(Summary {
+        execution_start: time(row, "execution_start")?,
+        execution_end: time(row, "execution_end")?,
+        outputs: Brief {
+            count: count("outputs_count")?,
+            previewable_count: count("previewable_outputs_count")?,
+            preview: parsed_if_any(row, "preview")?,
+        },
+    })
+}
+
+pub(super) fn held_of(row: &impl Columns) -> Outcomes<Held> {
+    Ok(Held { jobs: row.count("jobs")?, bytes: row.count("bytes")? })
+}
+
+pub(super) fn remembered_of(row: &impl Columns) -> Outcomes<Remembered> {
+    let ended_at = UnixMillis(row.count("ended_at")?);
+    Ok(Remembered { id: row.job("id")?, ended_at, bytes: row.count("bytes")? })
+}
+
+pub(super) fn attempt_of(row: &impl Columns) -> Outcomes<AttemptRecord> {
+    Ok(AttemptRecord {
+        number: numbering(row, "number")?,
+        backend: backend_of(row)?,
+        prompt_id: row.text_if_any("prompt_id")?,
+        dispatched_at: UnixMillis(row.count("dispatched_at")?),
+        ended_at: time(row, "ended_at")?,
+        ending: row.text_if_any("ending")?,
+        why: row.text("why")?,
+    })
+}
+
+/// The files in these results that have the name once their backend's is taken off, each once.
+pub(super) fn made_as(rows: &[impl Columns], file: &FileRef) -> Outcomes<Vec<FileRef>> {
+    let mut places = Vec::new();
+    for row in rows {
+        let outputs: serde_json::Map<String, serde_json::Value> = parsed(row, "outputs")?;
+        let made = outputs.values().flat_map(files_of);
+        places.extend(made.filter(|made| without_backend(made).as_ref() == Some(file)));
+    }
+    places.sort_by(|a, b| a.subfolder.cmp(&b.subfolder));
+    places.dedup();
+    Ok(places)
+}
+
+/// How a file's name stands in the text of results.
+pub(super) fn name_in_results(file: &FileRef) -> String {
+    serde_json::Value::from(file.filename.as_str()).to_string()
+}
+
+pub(super) fn upload_of(row: &impl Columns) -> Outcomes<Upload> {
+    Ok(Upload {
+        file: FileRef {
+            filename: row.text("name")?,
+            subfolder: row.text("subfolder")?,
+            kind: row.text("kind")?,
+        },
+        sha256: digest(row, "sha256")?,
+        size_bytes: row.count("size_bytes")?,
+    })
+}

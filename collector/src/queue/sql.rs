@@ -1,0 +1,52 @@
+//! Statements that both databases understand.
+
+use super::store::{EndedJob, Page};
+use crate::limits;
+
+pub(super) const LIVE: &str = "SELECT job.*, attempt.backend, attempt.prompt_id, attempt.dispatched_at FROM job \
+                               LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempts \
+                               WHERE state <> 'ended' ORDER BY arrival";
+pub(super) const SUBMITTED: &str = "SELECT fingerprint, number, number_given, arrival FROM job WHERE id = $1";
+pub(super) const DOCUMENTS: &str = "SELECT * FROM document WHERE job_id = $1";
+pub(super) const ENDED: &str = "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
+     WHERE job.id = $1 AND state = 'ended'";
+pub(super) const ATTEMPTS: &str = "SELECT * FROM attempt WHERE job_id = $1 ORDER BY number";
+pub(super) const UPLOADS: &str = "SELECT * FROM upload ORDER BY kind, subfolder, name";
+pub(super) const MAKE_SETTING: &str =
+    "INSERT INTO setting (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+pub(super) const SETTING: &str = "SELECT value FROM setting WHERE key = $1";
+pub(super) const KEEP_SETTING: &str = "INSERT INTO setting (key, value) VALUES ($1, $2) \
+                                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+pub(super) const KEEP_UPLOAD: &str = "INSERT INTO upload (kind, subfolder, name, sha256, size_bytes) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (kind, subfolder, name) DO UPDATE SET sha256 = excluded.sha256, size_bytes = excluded.size_bytes";
+
+/// Of a page of history: `$1` limits, `$2` is the offset.
+pub(super) struct HistoryPage {
+    pub sql: &'static str,
+    pub limit: i64,
+    pub offset: i64,
+    newest_first: bool,
+}
+
+impl HistoryPage {
+    /// Without an offset the newest are meant, and still shown oldest first.
+    pub(super) fn of(page: Page) -> Self {
+        let limit = page.max_items.unwrap_or(limits::HISTORY_PAGE).min(limits::HISTORY_PAGE).cast_signed();
+        let offset = page.offset.unwrap_or_default().min(i64::MAX as u64).cast_signed();
+        let newest_first = page.offset.is_none();
+        Self { sql: if newest_first { NEWEST_FIRST } else { OLDEST_FIRST }, limit, offset, newest_first }
+    }
+
+    /// As it is shown.
+    pub(super) fn in_order(&self, mut jobs: Vec<EndedJob>) -> Vec<EndedJob> {
+        if self.newest_first {
+            jobs.reverse();
+        }
+        jobs
+    }
+}
+
+const OLDEST_FIRST: &str = "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
+     WHERE state = 'ended' AND outcome <> 'cancelled' ORDER BY ended_at, arrival LIMIT $1 OFFSET $2";
+const NEWEST_FIRST: &str = "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \
+     WHERE state = 'ended' AND outcome <> 'cancelled' ORDER BY ended_at DESC, arrival DESC LIMIT $1 OFFSET $2";
