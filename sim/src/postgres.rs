@@ -117,6 +117,11 @@ impl Cluster {
         self.run("psql", &[&PSQL[..], &["--dbname", database, "--command", sql]].concat())
     }
 
+    /// The folder of the programs that it runs with.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// Where it writes its log and its socket.
     pub fn directory(&self) -> &Path {
         &self.directory

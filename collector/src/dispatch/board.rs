@@ -47,12 +47,12 @@ pub struct View {
 }
 
 impl Board {
-    /// At start: every attempt in the store is in doubt.
-    pub(super) fn of(ledger: &Ledger, now: UnixMillis) -> Self {
-        let found = ledger
-            .dispatched()
-            .filter_map(|job| Some((job.id, Track::found(job.clone(), job.attempt()?, now))));
-        Self { tracks: found.collect(), ..Self::default() }
+    /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed.
+    pub(super) fn take_up_found(&mut self, ledger: &Ledger, now: UnixMillis) {
+        for job in ledger.dispatched() {
+            let Some(attempt) = job.attempt() else { continue };
+            self.tracks.entry(job.id).or_insert_with(|| Track::found(Arc::clone(job), attempt, now));
+        }
     }
 
     pub(super) fn belief(&mut self, backend: &BackendId, now: UnixMillis) -> &mut Belief {

@@ -84,7 +84,7 @@ pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
     }
     let (job, attempt) = (Arc::clone(&closing.job), closing.attempt);
     let Ended { outcome, results, reason, events } = closing.end(tools.clock.now());
-    let is_committed = tools.insist(|| {
+    let is_committed = tools.insist_on_end(job.id, || {
         let (at, results) = (tools.clock.now(), Box::new(results.clone()));
         Change::End { job: job.id, attempt: Some(attempt), at, outcome, results }
     });

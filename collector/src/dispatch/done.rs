@@ -58,7 +58,7 @@ pub(super) enum Sent {
     },
     /// The intent was not committed: the job was cancelled meanwhile, or the store failed.
     NotCommitted(ChangeError),
-    /// The backend has not seen it: it cannot be reached.
+    /// The backend has not seen it: it cannot be reached, or what is to be sent cannot be read now.
     Never {
         reason: String,
     },

@@ -39,7 +39,7 @@ async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: As
     let id = job.id;
     let sent = match intend(&tools, id, &assignment).await {
         (Ok(()), Ok(documents)) => send(&tools, &job, attempt, &assignment.backend, documents).await,
-        (Ok(()), Err(error)) => Sent::Undeliverable { reason: error.to_string() },
+        (Ok(()), Err(error)) => Sent::Never { reason: error.to_string() },
         (Err(error), _) => Sent::NotCommitted(error),
     };
     Done::Sent { job: id, attempt, sent }

@@ -7,7 +7,7 @@ use super::deliver::Delivered;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::id::ClientId;
+use crate::id::{ClientId, JobId};
 use crate::job::Change;
 use crate::queue::{ChangeError, Queue};
 
@@ -37,5 +37,19 @@ impl Tools {
             }
         }
         true
+    }
+
+    /// The same for a job's end. An earlier try whose answer was lost may have gone through.
+    pub(super) async fn insist_on_end(&self, job: JobId, end: impl Fn() -> Change) -> bool {
+        if self.insist(end).await {
+            return true;
+        }
+        loop {
+            match self.queue.store().ended(job).await {
+                Ok(ended) => return ended.is_some(),
+                Err(error) => tracing::debug!(%job, %error, "it cannot be read whether the job has ended"),
+            }
+            tokio::time::sleep(WRITE_AGAIN).await;
+        }
     }
 }

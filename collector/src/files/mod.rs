@@ -164,9 +164,13 @@ async fn remove(path: &Path) {
 fn write_whole(directory: &Path, target: &Path, content: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     let part = target.with_extension("part");
-    let mut file = std::fs::File::create(&part)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&part, target)?;
-    std::fs::File::open(directory)?.sync_all()
+    let write = || {
+        let mut file = std::fs::File::create(&part)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&part, target)?;
+        std::fs::File::open(directory)?.sync_all()
+    };
+    // On a full disk it would take what room is left.
+    write().inspect_err(|_| drop(std::fs::remove_file(&part)))
 }

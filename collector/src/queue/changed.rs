@@ -1,5 +1,6 @@
 //! What those who watch the queue are told of a job after each commit: where it stands, and nothing of what it is.
 
+use super::ListedJob;
 use crate::id::{BackendId, JobId};
 use crate::job::{Job, State};
 
@@ -21,5 +22,10 @@ impl JobChanged {
         };
         let attempt = job.attempt().map(|attempt| (attempt.backend.clone(), attempt.number));
         Self { job: job.id, state, attempt }
+    }
+
+    /// Of one that has ended.
+    pub(super) fn listed(job: &ListedJob) -> Self {
+        Self { job: job.id, state: job.standing.as_str(), attempt: None }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::store::{Outcomes, damaged};
+use super::error::{Outcomes, damaged};
 use crate::id::JobId;
 
 pub(super) trait Columns {

@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use super::store::{Error, Outcomes};
+use super::error::{Error, Outcomes};
 
 /// Makes it where there is none, and holds it for as long as the file that is given is open.
 pub(super) fn claim(directory: &Path) -> Outcomes<File> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
+use super::JobChanged;
 use crate::id::JobId;
 use crate::job::{Change, Illegal, Job, Place, State};
 
@@ -82,6 +83,18 @@ impl Ledger {
             self.by_id.insert_mut(job.id, job);
         }
     }
+
+    /// What is to be told of jobs that wait or run in `now`, to whoever was told all of this one.
+    pub(super) fn differences(&self, now: &Self) -> Vec<JobChanged> {
+        let is_other = |job: &&Arc<Job>| self.get(job.id).is_none_or(|before| before.state != job.state);
+        now.by_id.values().filter(is_other).map(|job| JobChanged::of(job)).collect()
+    }
+
+    /// Those of this one that neither wait nor run in `now`.
+    pub(super) fn gone(&self, now: &Self) -> Vec<JobId> {
+        self.by_id.keys().copied().filter(|job| now.get(*job).is_none()).collect()
+    }
+
     fn count(&mut self, owner: Option<&str>, more: isize) {
         let Some(owner) = owner else { return };
         match self.waiting_len_of(owner).saturating_add_signed(more) {

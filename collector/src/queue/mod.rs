@@ -5,6 +5,7 @@
 mod changed;
 mod columns;
 mod directory;
+mod error;
 mod ledger;
 mod list;
 mod listing;
@@ -22,12 +23,13 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::changed::JobChanged;
+pub use self::error::Error as StoreError;
 pub use self::ledger::Ledger;
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
 pub use self::postgres::Postgres;
 pub use self::retention::{Held, Remembered, Retention};
 pub use self::sqlite::Sqlite;
-pub use self::store::{AttemptRecord, Documents, EndedJob, Error as StoreError, Page, Store, Upload, Write};
+pub use self::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
 use self::writer::{Command, Writer};
 use crate::clock::Clock;
 use crate::id::JobId;

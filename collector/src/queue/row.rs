@@ -6,9 +6,10 @@ use comfyui::api::{FileRef, files_of};
 use serde::de::DeserializeOwned;
 
 use super::columns::Columns;
+use super::error::{Outcomes, damaged};
 use super::listing::ListedJob;
 use super::retention::{Held, Remembered};
-use super::store::{AttemptRecord, Documents, EndedJob, Outcomes, Upload, damaged};
+use super::store::{AttemptRecord, Documents, EndedJob, Upload};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId};
 use crate::job::{

@@ -1,12 +1,11 @@
 //! What a durable store must do. One suite (`conformance.rs`) holds every implementation to it.
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use comfyui::api::FileRef;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::error::Error;
 use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
@@ -93,49 +92,6 @@ pub struct Page {
     pub max_items: Option<u64>,
     /// From the oldest on; negative or absent: the newest `max_items`, as ComfyUI means it.
     pub offset: Option<u64>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("cannot create the state directory {path}: {source}; choose another with --state-directory")]
-    Directory { path: PathBuf, source: std::io::Error },
-    #[error(
-        "the state directory {path} is in use by another orchestrator-collector; stop that one, or give this one a \
-         directory of its own with --state-directory"
-    )]
-    InUse { path: PathBuf },
-    #[error("cannot open the database {path}: {reason}; see that this user may write it and its folder")]
-    Open { path: PathBuf, reason: String },
-    #[error("{place} is no database of orchestrator-collector ({reason}); name another with {flag}")]
-    Foreign { place: String, reason: String, flag: &'static str },
-    #[error(
-        "the database {place} was written by a newer orchestrator-collector ({reason}); run that version, or a newer one"
-    )]
-    Newer { place: String, reason: String },
-    #[error("cannot use the database {server}: {reason}")]
-    Server { server: String, reason: String },
-    #[error("the database {server} does not answer; it is asked again")]
-    Silent { server: String },
-    #[error("cannot {operation}: {}", said(source))]
-    Query { operation: &'static str, source: sqlx::Error },
-    #[error("the database holds {what} that cannot be read: {reason}")]
-    Damaged { what: String, reason: String },
-}
-
-pub(super) type Outcomes<T> = Result<T, Error>;
-
-/// What the database said, without the place in its own source.
-pub(super) fn said(error: &sqlx::Error) -> String {
-    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
-}
-
-pub(super) fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
-    move |source| Error::Query { operation, source }
-}
-
-pub(super) fn damaged(what: impl Into<String>) -> impl FnOnce(String) -> Error {
-    let what = what.into();
-    move |reason| Error::Damaged { what, reason }
 }
 
 #[async_trait]

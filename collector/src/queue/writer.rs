@@ -1,5 +1,6 @@
 //! The one task that writes: gathers what has come meanwhile, checks it against a copy of the ledger, commits it as
-//! one transaction, publishes the copy, answers. When the commit fails the copy is thrown away and all are told.
+//! one transaction, publishes the copy, answers. When the commit fails the copy is thrown away and all are told. Where it
+//! is not known what came of it, the ledger is read anew before anything else is written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::store::{Error as StoreError, Store, Write};
+use super::error::Error as StoreError;
+use super::store::{Store, Write};
 use super::{ChangeError, JobChanged, Ledger, SubmitError};
 use crate::job::{Change, Job, Place, Submission};
 use crate::limits;
@@ -32,6 +34,8 @@ enum Answer {
 pub(super) struct Writer {
     store: Arc<dyn Store>,
     ledger: Ledger,
+    /// The store may hold another state than the ledger.
+    in_doubt: bool,
     publish: watch::Sender<Arc<Ledger>>,
     changes: broadcast::Sender<JobChanged>,
     metrics: Arc<Metrics>,
@@ -56,12 +60,16 @@ impl Writer {
         changes: broadcast::Sender<JobChanged>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, ledger, publish, changes, metrics }
+        Self { store, ledger, in_doubt: false, publish, changes, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut gathered = Vec::with_capacity(limits::CHANGES_A_COMMIT);
         while commands.recv_many(&mut gathered, limits::CHANGES_A_COMMIT).await > 0 {
+            if let Err(error) = self.be_certain().await {
+                gathered.drain(..).for_each(|command| command.refuse(&error));
+                continue;
+            }
             let mut batch = Batch::on(&self.ledger);
             for command in gathered.drain(..) {
                 self.stage(&mut batch, command).await;
@@ -72,12 +80,47 @@ impl Writer {
         }
     }
 
+    async fn be_certain(&mut self) -> Result<(), Arc<StoreError>> {
+        if !self.in_doubt {
+            return Ok(());
+        }
+        let read = self.read_anew().await;
+        let (ledger, changed) = read.map_err(|error| {
+            tracing::error!(%error, "the queue cannot be read anew, as is due after a commit that failed");
+            Arc::new(error)
+        })?;
+        self.in_doubt = false;
+        self.show(ledger, changed);
+        tracing::info!(jobs = self.ledger.len(), "the queue was read anew");
+        Ok(())
+    }
+
+    async fn read_anew(&self) -> Result<(Ledger, Vec<JobChanged>), StoreError> {
+        let ledger = Ledger::of(self.store.live().await?);
+        let mut changed = self.ledger.differences(&ledger);
+        for job in self.ledger.gone(&ledger) {
+            let listed = self.store.listed(job).await?;
+            changed.extend(listed.map(|job| JobChanged::listed(&job)));
+        }
+        Ok((ledger, changed))
+    }
+
+    fn show(&mut self, ledger: Ledger, changed: Vec<JobChanged>) {
+        self.ledger = ledger.clone();
+        self.publish.send_replace(Arc::new(ledger));
+        // Nobody may watch.
+        changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
+    }
+
     async fn stage(&self, batch: &mut Batch, command: Command) {
         match command {
             Command::Submit(submission, reply) => match batch.refusal(&submission) {
                 None => batch.submit(submission, reply),
                 // What is there already is told as before, room or not.
-                Some(refusal) => self.answer_known(&submission, reply, refusal).await,
+                Some(refusal) if submission.id_given => {
+                    self.answer_known(&submission, reply, refusal).await;
+                }
+                Some(refusal) => drop(reply.send(Err(refusal))),
             },
             Command::Change(change, reply) => batch.change(change, reply),
             Command::Forget(write, reply) => batch.write(write, Answer::Changed(reply)),
@@ -92,8 +135,22 @@ impl Writer {
             Ok(arrivals) => self.settle(batch, arrivals).await,
             Err(error) => {
                 tracing::error!(%error, changes = batch.writes.len(), "the queue could not be written");
-                let error = Arc::new(error);
-                batch.answers.into_iter().for_each(|answer| answer.failed(&error));
+                self.in_doubt |= error.leaves_doubt();
+                self.refuse(batch, Arc::new(error)).await;
+            }
+        }
+    }
+
+    /// What was written all the same is told as if nothing had been the matter.
+    async fn refuse(&mut self, batch: Batch, error: Arc<StoreError>) {
+        let was_in_doubt = self.in_doubt;
+        let is_certain = self.be_certain().await.is_ok();
+        for (write, answer) in batch.writes.iter().zip(batch.answers) {
+            match (answer, write.submission()) {
+                (Answer::Submitted(reply), Some(submission)) if was_in_doubt && is_certain => {
+                    self.answer_known(submission, reply, Arc::clone(&error).into()).await;
+                }
+                (answer, _) => answer.failed(&error),
             }
         }
     }
@@ -109,10 +166,7 @@ impl Writer {
             ledger.put(job.clone());
             self.metrics.submissions.inc();
         }
-        self.ledger = ledger.clone();
-        self.publish.send_replace(Arc::new(ledger));
-        // Nobody may watch.
-        changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
+        self.show(ledger, changed);
         let mut jobs = jobs.into_iter();
         for (write, answer) in writes.iter().zip(answers) {
             // A client that no longer waits needs no answer, here and below.
@@ -129,11 +183,7 @@ impl Writer {
 
     /// The same job as before is answered as before; anything else is refused.
     async fn answer_known(&self, submission: &Submission, reply: Submitted, refusal: SubmitError) {
-        let known = match submission.id_given {
-            true => self.store.submitted(submission.id).await,
-            false => Ok(None),
-        };
-        let answer = match known {
+        let answer = match self.store.submitted(submission.id).await {
             Ok(Some((fingerprint, place))) if fingerprint == submission.fingerprint => Ok(place),
             Ok(Some(_)) => Err(SubmitError::Conflict(submission.id)),
             Ok(None) => Err(refusal),
@@ -186,6 +236,15 @@ impl Batch {
     fn write(&mut self, write: Write, answer: Answer) {
         self.writes.push(write);
         self.answers.push(answer);
+    }
+}
+
+impl Command {
+    fn refuse(self, error: &Arc<StoreError>) {
+        match self {
+            Self::Submit(_, reply) => Answer::Submitted(reply).failed(error),
+            Self::Change(_, reply) | Self::Forget(_, reply) => Answer::Changed(reply).failed(error),
+        }
     }
 }
 

@@ -55,7 +55,7 @@ async fn what_was_stored_is_there_when_it_is_opened_again(place: &dyn Place) {
     uploads_and_settings_are_kept(&store).await;
 }
 
-fn submission() -> Submission {
+pub(crate) fn submission() -> Submission {
     Submission {
         id: JobId::random(),
         id_given: false,

@@ -56,7 +56,9 @@ pub(super) struct Core {
 impl Core {
     /// At start: every attempt in the ledger is in doubt.
     pub(super) fn of(ledger: &Ledger, settings: Settings, metrics: Arc<Metrics>, now: UnixMillis) -> Self {
-        Self { settings, metrics, board: Board::of(ledger, now), reconciled: false, acts: Vec::new() }
+        let mut board = Board::default();
+        board.take_up_found(ledger, now);
+        Self { settings, metrics, board, reconciled: false, acts: Vec::new() }
     }
 
     /// What is to be done since this was asked last, in order.
@@ -71,6 +73,7 @@ impl Core {
     /// Looks at everything. `under_way`: acts that were not answered yet.
     pub(super) fn step(&mut self, fleet: &Fleet, ledger: &Ledger, under_way: usize, now: UnixMillis) -> View {
         self.see_restarts(fleet, now);
+        self.board.take_up_found(ledger, now);
         let due = step(&self.board, fleet, ledger, &self.settings, now);
         let room = limits::COMMANDS_UNDER_WAY.saturating_sub(under_way + self.acts.len());
         for command in due.commands.into_iter().take(room) {

@@ -69,7 +69,8 @@ impl Core {
                 tracing::debug!(%job, %error, "the job was not dispatched");
                 self.let_go(job);
                 if matches!(error, ChangeError::Store(_)) {
-                    self.rest(&backend, now);
+                    // Through no fault of the backend's: it rests no longer each time.
+                    self.board.belief(&backend, now).rests_until = now.after(REST);
                 }
             }
             Sent::Never { reason } => {

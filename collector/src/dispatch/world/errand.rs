@@ -202,13 +202,16 @@ impl World {
         let ended = closing.end(at);
         let (outcome, results) = (ended.outcome, Box::new(ended.results));
         let change = Change::End { job: job.id, attempt: Some(attempt), at, outcome, results };
-        let events = match self.store.change(&change, self.now) {
-            Ok(()) => ended.events,
-            Err(_) => Vec::new(),
+        let delay = match self.store.change(&change, self.now) {
+            // Tried again, it finds that the job has ended.
+            Err(ChangeError::Store(_)) => 1000,
+            _ => self.delay(),
         };
+        let is_over = self.store.ended.contains_key(&job.id);
+        let events = if is_over { ended.events } else { Vec::new() };
         self.untold.extend((!events.is_empty()).then_some(job.id));
         let conclusion = Conclusion { job, outcome, reason: ended.reason, events };
-        self.soon(Stage::Finish(Box::new(Done::Concluded(Box::new(conclusion)))))
+        Then::After(delay, Stage::Finish(Box::new(Done::Concluded(Box::new(conclusion)))))
     }
 }
 

@@ -468,7 +468,7 @@ impl World {
         self.at(pause, Happening::Trouble);
         let at = self.rng.usize(..self.comfies.len());
         let long = self.rng.u64(200..40_000);
-        match self.rng.u8(..8) {
+        match self.rng.u8(..9) {
             0 => self.killed(),
             1 => {
                 self.counts.restarts += 1;
@@ -492,6 +492,7 @@ impl World {
             4 => self.comfies[at].stuck_until = self.now + long,
             5 => self.disconnect(at),
             6 => self.store.fails_until = self.now + long,
+            7 => self.store.mute_until = self.now + long,
             _ => {
                 let order = self.rng.bool();
                 self.drain(at, order);
@@ -521,6 +522,7 @@ impl World {
             self.drain(at, false);
         }
         self.store.fails_until = 0;
+        self.store.mute_until = 0;
         self.awake();
     }
 

@@ -1,4 +1,5 @@
-//! The queue's store, simulated: what was committed stays, whatever dies; at times nothing can be committed.
+//! The queue's store, simulated: what was committed stays, whatever dies; at times nothing can be committed, or what was
+//! committed is told as failed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub(super) struct Store {
     pub ended: BTreeMap<JobId, Outcome>,
     pub arrivals: u64,
     pub fails_until: u64,
+    /// Commits go through, and their answers are lost.
+    pub mute_until: u64,
 }
 
 impl Store {
@@ -27,8 +30,7 @@ impl Store {
 
     pub(super) fn change(&mut self, change: &Change, now: u64) -> Result<(), ChangeError> {
         if self.fails(now) {
-            let source = sqlx::Error::Protocol("the disk is full".into());
-            return Err(ChangeError::Store(Arc::new(StoreError::Query { operation: "commit", source })));
+            return Err(failure());
         }
         let job = self.ledger.after(change).map_err(|illegal| ChangeError::Illegal(Arc::new(illegal)))?;
         if let State::Ended(outcome) = job.state {
@@ -36,6 +38,11 @@ impl Store {
             assert_eq!(before, None, "{} ended twice", job.id);
         }
         self.ledger.put(job);
-        Ok(())
+        if self.mute_until > now { Err(failure()) } else { Ok(()) }
     }
+}
+
+fn failure() -> ChangeError {
+    let source = sqlx::Error::Protocol("no answer".into());
+    ChangeError::Store(Arc::new(StoreError::Query { operation: "commit", source }))
 }

@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection, Postgres as Db};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::super::store::{Error, Outcomes, failed};
+use super::super::error::{Error, Outcomes, failed};
 use super::open::Server;
 use crate::limits;
 

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use self::connections::Connections;
 use super::columns::Columns;
+use super::error::{Outcomes, damaged};
 use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
 use super::row::{
@@ -25,7 +26,7 @@ use super::row::{
     submitted_of, upload_of,
 };
 use super::sql::HistoryPage;
-use super::store::{AttemptRecord, Documents, EndedJob, Outcomes, Page, Store, Upload, Write, damaged};
+use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
 use super::{list, sql};
 use crate::id::JobId;
 use crate::job::{Job, Place};

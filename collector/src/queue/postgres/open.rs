@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use url::Url;
 
 use super::super::directory::claim;
-use super::super::store::{Error, Outcomes, said};
+use super::super::error::{Error, Outcomes, said};
 use super::Postgres;
 use super::connections::Connections;
 use crate::limits;

@@ -6,7 +6,8 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::super::store::{Outcomes, Write, damaged, failed};
+use super::super::error::{Outcomes, damaged, failed};
+use super::super::store::Write;
 use super::group::{Group, Kind, groups};
 use super::storable;
 use crate::clock::UnixMillis;

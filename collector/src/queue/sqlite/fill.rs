@@ -5,8 +5,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::columns::Columns;
+use super::super::error::{Outcomes, failed};
 use super::super::row::results_of;
-use super::super::store::{Outcomes, failed};
 use super::write::write_summary;
 use crate::job::{Results, Summary};
 

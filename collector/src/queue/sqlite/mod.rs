@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use comfyui::api::FileRef;
 use sqlx::{Sqlite as Db, SqlitePool};
 
+use super::error::{Outcomes, failed};
 use super::listing::{Filter, ListedJob, Window};
 use super::retention::{Held, Remembered};
 use super::row::{
@@ -19,7 +20,7 @@ use super::row::{
     submitted_of, upload_of,
 };
 use super::sql::HistoryPage;
-use super::store::{AttemptRecord, Documents, EndedJob, Outcomes, Page, Store, Upload, Write, failed};
+use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
 use super::{list, sql};
 use crate::id::JobId;
 use crate::job::{Job, Place};
@@ -162,6 +163,9 @@ impl Store for Sqlite {
         query.execute(&self.writer).await.map(drop).map_err(failed("keep a setting"))
     }
 }
+
+#[cfg(test)]
+mod outage_tests;
 
 #[cfg(test)]
 mod tests {

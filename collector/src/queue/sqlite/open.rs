@@ -10,7 +10,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::super::directory::claim;
-use super::super::store::{Error, Outcomes, failed};
+use super::super::error::{Error, Outcomes, failed};
 use super::Sqlite;
 use super::fill::fill;
 

@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite as Db, Transaction};
 
-use super::super::store::{Outcomes, damaged, failed};
+use super::super::error::{Outcomes, damaged, failed};
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
 use crate::job::{Change, Place, Submission, Summary};
