@@ -16,6 +16,12 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis(wait)))
     }
 
+    /// As people and other programs write a time: `2030-01-31T18:00:00.5Z`.
+    pub fn to_rfc3339(self) -> String {
+        let at = i64::try_from(self.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+        at.unwrap_or(jiff::Timestamp::MAX).to_string()
+    }
+
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }

@@ -24,5 +24,6 @@ pub mod route;
 mod run;
 mod surroundings;
 pub mod tool;
+pub mod webhook;
 
 pub use self::run::{Collector, StartError};

@@ -79,6 +79,20 @@ pub const ATTEMPTS_MOST: u32 = 10;
 pub const PRIORITY: RangeInclusive<f64> = 0.01..=100.0;
 /// How far ahead a deadline may lie.
 pub const DEADLINE_AHEAD: Duration = Duration::from_hours(366 * 24);
+/// Address of a webhook, and what one is sent.
+pub const WEBHOOK_URL_BYTES: usize = 2048;
+/// See [`WEBHOOK_URL_BYTES`].
+pub const WEBHOOK_BODY_BYTES: usize = 64 * 1024;
+/// Webhooks that wait to be sent; beyond it they are given up. And how long one is tried.
+pub const WEBHOOKS_WAITING: usize = 10_000;
+/// See [`WEBHOOKS_WAITING`].
+pub const WEBHOOK_AGE: Duration = Duration::from_hours(24);
+/// Webhooks that are sent at once, in all and to one receiver, and what each may take.
+pub const WEBHOOKS_AT_ONCE: usize = 32;
+/// See [`WEBHOOKS_AT_ONCE`].
+pub const WEBHOOKS_A_RECEIVER: usize = 4;
+/// See [`WEBHOOKS_AT_ONCE`].
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tags of one backend, and those that a job may ask for.
 pub const TAGS: usize = 16;
 /// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.

@@ -11,6 +11,7 @@ use prometheus::{
 
 use crate::id::BackendId;
 use crate::job::Outcome;
+use crate::queue::Tried;
 
 /// From 0.1 s to 4 h: what jobs take.
 const JOB_SECONDS: [f64; 14] =
@@ -33,6 +34,8 @@ pub struct Metrics {
     requeues: IntCounterVec,
     frees: IntCounterVec,
     model_loads: IntCounterVec,
+    webhooks: IntCounterVec,
+    pub webhooks_waiting: IntGauge,
     pub jobs: IntGaugeVec,
     pub backend_up: IntGaugeVec,
     pub backend_agent_up: IntGaugeVec,
@@ -148,6 +151,20 @@ impl Metrics {
                     &["loaded"],
                 )?,
             )?,
+            webhooks: register(
+                r,
+                IntCounterVec::new(
+                    opts("webhooks_total", "Webhooks sent, by what came of it."),
+                    &["outcome"],
+                )?,
+            )?,
+            webhooks_waiting: register(
+                r,
+                IntGauge::with_opts(opts(
+                    "webhooks_waiting",
+                    "Webhooks that wait to be sent, or sent again.",
+                ))?,
+            )?,
             jobs: register(r, IntGaugeVec::new(opts("jobs", "Jobs in the queue, by state."), &["state"])?)?,
             backend_up: register(
                 r,
@@ -220,6 +237,15 @@ impl Metrics {
 
     pub fn freed(&self, reason: &str, answered: bool) {
         self.frees.with_label_values(&[reason, if answered { "accepted" } else { "failed" }]).inc();
+    }
+
+    pub fn webhook(&self, tried: &Tried) {
+        let outcome = match tried {
+            Tried::Delivered => "delivered",
+            Tried::Again { .. } => "failed",
+            Tried::GivenUp { .. } => "given_up",
+        };
+        self.webhooks.with_label_values(&[outcome]).inc();
     }
 
     /// The text for Prometheus. `show` writes the figures of snapshots first; one scrape at a time does.

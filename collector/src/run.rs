@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::poll::Intervals;
 use crate::queue::{Postgres, Queue, Retention, Sqlite, Store, StoreError};
 use crate::roster::{self, RosterError};
+use crate::webhook::{self, Rules};
 use crate::{config, dispatch, fleet, limits};
 
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ impl Collector {
     /// Returns once clients can connect: the store is open, the backends may or may not be up.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         check_exposure(&config)?;
-        let access = Access::load(&config.access)?;
+        let access = Access::load(&config.access, &config.webhooks)?;
         // The address first: a second collector must fail before it touches anything.
         let listener = listen(config.listen).await?;
         let address =
@@ -126,6 +127,7 @@ impl Collector {
                 stop: stop.clone(),
             },
         })?;
+        let webhooks = webhooks(&config.webhooks, &access, &queue, clock, &metrics, &stop)?;
         let (max_body_bytes, large_answers) = (config.max_body_bytes, Semaphore::new(limits::LARGE_ANSWERS));
         let backends = fleet.borrow().backends.len();
         let app = App {
@@ -138,6 +140,7 @@ impl Collector {
             clients,
             interface: interface(&config.interface)?,
             roster,
+            webhooks,
             journal: Journal::new(clock.now().0),
             followers: Arc::new(Semaphore::new(limits::FOLLOWERS)),
             clock,
@@ -205,6 +208,22 @@ fn serve(
     let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
     tokio::spawn(async move { stop.run_until_cancelled(door::files::keep(access, again)).await });
     Ok(server)
+}
+
+/// The rules for webhooks, where there is a secret to sign them with; those that wait are sent from now on.
+fn webhooks(
+    asked: &config::Webhooks,
+    access: &Access,
+    queue: &Queue,
+    clock: Clock,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> Result<Option<Rules>, StartError> {
+    let Some(secrets) = access.webhook_secrets() else { return Ok(None) };
+    let rules = Rules { allow: asked.allow.clone() };
+    let (queue, metrics, stop) = (queue.clone(), Arc::clone(metrics), stop.clone());
+    webhook::start(webhook::Parts { queue, rules: rules.clone(), secrets, clock, metrics, stop })?;
+    Ok(Some(rules))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

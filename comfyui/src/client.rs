@@ -176,7 +176,22 @@ pub fn http_trusting(certificates_pem: &[u8]) -> Result<reqwest::Client, Error> 
     http_with(&tls)
 }
 
+/// The same, which keeps no connections and finds the addresses of names by `lookup`: for servers of which not every address
+/// may be connected to.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn http_looking_up<L: reqwest::dns::Resolve + 'static>(lookup: Arc<L>) -> Result<reqwest::Client, Error> {
+    let tls = crate::tls::config().map_err(|why| unusable(&why))?;
+    let builder = builder(&tls).pool_max_idle_per_host(0).dns_resolver(lookup);
+    builder.build().map_err(|error| unusable(&error))
+}
+
 fn http_with(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
+    builder(tls).build().map_err(|error| unusable(&error))
+}
+
+fn builder(tls: &ClientConfig) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .no_proxy()
@@ -187,8 +202,6 @@ fn http_with(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
         .tcp_keepalive(TCP_KEEPALIVE)
         .pool_idle_timeout(IDLE_CONNECTION)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
-        .build()
-        .map_err(|error| unusable(&error))
 }
 
 fn unusable(why: &dyn std::fmt::Display) -> Error {

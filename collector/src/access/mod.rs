@@ -1,5 +1,5 @@
-//! The tokens that clients show and the certificate that the collector shows: read at the start, and again when their
-//! files change. It knows no routes and no connections; those look at what is in force when they need it.
+//! The tokens that clients show, the certificate that the collector shows and the secret that it signs webhooks with: read
+//! at the start, and again when their files change. It knows no routes and no connections; those look at what is in force when they need it.
 
 mod entry;
 mod fresh;
@@ -16,6 +16,7 @@ pub use self::fresh::{Fresh, NoRandom, random_text};
 pub(crate) use self::tokens::check_name;
 pub use self::tokens::{Tokens, TokensError};
 use crate::config;
+use crate::webhook::{SecretError, Secrets};
 
 /// Why the files cannot be used. No text of a secret is told.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +25,15 @@ pub enum AccessError {
     Tokens(#[from] TokensError),
     #[error(transparent)]
     Certificate(#[from] files::Error),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 /// What is in force. Without files there is nothing of it, and nothing is asked.
 pub struct Access {
     tokens: Option<Kept<Tokens, TokensError, 1>>,
     tls: Option<Certificate>,
+    webhook_secrets: Option<Kept<Secrets, SecretError, 1>>,
 }
 
 impl Access {
@@ -37,15 +41,22 @@ impl Access {
     ///
     /// # Errors
     /// A file cannot be read or does not hold what it should.
-    pub fn load(asked: &config::Access) -> Result<Self, AccessError> {
+    pub fn load(asked: &config::Access, webhooks: &config::Webhooks) -> Result<Self, AccessError> {
         let tokens = asked.token_file.clone().map(|file| Kept::load([file], |[file]| tokens::read(file)));
         let tls = asked.tls.as_ref().map(|pair| files::certificate(&pair.certificate, &pair.key));
-        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()? })
+        let secrets = webhooks.secret_file.clone();
+        let secrets = secrets.map(|file| Kept::load([file], |[file]| Secrets::read(file)));
+        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()?, webhook_secrets: secrets.transpose()? })
     }
 
     /// The tokens to ask for, if there is a file of them.
     pub fn tokens(&self) -> Option<watch::Receiver<Arc<Tokens>>> {
         self.tokens.as_ref().map(Kept::current)
+    }
+
+    /// What webhooks are signed with, if they are.
+    pub fn webhook_secrets(&self) -> Option<watch::Receiver<Arc<Secrets>>> {
+        self.webhook_secrets.as_ref().map(Kept::current)
     }
 
     /// How to speak TLS, if a certificate is configured.
@@ -56,7 +67,7 @@ impl Access {
 
 impl Renew for Access {
     fn is_empty(&self) -> bool {
-        self.tokens.is_none() && self.tls.is_none()
+        self.tokens.is_none() && self.tls.is_none() && self.webhook_secrets.is_none()
     }
 
     fn renew(&mut self, told: bool) {
@@ -65,6 +76,9 @@ impl Renew for Access {
         }
         if let Some(tls) = &mut self.tls {
             tls.renew(told);
+        }
+        if let Some(secrets) = &mut self.webhook_secrets {
+            secrets.renew(told);
         }
     }
 }

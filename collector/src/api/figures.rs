@@ -30,6 +30,7 @@ mod tests {
     use super::*;
     use crate::clock::UnixMillis;
     use crate::fleet::{Backend, Backlog, Observation, Seen, apply};
+    use crate::queue::Tried;
 
     fn fleet_of_one() -> Fleet {
         let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
@@ -48,6 +49,7 @@ mod tests {
         metrics.dispatched(&backend, true);
         metrics.requeued("not_found");
         metrics.freed("idle", true);
+        metrics.webhook(&Tried::Delivered);
         let text = metrics.text(|metrics| show(metrics, &fleet_of_one(), &Ledger::default(), true)).unwrap();
         let exported: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();

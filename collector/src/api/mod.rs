@@ -30,6 +30,7 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::roster::Roster;
+use crate::webhook::Rules;
 use crate::{lifecycle, limits};
 
 /// All that handlers may use.
@@ -44,6 +45,8 @@ pub struct App {
     pub clients: Clients,
     pub interface: Interface,
     pub roster: Roster,
+    /// Where webhooks may be sent; `None`: no job may ask for one.
+    pub webhooks: Option<Rules>,
     /// What changes, for those who follow the fleet.
     pub journal: Arc<Journal>,
     /// Places for those who follow a job or the fleet.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::flags::LogFormat;
@@ -37,6 +38,9 @@ pub(super) struct File {
     pub allowed_hosts: Vec<String>,
     pub agent_token_file: Option<PathBuf>,
     pub agent_ca_file: Option<PathBuf>,
+    pub webhook_secret_file: Option<PathBuf>,
+    #[serde(deserialize_with = "networks")]
+    pub webhook_allow: Vec<IpNet>,
     pub interface_dir: Option<PathBuf>,
     pub interface_backend: Option<BackendId>,
     pub backend: Vec<Backend>,
@@ -65,6 +69,11 @@ fn history_jobs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Opt
 fn history_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let number = u64::deserialize(deserializer)?;
     value::within(number, &value::HISTORY_BYTES).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| value::network(text)).collect::<Result<_, _>>().map_err(serde::de::Error::custom)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use serde::Deserialize;
 mod access;
 mod client;
 mod command;
+mod webhooks;
 
 pub use self::access::AccessFlags;
 pub use self::client::{
@@ -18,6 +19,7 @@ pub use self::client::{
     SubmitFlags, WishFlags,
 };
 pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags};
+pub use self::webhooks::WebhookFlags;
 use super::value::{self, BackendUrl, Wait};
 use crate::id::BackendId;
 
@@ -43,6 +45,9 @@ pub struct Flags {
 
     #[command(flatten)]
     pub access: AccessFlags,
+
+    #[command(flatten)]
+    pub webhooks: WebhookFlags,
 
     /// A file whose first line is the token that the agents ask for; it is sent to agents only
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_AGENT_TOKEN_FILE")]

@@ -1,6 +1,7 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `database` where the queue is kept, `access` and `agents` who may ask and how agents are asked, `interface` where the web
-//! interface comes from, `value` says what a key may hold; this file puts them together.
+//! command line and the environment, `database` where the queue is kept, `access` and `agents` who may ask and how agents are
+//! asked, `webhooks` who is told of ends, `interface` where the web interface comes from, `value` says what a key may hold;
+//! this file puts them together.
 
 mod access;
 mod agents;
@@ -9,6 +10,7 @@ mod file;
 mod flags;
 mod interface;
 mod value;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,10 +27,11 @@ pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags,
     Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, TokenFlags,
-    ValidateFlags, WishFlags,
+    ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, Pair, Wait};
+pub use self::webhooks::Webhooks;
 use crate::address::without_password;
 use crate::id::{BackendId, Tag};
 use crate::limits;
@@ -39,6 +42,7 @@ pub struct Config {
     pub backends: Vec<Backend>,
     pub agents: Agents,
     pub access: Access,
+    pub webhooks: Webhooks,
     pub interface: Interface,
     pub database: Database,
     pub state_directory: PathBuf,
@@ -117,6 +121,7 @@ impl Config {
     pub fn load(flags: Flags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
         let access = access(flags.access, &file)?;
+        let webhooks = Webhooks::of(flags.webhooks, &file);
         let token = flags.agent_token_file.or(file.agent_token_file);
         let authority = flags.agent_ca_file.or(file.agent_ca_file);
         let (database, password_file) = (flags.database.or(file.database), flags.database_password_file);
@@ -135,6 +140,7 @@ impl Config {
             backends,
             access,
             database,
+            webhooks,
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),

@@ -1,9 +1,11 @@
 //! What a key may hold, with errors that say what is allowed.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
@@ -135,6 +137,15 @@ fn whole(text: &str) -> Result<u64, String> {
 pub(super) fn within(number: u64, allowed: &RangeInclusive<u64>) -> Result<u64, String> {
     let bad = || format!("{number} is out of range; allowed are {} to {}", allowed.start(), allowed.end());
     allowed.contains(&number).then_some(number).ok_or_else(bad)
+}
+
+/// `10.1.0.0/16`, or an address alone.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = text.parse::<IpNet>().ok().or_else(alone);
+    network.ok_or_else(|| {
+        format!("{text:?} is no network; write it as 10.1.0.0/16 or fd00::/8, or an address alone")
+    })
 }
 
 /// A backend without a name is called by its host and port.

@@ -3,6 +3,7 @@
 mod change;
 mod made;
 mod needs;
+mod notice;
 mod outputs;
 mod standing;
 mod summary;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::change::{Change, Illegal, Submission};
 pub use self::made::{as_input, input_file, owner_of, without_backend};
 pub use self::needs::{Asset, InputFile, ModelSet, Needs};
+pub use self::notice::Notice;
 pub use self::outputs::{Brief, normalized};
 pub use self::standing::{BadStanding, Standing};
 pub use self::summary::{Summary, execution_error};

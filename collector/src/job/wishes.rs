@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, Tag};
@@ -30,6 +31,9 @@ pub struct Wishes {
     /// Attempts that may reach a backend, see [`Wishes::attempts`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
+    /// Who is told of its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Url>,
 }
 
 /// What cannot be meant.
@@ -49,7 +53,7 @@ pub enum Elsewhere {
 }
 
 impl Wishes {
-    pub const FIELDS: [&str; 5] = ["priority", "deadline", "backend", "tags", "max_attempts"];
+    pub const FIELDS: [&str; 6] = ["priority", "deadline", "backend", "tags", "max_attempts", "webhook"];
 
     /// Values may be texts, as headers carry them: `"2"` for 2, `"a, b"` for `["a", "b"]`. A null asks for nothing.
     pub fn read(asked: &Map<String, Value>, now: UnixMillis) -> Result<Self, BadWish> {
@@ -61,6 +65,7 @@ impl Wishes {
                 "backend" => backend(value).map(|backend| wishes.backend = Some(backend)),
                 "tags" => tags(value).map(|tags| wishes.tags = tags),
                 "max_attempts" => max_attempts(value).map(|most| wishes.max_attempts = Some(most)),
+                "webhook" => webhook(value).map(|url| wishes.webhook = Some(url)),
                 _ => Err(format!("one of {}", Self::FIELDS.join(", "))),
             };
             read.map_err(|allowed| BadWish::of(field, value, allowed))?;
@@ -156,6 +161,25 @@ fn max_attempts(value: &Value) -> Result<u32, String> {
         .ok_or_else(|| format!("a whole number from 1 to {}", limits::ATTEMPTS_MOST))
 }
 
+/// Whether it may be sent to is for others to say.
+fn webhook(value: &Value) -> Result<Url, String> {
+    let url = value.as_str().and_then(|text| Url::parse(text.trim()).ok());
+    let url = url.filter(|url| {
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        is_http
+            && !has_credentials
+            && url.fragment().is_none()
+            && url.as_str().len() <= limits::WEBHOOK_URL_BYTES
+    });
+    url.ok_or_else(|| {
+        format!(
+            "an address as https://HOST/PATH of at most {} bytes, without a user, a password and a fragment",
+            limits::WEBHOOK_URL_BYTES
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -197,6 +221,10 @@ mod tests {
             (json!({"tags": "b, a,"}), wished(|w| w.tags = tags(&["a", "b"]))),
             (json!({"max_attempts": 1}), wished(|w| w.max_attempts = Some(1))),
             (json!({"max_attempts": "10"}), wished(|w| w.max_attempts = Some(10))),
+            (
+                json!({"webhook": "https://h:1/p?q"}),
+                wished(|w| w.webhook = Some("https://h:1/p?q".parse().unwrap())),
+            ),
         ] {
             assert_eq!(read(asked.clone()).unwrap(), wanted, "{asked}");
         }
@@ -223,9 +251,14 @@ mod tests {
             (json!({"max_attempts": 0}), "max_attempts is 0; allowed is a whole number from 1 to 10"),
             (json!({"max_attempts": 11}), "max_attempts is 11; "),
             (json!({"max_attempts": 1.5}), "max_attempts is 1.5; "),
+            (json!({"webhook": "h/p"}), "webhook is \"h/p\"; allowed is an address as https://HOST/PATH"),
+            (json!({"webhook": "ftp://h/p"}), "an address as https://HOST/PATH"),
+            (json!({"webhook": "https://u:p@h/"}), "without a user, a password"),
+            (json!({"webhook": "https://h/#f"}), "and a fragment"),
+            (json!({"webhook": format!("https://h/{}", "x".repeat(2048))}), "of at most 2048 bytes"),
             (
                 json!({"prio": 1}),
-                "prio is 1; allowed is one of priority, deadline, backend, tags, max_attempts",
+                "prio is 1; allowed is one of priority, deadline, backend, tags, max_attempts, webhook",
             ),
         ] {
             let told = read(asked.clone()).unwrap_err().to_string();
@@ -247,8 +280,9 @@ mod tests {
 
     #[test]
     fn wishes_come_out_of_a_row_as_they_went_in_and_may_be_asked_for_again() {
-        let wishes =
-            read(json!({"priority": 2, "deadline": "in 1h", "backend": "a", "tags": "t", "max_attempts": 1}));
+        let wishes = read(
+            json!({"priority": 2, "deadline": "in 1h", "backend": "a", "tags": "t", "max_attempts": 1, "webhook": "http://h/"}),
+        );
         let wishes = wishes.unwrap();
         let row = serde_json::to_string(&wishes).unwrap();
         assert_eq!(serde_json::from_str::<Wishes>(&row).unwrap(), wishes);

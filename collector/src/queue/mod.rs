@@ -9,6 +9,7 @@ mod error;
 mod ledger;
 mod list;
 mod listing;
+mod notices;
 mod postgres;
 mod retention;
 mod row;
@@ -19,18 +20,19 @@ mod writer;
 
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::changed::JobChanged;
 pub use self::error::Error as StoreError;
 pub use self::ledger::Ledger;
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
+pub use self::notices::{Delivery, DeliveryState, Tried, WaitingNotice, shown_receiver};
 pub use self::postgres::Postgres;
 pub use self::retention::{Held, Remembered, Retention};
 pub use self::sqlite::Sqlite;
 pub use self::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
-use self::writer::{Command, Writer};
+use self::writer::{Command, Told, Writer};
 use crate::clock::Clock;
 use crate::id::JobId;
 use crate::job::{Change, Illegal, Place, Submission};
@@ -68,6 +70,7 @@ pub struct Queue {
     commands: mpsc::Sender<Command>,
     ledger: watch::Receiver<Arc<Ledger>>,
     changes: broadcast::Sender<JobChanged>,
+    noticed: Arc<Notify>,
     store: Arc<dyn Store>,
 }
 
@@ -85,9 +88,11 @@ impl Queue {
         let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
         let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
         let changes = broadcast::Sender::new(limits::CHANGES_TOLD);
-        let writer = Writer::new(Arc::clone(&store), loaded, publish, changes.clone(), metrics);
+        let noticed = Arc::new(Notify::new());
+        let told = Told { publish, changes: changes.clone(), noticed: Arc::clone(&noticed) };
+        let writer = Writer::new(Arc::clone(&store), loaded, told, metrics);
         lifecycle::vital("queue", stop.clone(), writer.run(waiting));
-        let queue = Self { commands, ledger, changes, store };
+        let queue = Self { commands, ledger, changes, noticed, store };
         tokio::spawn(retention::keep(queue.clone(), queue.ledger(), retention, clock, stop));
         Ok(queue)
     }
@@ -100,6 +105,11 @@ impl Queue {
     /// What changes of jobs from now on, told after its commit. Whoever reads too slowly misses some, and is told so.
     pub fn changes(&self) -> broadcast::Receiver<JobChanged> {
         self.changes.subscribe()
+    }
+
+    /// Wakes the one task that sends webhooks: there may be new ones.
+    pub fn noticed(&self) -> Arc<Notify> {
+        Arc::clone(&self.noticed)
     }
 
     pub fn snapshot(&self) -> Arc<Ledger> {

@@ -26,11 +26,11 @@ fn parsed_if_any<T: DeserializeOwned>(row: &impl Columns, column: &'static str) 
     text.map(|text| serde_json::from_str(&text)).transpose().map_err(|e| damaged(column)(e.to_string()))
 }
 
-fn numbering(row: &impl Columns, column: &'static str) -> Outcomes<u32> {
+pub(super) fn numbering(row: &impl Columns, column: &'static str) -> Outcomes<u32> {
     u32::try_from(row.integer(column)?).map_err(|e| damaged(column)(e.to_string()))
 }
 
-fn time(row: &impl Columns, column: &'static str) -> Outcomes<Option<UnixMillis>> {
+pub(super) fn time(row: &impl Columns, column: &'static str) -> Outcomes<Option<UnixMillis>> {
     Ok(row.integer_if_any(column)?.map(|at| UnixMillis(at.unsigned_abs())))
 }
 

@@ -20,6 +20,15 @@ pub(super) const KEEP_SETTING: &str = "INSERT INTO setting (key, value) VALUES (
 pub(super) const KEEP_UPLOAD: &str = "INSERT INTO upload (kind, subfolder, name, sha256, size_bytes) VALUES ($1, $2, $3, $4, $5) \
      ON CONFLICT (kind, subfolder, name) DO UPDATE SET sha256 = excluded.sha256, size_bytes = excluded.size_bytes";
 
+pub(super) const WAITING_NOTICES: &str =
+    "SELECT * FROM webhook WHERE state = 'waiting' AND sequence > $1 ORDER BY sequence LIMIT $2";
+pub(super) const NOTICE_BODY: &str = "SELECT body FROM webhook WHERE sequence = $1 AND state = 'waiting'";
+pub(super) const DELIVERY: &str = "SELECT * FROM webhook WHERE job_id = $1";
+pub(super) const NOTE_TRIED: &str = "UPDATE webhook SET state = $1, due_at = $2, error = $3, tried_at = $4, \
+     attempts = attempts + 1, body = CASE WHEN $1 = 'waiting' THEN body END WHERE sequence = $5";
+/// One that need not be sent any more of a job that was forgotten meanwhile.
+pub(super) const DROP_NOTICE: &str = "DELETE FROM webhook WHERE sequence = $1 AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = webhook.job_id)";
+
 /// Of a page of history: `$1` limits, `$2` is the offset.
 pub(super) struct HistoryPage {
     pub sql: &'static str,

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::listing::{Filter, ListedJob, Window};
+use super::notices::{Delivery, Tried, WaitingNotice};
 use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
-use crate::job::{Change, Job, Outcome, Place, Results, Submission, Wishes};
+use crate::job::{Change, Job, Notice, Outcome, Place, Results, Submission, Wishes};
 
 /// Something to be written. A batch of them is committed as one transaction: all or none.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Write {
     Submit(Box<Submission>),
     /// A change that was found legal, with the attempt's number that it concerns already in it.
     Change(Change),
+    /// What a job's end tells, beside that end.
+    Notify(Notice),
     /// Forgets ended jobs, of this owner only if one is named.
     Forget {
         jobs: Vec<JobId>,
@@ -29,14 +32,21 @@ impl Write {
     pub(super) fn submission(&self) -> Option<&Submission> {
         match self {
             Self::Submit(submission) => Some(submission),
-            Self::Change(_) | Self::Forget { .. } => None,
+            Self::Change(_) | Self::Notify(_) | Self::Forget { .. } => None,
         }
     }
 
     pub(super) fn change(&self) -> Option<&Change> {
         match self {
             Self::Change(change) => Some(change),
-            Self::Submit(_) | Self::Forget { .. } => None,
+            Self::Submit(_) | Self::Notify(_) | Self::Forget { .. } => None,
+        }
+    }
+
+    pub(super) fn notice(&self) -> Option<&Notice> {
+        match self {
+            Self::Notify(notice) => Some(notice),
+            Self::Submit(_) | Self::Change(_) | Self::Forget { .. } => None,
         }
     }
 }
@@ -129,6 +139,17 @@ pub trait Store: Send + Sync {
     async fn oldest_ended(&self, limit: u64, owner: Option<&str>) -> Result<Vec<Remembered>, Error>;
 
     async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, Error>;
+
+    /// The webhooks that wait and were written after the one of this number, in their order.
+    async fn notices_after(&self, sequence: u64) -> Result<Vec<WaitingNotice>, Error>;
+
+    /// What is to be sent; `None` once it need not be.
+    async fn notice_body(&self, sequence: u64) -> Result<Option<String>, Error>;
+
+    async fn note_tried(&self, sequence: u64, at: UnixMillis, tried: &Tried) -> Result<(), Error>;
+
+    /// How far the webhook of an ended job is.
+    async fn delivery(&self, job: JobId) -> Result<Option<Delivery>, Error>;
 
     async fn keep_upload(&self, upload: &Upload) -> Result<(), Error>;
 

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use super::error::Error as StoreError;
 use super::store::{Store, Write};
 use super::{ChangeError, JobChanged, Ledger, SubmitError};
-use crate::job::{Change, Job, Place, Submission};
+use crate::job::{Change, Job, Notice, Place, Submission};
 use crate::limits;
 use crate::metrics::Metrics;
 
@@ -29,6 +29,8 @@ pub(super) enum Command {
 enum Answer {
     Submitted(Submitted),
     Changed(Changed),
+    /// It goes along with another write.
+    None,
 }
 
 pub(super) struct Writer {
@@ -36,9 +38,15 @@ pub(super) struct Writer {
     ledger: Ledger,
     /// The store may hold another state than the ledger.
     in_doubt: bool,
-    publish: watch::Sender<Arc<Ledger>>,
-    changes: broadcast::Sender<JobChanged>,
+    told: Told,
     metrics: Arc<Metrics>,
+}
+
+/// Who is told after a commit.
+pub(super) struct Told {
+    pub(super) publish: watch::Sender<Arc<Ledger>>,
+    pub(super) changes: broadcast::Sender<JobChanged>,
+    pub(super) noticed: Arc<Notify>,
 }
 
 /// What one transaction will do. Submissions get their places by it, so the ledger has them only afterwards.
@@ -53,14 +61,8 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        ledger: Ledger,
-        publish: watch::Sender<Arc<Ledger>>,
-        changes: broadcast::Sender<JobChanged>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { store, ledger, in_doubt: false, publish, changes, metrics }
+    pub(super) fn new(store: Arc<dyn Store>, ledger: Ledger, told: Told, metrics: Arc<Metrics>) -> Self {
+        Self { store, ledger, in_doubt: false, told, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -91,6 +93,8 @@ impl Writer {
         })?;
         self.in_doubt = false;
         self.show(ledger, changed);
+        // Ends that were written all the same have their webhooks with them.
+        self.told.noticed.notify_one();
         tracing::info!(jobs = self.ledger.len(), "the queue was read anew");
         Ok(())
     }
@@ -107,9 +111,9 @@ impl Writer {
 
     fn show(&mut self, ledger: Ledger, changed: Vec<JobChanged>) {
         self.ledger = ledger.clone();
-        self.publish.send_replace(Arc::new(ledger));
+        self.told.publish.send_replace(Arc::new(ledger));
         // Nobody may watch.
-        changed.into_iter().for_each(|changed| drop(self.changes.send(changed)));
+        changed.into_iter().for_each(|changed| drop(self.told.changes.send(changed)));
     }
 
     async fn stage(&self, batch: &mut Batch, command: Command) {
@@ -167,6 +171,9 @@ impl Writer {
             self.metrics.submissions.inc();
         }
         self.show(ledger, changed);
+        if writes.iter().any(|write| write.notice().is_some()) {
+            self.told.noticed.notify_one();
+        }
         let mut jobs = jobs.into_iter();
         for (write, answer) in writes.iter().zip(answers) {
             // A client that no longer waits needs no answer, here and below.
@@ -176,7 +183,7 @@ impl Writer {
                     None => self.answer_known(submission, reply, SubmitError::Conflict(submission.id)).await,
                 },
                 (Answer::Changed(reply), _) => drop(reply.send(Ok(()))),
-                (Answer::Submitted(_), None) => {}
+                (Answer::Submitted(_), None) | (Answer::None, _) => {}
             }
         }
     }
@@ -224,8 +231,12 @@ impl Batch {
                 if !matches!(change, Change::Accept { .. }) {
                     self.changed.push(JobChanged::of(&job));
                 }
+                let notice = self.ledger.get(job.id).and_then(|before| Notice::of(before, &change));
                 self.ledger.put(job);
                 self.write(Write::Change(change), Answer::Changed(reply));
+                if let Some(notice) = notice {
+                    self.write(Write::Notify(notice), Answer::None);
+                }
             }
             Err(illegal) => {
                 let _ = reply.send(Err(ChangeError::Illegal(Arc::new(illegal))));
@@ -253,6 +264,7 @@ impl Answer {
         match self {
             Self::Submitted(reply) => drop(reply.send(Err(Arc::clone(error).into()))),
             Self::Changed(reply) => drop(reply.send(Err(Arc::clone(error).into()))),
+            Self::None => {}
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `job`: one job, where it stands, where it was tried and why, and what came of it.
 
 use comfyui::api::FileRef;
+use serde_json::Value;
 
 use super::ending::ClientError;
 use super::output::{self, pretty};
 use super::quantity::{ago, took};
-use super::record::{Attempt, Record};
+use super::record::{Attempt, Record, Webhook};
 use super::server::Server;
 use super::table::{Cell, pairs, table};
 use crate::clock::{Clock, UnixMillis};
@@ -39,10 +40,30 @@ fn head(job: &Record, now: UnixMillis) -> String {
         ("submitted", job.submitted_at.map(|at| Cell::of(ago(now - at)))),
         ("took", span),
         ("models", models),
+        ("asks for", wishes(job).map(Cell::of)),
+        ("webhook", job.webhook.as_ref().map(|webhook| Cell::of(told(webhook)))),
         ("failure", job.failure().map(Cell::of)),
     ];
     let known: Vec<_> = rows.into_iter().filter_map(|(name, cell)| Some((name, cell?))).collect();
     pairs(&known)
+}
+
+fn wishes(job: &Record) -> Option<String> {
+    let shown = job.wishes.iter().map(|(field, value)| match value {
+        Value::String(text) => format!("{field} {text}"),
+        Value::Array(values) => {
+            format!("{field} {}", values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        }
+        other => format!("{field} {other}"),
+    });
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
+
+fn told(webhook: &Webhook) -> String {
+    let Webhook { receiver, state, attempts, error } = webhook;
+    let error = error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{} to {receiver}, sent {attempts} times{error}", state.replace('_', " "))
 }
 
 fn attempts(job: &Record, why: bool) -> String {

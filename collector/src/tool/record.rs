@@ -37,6 +37,25 @@ pub(super) struct Record {
     /// As in ComfyUI's history.
     #[serde(default)]
     pub(super) status: Value,
+    /// What the submission asked for.
+    #[serde(default)]
+    pub(super) wishes: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) webhook: Option<Webhook>,
+}
+
+/// How far telling of the job's end is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(super) struct Webhook {
+    #[serde(default)]
+    pub(super) receiver: String,
+    /// `waiting`, `delivered`, `given_up`.
+    #[serde(default)]
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) attempts: u32,
+    #[serde(default)]
+    pub(super) error: Option<String>,
 }
 
 /// One dispatch to a backend.

@@ -1,5 +1,5 @@
 //! The collector over HTTP, as ordinary ComfyUI clients see it, on a fleet of simulated servers that fail on command.
-//! One file a subject; `stage`, `program`, `client`, `socket`, `prompts` and `wait` are what they stand on.
+//! One file a subject; `stage`, `program`, `client`, `socket`, `receiver`, `prompts` and `wait` are what they stand on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
 mod client;
 mod program;
 mod prompts;
+mod receiver;
 mod socket;
 mod stage;
 mod wait;
@@ -37,4 +38,5 @@ mod start;
 mod submit;
 mod submit_any;
 mod view;
+mod webhooks;
 mod wishes;

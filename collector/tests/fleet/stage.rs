@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use collector::Collector;
-use collector::config::{Access, Agents, Backend, Config, Database, History, Interface, Log, LogFormat};
+use collector::config::{
+    Access, Agents, Backend, Config, Database, History, Interface, Log, LogFormat, Webhooks,
+};
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
 
@@ -97,6 +99,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         backends: backends.collect(),
         agents: Agents::default(),
         access: Access::default(),
+        webhooks: Webhooks::default(),
         interface: Interface::default(),
         database: Database::default(),
         state_directory: state.path().to_owned(),

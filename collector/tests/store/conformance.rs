@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use collector::clock::UnixMillis;
 use collector::id::{ClientId, JobId};
-use collector::job::{Asset, Change, Job, Needs, Outcome, Results, Standing, Submission, Wishes};
-use collector::queue::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Window, Write};
+use collector::job::{Asset, Change, Job, Needs, Notice, Outcome, Results, Standing, Submission, Wishes};
+use collector::queue::{
+    DeliveryState, Filter, ListedJob, Page, Sort, Store, StoreError, Tried, Upload, Window, Write,
+};
 use comfyui::api::FileRef;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -36,6 +38,8 @@ pub(crate) const LAWS: &[(&str, Law)] = laws!(
     lists_have_an_order_filters_and_pages,
     a_list_shows_what_became_of_a_job,
     a_file_is_found_by_its_name_without_its_backend,
+    a_webhook_waits_with_its_jobs_end_until_it_was_taken,
+    a_webhook_outlives_its_job_and_gives_way_to_a_later_one,
     uploads_and_settings_are_kept,
     what_text_a_client_sends_fails_nothing,
 );
@@ -48,8 +52,11 @@ async fn what_was_stored_is_there_when_it_is_opened_again(place: &dyn Place) {
     uploads_and_settings_are_kept(&store).await;
     let (waiting, sent) = (submit(&store).await, submit(&store).await);
     let sent = change(&store, &sent, dispatch(&sent)).await;
+    end_and_notify(&store, submission(), "http://a/").await;
+    let noticed = store.notices_after(0).await.unwrap();
     drop(store);
     let store = place.open().await;
+    assert_eq!((store.notices_after(0).await.unwrap(), noticed.len()), (noticed, 1));
     assert_eq!(store.live().await.unwrap(), [waiting.clone(), sent]);
     assert!(submit(&store).await.place.arrival > waiting.place.arrival + 1, "numbers go on");
     uploads_and_settings_are_kept(&store).await;
@@ -358,6 +365,62 @@ async fn a_file_is_found_by_its_name_without_its_backend(store: &Arc<dyn Store>)
     {
         assert_eq!(found(other).await, []);
     }
+}
+
+/// Ends a job that has a webhook.
+async fn end_and_notify(store: &Arc<dyn Store>, submission: Submission, url: &str) -> Job {
+    let job = submit_this(store, submission).await;
+    let (at, outcome, results) = (UnixMillis(7), Outcome::Cancelled, Box::default());
+    let end = Change::End { job: job.id, attempt: None, at, outcome, results };
+    let notice = Notice { job: job.id, url: url.parse().unwrap(), body: format!("of {url}"), at };
+    store.commit(&[Write::Change(end), Write::Notify(notice)]).await.unwrap();
+    job
+}
+
+async fn delivery(store: &Arc<dyn Store>, job: &Job) -> Option<(DeliveryState, u32, Option<String>)> {
+    let delivery = store.delivery(job.id).await.unwrap()?;
+    Some((delivery.state, delivery.attempts, delivery.error))
+}
+
+async fn forget(store: &Arc<dyn Store>, job: &Job) {
+    store.commit(&[Write::Forget { jobs: vec![job.id], owner: None }]).await.unwrap();
+}
+
+async fn a_webhook_waits_with_its_jobs_end_until_it_was_taken(store: &Arc<dyn Store>) {
+    let first = end_and_notify(store, submission(), "http://a/").await;
+    end_and_notify(store, submission(), "http://b/x").await;
+    let waiting = store.notices_after(0).await.unwrap();
+    let [a, b] = waiting.as_slice() else { panic!("{waiting:?}") };
+    assert_eq!((a.job, a.due_at, a.attempts, b.url.as_str()), (first.id, UnixMillis(7), 0, "http://b/x"));
+    assert_eq!(store.notices_after(a.sequence).await.unwrap(), std::slice::from_ref(b));
+    assert_eq!(store.notice_body(a.sequence).await.unwrap().as_deref(), Some("of http://a/"));
+    let again = Tried::Again { due_at: UnixMillis(50), error: "no\0".into() };
+    store.note_tried(a.sequence, UnixMillis(8), &again).await.unwrap();
+    let (state, attempts, error) = delivery(store, &first).await.unwrap();
+    assert_eq!((state, attempts, error.unwrap().starts_with("no")), (DeliveryState::Waiting, 1, true));
+    let read = store.notices_after(0).await.unwrap();
+    assert_eq!((read[0].due_at, read[0].attempts, read.len()), (UnixMillis(50), 1, 2));
+    store.note_tried(a.sequence, UnixMillis(60), &Tried::Delivered).await.unwrap();
+    assert_eq!(delivery(store, &first).await, Some((DeliveryState::Delivered, 2, None)));
+    assert_eq!(store.notice_body(a.sequence).await.unwrap(), None);
+    assert_eq!(store.notices_after(0).await.unwrap(), std::slice::from_ref(b));
+    forget(store, &first).await;
+    assert_eq!(delivery(store, &first).await, None, "forgotten with its job");
+}
+
+async fn a_webhook_outlives_its_job_and_gives_way_to_a_later_one(store: &Arc<dyn Store>) {
+    let job = end_and_notify(store, submission(), "http://a/").await;
+    forget(store, &job).await;
+    let waiting = store.notices_after(0).await.unwrap();
+    assert_eq!(waiting.len(), 1, "it is sent all the same");
+    let given_up = Tried::GivenUp { error: "no".into() };
+    store.note_tried(waiting[0].sequence, UnixMillis(60), &given_up).await.unwrap();
+    assert_eq!(delivery(store, &job).await, None, "and forgotten afterwards");
+    let job = end_and_notify(store, submission(), "http://b/").await;
+    forget(store, &job).await;
+    end_and_notify(store, Submission { id: job.id, ..submission() }, "http://c/").await;
+    let waiting = store.notices_after(0).await.unwrap();
+    assert_eq!(waiting.iter().map(|notice| notice.url.as_str()).collect::<Vec<_>>(), ["http://c/"]);
 }
 
 async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {

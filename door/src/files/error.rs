@@ -12,6 +12,8 @@ pub enum Kind {
     Certificate,
     /// `--tls-key`
     Key,
+    /// `--webhook-secret-file`
+    WebhookSecret,
 }
 
 impl Kind {
@@ -20,6 +22,7 @@ impl Kind {
             Self::Token => "--token-file",
             Self::Certificate => "--tls-certificate",
             Self::Key => "--tls-key",
+            Self::WebhookSecret => "--webhook-secret-file",
         }
     }
 }

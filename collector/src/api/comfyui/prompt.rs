@@ -107,7 +107,7 @@ pub(crate) async fn accept(
     };
     let targets = body.partial_execution_targets.as_deref();
     let fleet = app.fleet();
-    wishes::check(&wishes, &fleet)?;
+    wishes::check(&wishes, &fleet, app.webhooks.as_ref())?;
     let mut judged = judge(raw, targets, &wishes, &fleet, |file| app.files.contains(&input_file(file)))?;
     judged.needs.outputs = loaded::with_owners(app, judged.needs.outputs).await?;
     let submission = Submission {

@@ -3,12 +3,14 @@
 
 use axum::http::HeaderMap;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::Refusal;
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Fleet};
 use crate::id::Tag;
 use crate::job::{BadWish, Wishes};
+use crate::webhook::Rules;
 
 /// The key in `extra_data` under which what is ours stands.
 pub(in crate::api) const OURS: &str = "orchestrator";
@@ -60,8 +62,22 @@ pub(super) fn take(extra_data: &mut Fields, now: UnixMillis) -> Result<Wishes, R
     Wishes::read(&asked, now).map_err(|bad| refusal(&bad))
 }
 
-/// Whether one of the fleet's backends is what is asked for, up or down.
-pub(super) fn check(wishes: &Wishes, fleet: &Fleet) -> Result<(), Refusal> {
+/// Whether what is asked for can be: one of the fleet's backends is meant, up or down, and who is to be told may be told.
+pub(super) fn check(wishes: &Wishes, fleet: &Fleet, webhooks: Option<&Rules>) -> Result<(), Refusal> {
+    let placed = check_place(wishes, fleet);
+    placed
+        .and_then(|()| wishes.webhook.as_ref().map_or(Ok(()), |url| check_webhook(url, webhooks)))
+        .map_err(|bad| refusal(&bad))
+}
+
+fn check_webhook(url: &Url, webhooks: Option<&Rules>) -> Result<(), BadWish> {
+    let bad = |allowed: String| BadWish::of("webhook", &json!(url), allowed);
+    let rules =
+        webhooks.ok_or_else(|| bad("none, as the collector has no webhook_secret_file".to_owned()))?;
+    rules.check_visible(url).map_err(|no| bad(format!("a public address: {no}")))
+}
+
+fn check_place(wishes: &Wishes, fleet: &Fleet) -> Result<(), BadWish> {
     if fleet.backends.iter().any(|backend| wishes.elsewhere(&backend.id, &backend.tags).is_none()) {
         return Ok(());
     }
@@ -72,7 +88,7 @@ pub(super) fn check(wishes: &Wishes, fleet: &Fleet) -> Result<(), Refusal> {
         backends.map(|backend| show(backend)).take(NAMED).collect::<Vec<_>>().join(", ")
     };
     let unknown = wishes.backend.as_ref().filter(|wanted| fleet.get(wanted).is_none());
-    Err(refusal(&match unknown {
+    Err(match unknown {
         Some(wanted) => BadWish::of(
             "backend",
             &json!(wanted),
@@ -82,7 +98,7 @@ pub(super) fn check(wishes: &Wishes, fleet: &Fleet) -> Result<(), Refusal> {
             let allowed = format!("what a backend carries: {}", named(tags_of));
             BadWish::of("tags", &json!(wishes.tags), allowed)
         }
-    }))
+    })
 }
 
 fn tags_of(backend: &Backend) -> String {
@@ -165,7 +181,28 @@ mod tests {
             (json!({"backend": "b", "tags": "x"}), Some("allowed is what a backend carries: b (none)")),
         ] {
             let wishes = Wishes::read(&fields(asked), UnixMillis(0)).unwrap();
-            let told = check(&wishes, &fleet).err().map(|refusal| refusal.message);
+            let told = check(&wishes, &fleet, None).err().map(|refusal| refusal.message);
+            assert_eq!(told.is_some(), wanted.is_some(), "{told:?}");
+            assert!(told.unwrap_or_default().contains(wanted.unwrap_or_default()));
+        }
+    }
+    #[test]
+    fn a_webhook_may_be_asked_for_where_they_are_signed_and_only_to_public_addresses() {
+        let rules = Rules::default();
+        for (url, rules, wanted) in [
+            ("https://example.org/x", Some(&rules), None),
+            (
+                "https://example.org/x",
+                None,
+                Some("webhook is \"https://example.org/x\"; allowed is none, as the collector"),
+            ),
+            (
+                "http://127.0.0.1/",
+                Some(&rules),
+                Some("allowed is a public address: the receiver is 127.0.0.1, a loopback"),
+            ),
+        ] {
+            let told = check_webhook(&url.parse().unwrap(), rules).err().map(|bad| bad.to_string());
             assert_eq!(told.is_some(), wanted.is_some(), "{told:?}");
             assert!(told.unwrap_or_default().contains(wanted.unwrap_or_default()));
         }

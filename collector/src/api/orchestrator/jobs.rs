@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::super::{App, Refusal};
 use super::openapi::Problem;
 use crate::id::JobId;
-use crate::job::{Job, State as JobState};
-use crate::queue::AttemptRecord;
+use crate::job::{Job, State as JobState, Wishes};
+use crate::queue::{AttemptRecord, Delivery, shown_receiver};
 use crate::route;
 
 /// One job: where it stands, where it was tried and why there; why it waits, or its outputs.
@@ -30,15 +30,32 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
         let submitted_at = live.submitted_at;
         return Ok(Json(json!({
             "id": job, "state": state, "submitted_at": submitted_at, "models": live.needs.models().0,
-            "wishes": *live.wishes,
+            "wishes": shown_wishes(&live.wishes),
             "attempts": attempts, "why_waiting": why_waiting,
         })));
     }
     let ended = app.queue.store().ended(job).await?.ok_or_else(unknown)?;
+    let webhook = app.queue.store().delivery(job).await?.map(shown_delivery);
     Ok(Json(json!({
         "id": job, "state": ended.outcome, "submitted_at": ended.submitted_at, "ended_at": ended.ended_at,
-        "wishes": ended.wishes, "attempts": attempts, "outputs": ended.results.outputs, "status": ended.results.status,
+        "wishes": shown_wishes(&ended.wishes), "webhook": webhook, "attempts": attempts, "outputs": ended.results.outputs, "status": ended.results.status,
     })))
+}
+
+/// Not only its submitter may read a job.
+fn shown_wishes(wishes: &Wishes) -> Value {
+    let mut shown = json!(wishes);
+    if let (Some(shown), Some(url)) = (shown.as_object_mut(), &wishes.webhook) {
+        shown.insert("webhook".to_owned(), json!(shown_receiver(url)));
+    }
+    shown
+}
+
+fn shown_delivery(delivery: Delivery) -> Value {
+    json!({
+        "receiver": shown_receiver(&delivery.url), "state": delivery.state, "attempts": delivery.attempts,
+        "tried_at": delivery.tried_at, "due_at": delivery.due_at, "error": delivery.error,
+    })
 }
 
 /// Every backend's verdict on the same snapshot that the last decision saw.

@@ -70,6 +70,10 @@ pub(super) struct Asked {
     #[schema(value_type = Option<u32>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_attempts: Option<Value>,
+    /// An address that is told of its end, see docs/webhooks.md.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<Value>,
 }
 
 impl Asked {

@@ -116,6 +116,10 @@ pub struct WishFlags {
     /// Attempts that may reach a backend, 1 to 10
     #[arg(long, value_name = "N")]
     pub max_attempts: Option<u32>,
+
+    /// Tell this address of their ends, signed; docs/webhooks.md says how to take it
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<String>,
 }
 
 /// What JSON can write.

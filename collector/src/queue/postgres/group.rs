@@ -17,6 +17,7 @@ pub(super) enum Kind {
     Accept,
     Requeue,
     End,
+    Notify,
     Forget,
 }
 
@@ -31,8 +32,9 @@ pub(super) struct Group<'w> {
 pub(super) fn groups(writes: &[Write]) -> Vec<Group<'_>> {
     let (mut groups, mut jobs, mut open): (Vec<Group<'_>>, _, _) = (Vec::new(), HashSet::new(), 0);
     for write in writes {
+        // A webhook's table has nothing to do with the others'.
         let is_first_of_its_job = job(write).is_some_and(|job| jobs.insert(job));
-        if !is_first_of_its_job {
+        if !is_first_of_its_job && write.notice().is_none() {
             // All that came before it is closed.
             open = groups.len();
             jobs.clear();
@@ -57,7 +59,7 @@ impl<'w> Group<'w> {
             Kind::Submit => self.bytes.saturating_add(bytes(write)) <= STATEMENT_BYTES,
             Kind::End => self.writes.len() < STATEMENT_ENDS,
             Kind::Forget => false,
-            Kind::Dispatch | Kind::Accept | Kind::Requeue => true,
+            Kind::Dispatch | Kind::Accept | Kind::Requeue | Kind::Notify => true,
         };
         self.kind == kind(write) && has_room
     }
@@ -75,6 +77,7 @@ fn kind(write: &Write) -> Kind {
         Write::Change(Change::Accept { .. }) => Kind::Accept,
         Write::Change(Change::Requeue { .. }) => Kind::Requeue,
         Write::Change(Change::End { .. }) => Kind::End,
+        Write::Notify(_) => Kind::Notify,
         Write::Forget { .. } => Kind::Forget,
     }
 }
@@ -84,6 +87,7 @@ fn job(write: &Write) -> Option<crate::id::JobId> {
     match write {
         Write::Submit(submission) => Some(submission.id),
         Write::Change(change) => Some(change.job()),
+        Write::Notify(notice) => Some(notice.job),
         Write::Forget { .. } => None,
     }
 }
@@ -131,6 +135,17 @@ mod tests {
         let forget = Write::Forget { jobs: vec![a], owner: None };
         let writes = [accept(a), forget, accept(b)];
         assert_eq!(shapes(&writes), [(Kind::Accept, 1), (Kind::Forget, 1), (Kind::Accept, 1)]);
+    }
+
+    #[test]
+    fn webhooks_do_not_keep_the_ends_of_jobs_apart() {
+        let notify = |job| {
+            let (url, at) = ("https://h/".parse().unwrap(), UnixMillis(1));
+            Write::Notify(crate::job::Notice { job, url, body: String::new(), at })
+        };
+        let [a, b] = std::array::from_fn(|_| JobId::random());
+        let writes = [end(a), notify(a), end(b), notify(b)];
+        assert_eq!(shapes(&writes), [(Kind::End, 2), (Kind::Notify, 2)]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use self::connections::Connections;
 use super::columns::Columns;
 use super::error::{Outcomes, damaged};
 use super::listing::{Filter, ListedJob, Window};
+use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting_of};
 use super::retention::{Held, Remembered};
 use super::row::{
     attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
@@ -28,6 +29,7 @@ use super::row::{
 use super::sql::HistoryPage;
 use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
 use super::{list, sql};
+use crate::clock::UnixMillis;
 use crate::id::JobId;
 use crate::job::{Job, Place};
 use crate::limits;
@@ -133,6 +135,35 @@ impl Store for Postgres {
     async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {
         let rows = self.others.rows("read attempts", sqlx::query(sql::ATTEMPTS).bind(Uuid::from(id))).await?;
         rows.iter().map(attempt_of).collect()
+    }
+
+    async fn notices_after(&self, sequence: u64) -> Outcomes<Vec<WaitingNotice>> {
+        let query = sqlx::query(sql::WAITING_NOTICES).bind(sequence.cast_signed());
+        let query = query.bind(limits::WEBHOOKS_WAITING as i64);
+        let rows = self.others.rows("look for webhooks to send", query).await?;
+        rows.iter().map(waiting_of).collect()
+    }
+
+    async fn notice_body(&self, sequence: u64) -> Outcomes<Option<String>> {
+        let query = sqlx::query(sql::NOTICE_BODY).bind(sequence.cast_signed());
+        let rows = self.others.rows("read a webhook", query).await?;
+        rows.first().map(|row| row.text("body")).transpose()
+    }
+
+    async fn note_tried(&self, sequence: u64, at: UnixMillis, tried: &Tried) -> Outcomes<()> {
+        let (sequence, (state, due_at, error)) = (sequence.cast_signed(), after(tried));
+        if due_at.is_none() {
+            self.others.rows("forget a webhook", sqlx::query(sql::DROP_NOTICE).bind(sequence)).await?;
+        }
+        let query = sqlx::query(sql::NOTE_TRIED).bind(state).bind(due_at).bind(error.map(storable));
+        let query = query.bind(at.0.cast_signed()).bind(sequence);
+        self.others.rows("write what came of a webhook", query).await.map(drop)
+    }
+
+    async fn delivery(&self, job: JobId) -> Outcomes<Option<Delivery>> {
+        let rows =
+            self.others.rows("read a webhook", sqlx::query(sql::DELIVERY).bind(Uuid::from(job))).await?;
+        rows.first().map(delivery_of).transpose()
     }
 
     async fn keep_upload(&self, upload: &Upload) -> Outcomes<()> {

@@ -7,12 +7,14 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::super::error::{Outcomes, damaged, failed};
+use super::super::notices::too_many;
 use super::super::store::Write;
 use super::group::{Group, Kind, groups};
 use super::storable;
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Results, Submission, Summary};
+use crate::job::{Change, Notice, Results, Submission, Summary};
+use crate::limits;
 
 /// A group alone is a transaction by itself.
 pub(super) async fn commit(db: &mut PgConnection, writes: &[Write]) -> Outcomes<Vec<Option<u64>>> {
@@ -40,6 +42,10 @@ async fn perform(db: &mut PgConnection, group: &Group<'_>) -> Outcomes<Vec<Optio
         Kind::Accept => accept(db, &changes).await?,
         Kind::Requeue => requeue(db, &changes).await?,
         Kind::End => end(db, &changes).await?,
+        Kind::Notify => {
+            let notices: Vec<_> = group.writes.iter().filter_map(|write| write.notice()).collect();
+            notify(db, &notices).await?;
+        }
         Kind::Forget => forget(db, &group.writes).await?,
     }
     Ok(Vec::new())
@@ -248,12 +254,40 @@ async fn end(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
     execute(db, query, "write a job's end").await
 }
 
+/// Beyond the bound they are given up at once.
+const NOTIFY: &str = "\
+    INSERT INTO webhook (job_id, url, body, state, created_at, due_at, error) \
+    SELECT id, url, CASE WHEN is_full THEN NULL ELSE body END, CASE WHEN is_full THEN 'given_up' ELSE 'waiting' END, at, \
+           CASE WHEN is_full THEN NULL ELSE at END, CASE WHEN is_full THEN $5 END \
+    FROM (SELECT given.*, nth + (SELECT count(*) FROM webhook WHERE state = 'waiting') > $6 AS is_full \
+          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY \
+              AS given (id, url, body, at, nth)) AS given";
+
+/// One of a job of the same id, which was forgotten, gives way.
+async fn notify(db: &mut PgConnection, notices: &[&Notice]) -> Outcomes<()> {
+    let jobs: Vec<Uuid> = column(notices, |notice| notice.job.into());
+    let earlier = sqlx::query("DELETE FROM webhook WHERE job_id = ANY ($1)").bind(jobs.clone());
+    execute(db, earlier, "write a webhook").await?;
+    let query = sqlx::query(NOTIFY)
+        .bind(jobs)
+        .bind(column(notices, |notice| notice.url.as_str()))
+        .bind(column(notices, |notice| notice.body.as_str()))
+        .bind(column(notices, |notice| millis(notice.at)))
+        .bind(too_many())
+        .bind(limits::WEBHOOKS_WAITING as i64);
+    execute(db, query, "write a webhook").await
+}
+
 async fn forget(db: &mut PgConnection, writes: &[&Write]) -> Outcomes<()> {
     for write in writes {
         let Write::Forget { jobs, owner } = write else { continue };
         let ids: Vec<Uuid> = jobs.iter().copied().map(Uuid::from).collect();
+        // A webhook that waits is sent all the same.
         let query = sqlx::query(
-            "DELETE FROM job WHERE id = ANY ($1) AND state = 'ended' AND ($2::text IS NULL OR owner = $2)",
+            "WITH gone AS ( \
+                 DELETE FROM job WHERE id = ANY ($1) AND state = 'ended' AND ($2::text IS NULL OR owner = $2) RETURNING id \
+             ) \
+             DELETE FROM webhook USING gone WHERE job_id = gone.id AND webhook.state <> 'waiting'",
         );
         execute(db, query.bind(ids).bind(owner.as_deref().map(storable)), "forget a job").await?;
     }

@@ -14,6 +14,7 @@ use sqlx::{Sqlite as Db, SqlitePool};
 
 use super::error::{Outcomes, failed};
 use super::listing::{Filter, ListedJob, Window};
+use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting_of};
 use super::retention::{Held, Remembered};
 use super::row::{
     attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
@@ -22,6 +23,7 @@ use super::row::{
 use super::sql::HistoryPage;
 use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
 use super::{list, sql};
+use crate::clock::UnixMillis;
 use crate::id::JobId;
 use crate::job::{Job, Place};
 use crate::limits;
@@ -51,6 +53,7 @@ impl Store for Sqlite {
                     arrivals.push(is_new.then_some(last));
                 }
                 Write::Change(change) => write::record(&mut transaction, change).await?,
+                Write::Notify(notice) => write::notify(&mut transaction, notice).await?,
                 Write::Forget { jobs, owner } => {
                     write::forget(&mut transaction, jobs, owner.as_deref()).await?;
                 }
@@ -128,6 +131,33 @@ impl Store for Sqlite {
         rows.map_err(failed("read attempts"))?.iter().map(attempt_of).collect()
     }
 
+    async fn notices_after(&self, sequence: u64) -> Outcomes<Vec<WaitingNotice>> {
+        let query = sqlx::query(sql::WAITING_NOTICES).bind(sequence.cast_signed());
+        let rows = query.bind(limits::WEBHOOKS_WAITING as i64).fetch_all(&self.readers).await;
+        rows.map_err(failed("look for webhooks to send"))?.iter().map(waiting_of).collect()
+    }
+
+    async fn notice_body(&self, sequence: u64) -> Outcomes<Option<String>> {
+        let query = sqlx::query_scalar(sql::NOTICE_BODY).bind(sequence.cast_signed());
+        query.fetch_optional(&self.readers).await.map_err(failed("read a webhook"))
+    }
+
+    async fn note_tried(&self, sequence: u64, at: UnixMillis, tried: &Tried) -> Outcomes<()> {
+        let (sequence, (state, due_at, error)) = (sequence.cast_signed(), after(tried));
+        if due_at.is_none() {
+            let dropped = sqlx::query(sql::DROP_NOTICE).bind(sequence).execute(&self.writer).await;
+            dropped.map_err(failed("forget a webhook"))?;
+        }
+        let query = sqlx::query(sql::NOTE_TRIED).bind(state).bind(due_at).bind(error);
+        let noted = query.bind(at.0.cast_signed()).bind(sequence).execute(&self.writer).await;
+        noted.map(drop).map_err(failed("write what came of a webhook"))
+    }
+
+    async fn delivery(&self, job: JobId) -> Outcomes<Option<Delivery>> {
+        let row = sqlx::query(sql::DELIVERY).bind(job.to_string()).fetch_optional(&self.readers).await;
+        row.map_err(failed("read a webhook"))?.as_ref().map(delivery_of).transpose()
+    }
+
     async fn keep_upload(&self, upload: &Upload) -> Outcomes<()> {
         let query = sqlx::query(sql::KEEP_UPLOAD)
             .bind(&upload.file.kind)
@@ -174,7 +204,6 @@ mod tests {
     use super::super::list::{count, page};
     use super::super::{Cursor, Sort};
     use super::*;
-    use crate::clock::UnixMillis;
     use crate::job::{Outcome, Standing};
 
     async fn plan(store: &Sqlite, query: QueryBuilder<Db>) -> String {

@@ -3,9 +3,11 @@
 use sqlx::{Sqlite as Db, Transaction};
 
 use super::super::error::{Outcomes, damaged, failed};
+use super::super::notices::too_many;
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Place, Submission, Summary};
+use crate::job::{Change, Notice, Place, Submission, Summary};
+use crate::limits;
 
 /// False where a job of this id is there already.
 pub(super) async fn submit(
@@ -51,9 +53,35 @@ pub(super) async fn forget(
 ) -> Outcomes<()> {
     for job in jobs {
         let query = "DELETE FROM job WHERE id = ?1 AND state = 'ended' AND (?2 IS NULL OR owner = ?2)";
-        execute(db, sqlx::query(query).bind(job.to_string()).bind(owner), "forget a job").await?;
+        let id = job.to_string();
+        if execute(db, sqlx::query(query).bind(&id).bind(owner), "forget a job").await? > 0 {
+            // One that waits is sent all the same.
+            let query = sqlx::query("DELETE FROM webhook WHERE job_id = ? AND state <> 'waiting'");
+            execute(db, query.bind(&id), "forget a webhook").await?;
+        }
     }
     Ok(())
+}
+
+/// Beyond the bound it is given up at once. One of a job of the same id, which was forgotten, gives way.
+const NOTIFY: &str = "\
+    INSERT INTO webhook (job_id, url, body, state, created_at, due_at, error) \
+    SELECT ?1, ?2, iif(is_full, NULL, ?3), iif(is_full, 'given_up', 'waiting'), ?4, iif(is_full, NULL, ?4), \
+           iif(is_full, ?5, NULL) \
+    FROM (SELECT count(*) >= ?6 AS is_full FROM webhook WHERE state = 'waiting')";
+
+pub(super) async fn notify(db: &mut Transaction<'_, Db>, notice: &Notice) -> Outcomes<()> {
+    let id = notice.job.to_string();
+    let earlier = sqlx::query("DELETE FROM webhook WHERE job_id = ?").bind(&id);
+    execute(db, earlier, "write a webhook").await?;
+    let insert = sqlx::query(NOTIFY)
+        .bind(&id)
+        .bind(notice.url.as_str())
+        .bind(&notice.body)
+        .bind(notice.at.0.cast_signed())
+        .bind(too_many())
+        .bind(limits::WEBHOOKS_WAITING as i64);
+    execute(db, insert, "write a webhook").await.map(drop)
 }
 
 pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {

@@ -42,10 +42,11 @@ fn complete(body: &mut Map<String, Value>, flags: &SubmitFlags, client_id: &str)
 
 /// What cannot be asked for is left to the collector to refuse, which knows what can.
 fn ask(body: &mut Map<String, Value>, wishes: &WishFlags) {
-    let WishFlags { priority, deadline, backend, tags, max_attempts } = wishes;
+    let WishFlags { priority, deadline, backend, tags, max_attempts, webhook } = wishes;
     let tags = (!tags.is_empty()).then_some(tags);
     let fields = json!({
         "priority": priority, "deadline": deadline, "backend": backend, "tags": tags, "max_attempts": max_attempts,
+        "webhook": webhook,
     });
     for (field, value) in fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         if let Some(ours) =
