@@ -30,6 +30,12 @@ pub const CHROMIUM: &str = "ORCHESTRATOR_TEST_CHROMIUM";
 /// folder `static` of one version of PyPI's comfyui-frontend-package.
 pub const INTERFACE: &str = "ORCHESTRATOR_TEST_INTERFACE";
 
+/// The variable that names a virtual environment of Python with PyPI's comfy-cli and websocket-client.
+pub const PYTHON_CLIENTS: &str = "ORCHESTRATOR_TEST_PYTHON_CLIENTS";
+
+/// The variable that names a folder whose `node_modules` has npm's @saintno/comfyui-sdk; `node` runs it.
+pub const NODE_CLIENTS: &str = "ORCHESTRATOR_TEST_NODE_CLIENTS";
+
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -47,6 +53,10 @@ pub enum Outside {
     Chromium,
     /// The files of ComfyUI's web interface, named by [`INTERFACE`].
     Interface,
+    /// Published clients in Python, named by [`PYTHON_CLIENTS`].
+    PythonClients,
+    /// Published clients in JavaScript, named by [`NODE_CLIENTS`], and a `node` of `PATH`.
+    NodeClients,
 }
 
 /// Where a requirement was found.
@@ -93,6 +103,8 @@ impl Outside {
             Self::Postgres => "postgres",
             Self::Chromium => "chromium",
             Self::Interface => "interface",
+            Self::PythonClients => "python-clients",
+            Self::NodeClients => "node-clients",
         }
     }
 
@@ -105,6 +117,14 @@ impl Outside {
             Self::Promtool => program("promtool", "install Debian's prometheus"),
             Self::Chromium => chromium(env::var_os(CHROMIUM).map(PathBuf::from)),
             Self::Interface => interface(env::var_os(INTERFACE).as_deref()),
+            Self::PythonClients => {
+                let what = "a virtual environment with comfy-cli and websocket-client";
+                folder(PYTHON_CLIENTS, what, "bin/comfy")
+            }
+            Self::NodeClients => program("node", "install Debian's nodejs").and_then(|_| {
+                let what = "a folder in which npm has installed @saintno/comfyui-sdk";
+                folder(NODE_CLIENTS, what, "node_modules/@saintno/comfyui-sdk/package.json")
+            }),
             Self::Python => program("python3", "install python3"),
             Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
@@ -155,6 +175,16 @@ fn program(name: &str, remedy: &str) -> Result<Found, String> {
         .find(|file| file.is_file())
         .map(Found::Program)
         .ok_or_else(|| remedy.to_owned())
+}
+
+/// The folder that a variable names, if this file is in it.
+fn folder(variable: &str, what: &str, file: &str) -> Result<Found, String> {
+    let folder =
+        env::var_os(variable).map(PathBuf::from).ok_or_else(|| format!("set {variable}=<{what}>"))?;
+    match folder.join(file).is_file() {
+        true => Ok(Found::Folders(vec![folder])),
+        false => Err(format!("{variable}: no {file} in {}", folder.display())),
+    }
 }
 
 fn python_node(value: Option<PathBuf>) -> Result<Found, String> {

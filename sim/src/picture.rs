@@ -65,13 +65,28 @@ pub(crate) fn encoded(picture: &DynamicImage, format: ImageFormat) -> Result<Vec
 /// A PNG with text chunks, as ComfyUI saves prompt and workflow in its pictures.
 pub(crate) fn png(picture: &RgbImage, texts: &[(&str, &Value)]) -> Result<Vec<u8>, ImageError> {
     let plain = encoded(&DynamicImage::ImageRgb8(picture.clone()), ImageFormat::Png)?;
-    let Some((header, rest)) = plain.split_at_checked(SIGNATURE_AND_HEADER_BYTES) else { return Ok(plain) };
-    let mut bytes = header.to_vec();
-    for (keyword, value) in texts {
-        bytes.extend(text_chunk(keyword, &ascii(&value.to_string())));
+    let texts = texts.iter().map(|(keyword, value)| text_chunk(keyword, &ascii(&value.to_string())));
+    Ok(with_chunks(&plain, &texts.collect::<Vec<_>>().concat()))
+}
+
+/// A PNG with more chunks behind its header.
+pub(crate) fn with_chunks(png: &[u8], chunks: &[u8]) -> Vec<u8> {
+    let (header, rest) = png.split_at_checked(SIGNATURE_AND_HEADER_BYTES).unwrap_or((png, &[]));
+    [header, chunks, rest].concat()
+}
+
+/// The text chunks of a PNG, as they stand there.
+pub(crate) fn text_chunks(png: &[u8]) -> Vec<u8> {
+    let (mut texts, mut rest) = (Vec::new(), png.get(SIGNATURE_AND_HEADER_BYTES..).unwrap_or_default());
+    // Length, type, content, checksum.
+    while let Some(length) = rest.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize) {
+        let Some((chunk, after)) = rest.split_at_checked(length.saturating_add(12)) else { break };
+        if chunk.get(4..8) == Some(b"tEXt") {
+            texts.extend(chunk);
+        }
+        rest = after;
     }
-    bytes.extend(rest);
-    Ok(bytes)
+    texts
 }
 
 fn text_chunk(keyword: &str, text: &str) -> Vec<u8> {
@@ -133,6 +148,8 @@ mod tests {
         assert_eq!(image::load_from_memory(&bytes).unwrap().to_rgb8(), picture);
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.contains("tEXtprompt\0{\"1\":\"\\u00fc\"}"), "{text}");
+        let plain = encoded(&DynamicImage::ImageRgb8(picture), ImageFormat::Png).unwrap();
+        assert_eq!(with_chunks(&plain, &text_chunks(&bytes)), bytes);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 """Nodes for tests: jobs that behave like diffusion jobs on a ComfyUI without models or a GPU.
 
 SimLoader "loads" a named model, which takes its time unless the model is still in memory; SimSampler takes steps with
-progress and previews, can be interrupted between them, and paints one colour that tells its seed; SimFail fails.
+progress and previews, can be interrupted between them, and paints a picture that tells its seed, the same as simulated
+servers do; SimFail fails.
 """
 
 import time
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -26,9 +28,17 @@ def unload_ours_too(*arguments, **named):
 memory.unload_all_models = unload_ours_too  # what POST /free comes to
 
 
-def colour_of(seed):
-    """Red, green and blue, 0 to 255."""
-    return seed * 37 % 256, seed * 59 % 256, seed * 83 % 256
+def picture_of(seed, width, height):
+    """A colour of its own, brighter to the right and the bottom: height x width x 3, 0 to 255 (sim/src/picture.rs)."""
+    mask = 2**64 - 1
+    mixed = (seed + 0x9E3779B97F4A7C15) & mask
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & mask
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & mask
+    red, green, blue = (mixed ^ (mixed >> 31)).to_bytes(8, "little")[:3]
+    right = np.arange(width)[None, :] * 127 // width
+    down = np.arange(height)[:, None] * 127 // height
+    channels = red // 2 + right, green // 2 + down, blue // 2 + right // 2 + down // 2
+    return np.stack([channel + np.zeros((height, width), int) for channel in channels], axis=2).astype(np.uint8)
 
 
 class SimModel:
@@ -79,14 +89,14 @@ class SimSampler:
 
     def run(self, model, seed, steps, step_seconds, width, height, preview):
         model.load()  # unless the executor kept the loader's result and the memory was freed since, it is there
-        colour = colour_of(seed)
+        made = picture_of(seed, width, height)
         progress = comfy.utils.ProgressBar(steps)
         for step in range(1, steps + 1):
             memory.throw_exception_if_processing_interrupted()
             time.sleep(step_seconds)
-            picture = ("JPEG", Image.new("RGB", (width, height), colour), 512) if preview else None
+            picture = ("JPEG", Image.fromarray(made), 512) if preview else None
             progress.update_absolute(step, steps, picture)
-        return (torch.tensor(colour).div(255.0).expand(1, height, width, 3).contiguous(),)
+        return (torch.from_numpy(made).float().div(255.0).unsqueeze(0),)
 
 
 class SimFail:

@@ -69,6 +69,14 @@ pub(super) enum Act {
     },
     /// Where the job stands is no longer told to clients that come back.
     TellNoMore(JobId),
+    /// The last events of a job that has ended, durably.
+    TellEnd {
+        job: JobId,
+        client: Option<ClientId>,
+        events: Vec<Event>,
+    },
+    /// A job that never ran is over; nobody hears of it but by the queue's length.
+    TellFewer,
     /// The backend is another process than the one that was given files.
     ForgetDelivered(BackendId),
     /// This program is to end: the next start finds everything again.

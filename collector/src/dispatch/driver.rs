@@ -122,6 +122,11 @@ impl Driver {
             Act::Tell { job, client, event } => self.hub.tell(job, client.as_ref(), event),
             Act::TellExecuting { job, client, text } => self.hub.tell_executing(job, client.as_ref(), text),
             Act::TellNoMore(job) => self.hub.forget(job),
+            Act::TellEnd { job, client, events } => {
+                let remaining = self.ledger.borrow().len();
+                self.hub.tell_end(job, client.as_ref(), events, remaining);
+            }
+            Act::TellFewer => self.hub.ended(),
             Act::ForgetDelivered(backend) => self.tools.delivered.forget(&backend),
             Act::Halt => self.stop.cancel(),
         }

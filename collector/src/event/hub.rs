@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
+use tokio::sync::watch;
 
 use super::Event;
 use super::channel::Channel;
@@ -16,6 +17,7 @@ use crate::metrics::Metrics;
 
 pub struct Hub {
     state: Mutex<State>,
+    ends: watch::Sender<()>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,7 +52,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), metrics })
+        Arc::new(Self { state: Mutex::default(), ends: watch::Sender::new(()), metrics })
     }
 
     /// `None` at the bound of sockets. The `first` event comes before all others, then where running jobs stand.
@@ -92,6 +94,29 @@ impl Hub {
         for listener in watchers.into_iter().chain(socket) {
             self.count(listener.push(event.clone()));
         }
+    }
+
+    /// The last events of a job. Its client hears before the very last one how many jobs are left, as in ComfyUI.
+    pub fn tell_end(&self, job: JobId, client: Option<&ClientId>, events: Vec<Event>, remaining: usize) {
+        let last = events.len().saturating_sub(1);
+        for (at, event) in events.into_iter().enumerate() {
+            if at == last {
+                let socket = client.and_then(|client| lock(&self.state).sockets.get(client).cloned());
+                socket.into_iter().for_each(|socket| self.count(socket.push(Event::status(remaining, None))));
+            }
+            self.tell(job, client, event);
+        }
+        self.ended();
+    }
+
+    /// A job is over, and whoever had to be told has been.
+    pub fn ended(&self) {
+        self.ends.send_replace(());
+    }
+
+    /// Changes whenever a job is over for its client, too.
+    pub fn ends(&self) -> watch::Receiver<()> {
+        self.ends.subscribe()
     }
 
     pub fn tell_all(&self, event: &Event) {

@@ -7,6 +7,7 @@ mod outbox;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use serde_json::json;
 
 pub use self::hub::{Hub, Subscription, Watcher};
 pub use self::journal::{Journal, News, Reader, Told};
@@ -42,6 +43,17 @@ impl Event {
 
     pub fn light(text: impl Into<Utf8Bytes>) -> Self {
         Self::Text { weight: Weight::Light, text: text.into() }
+    }
+
+    /// How many jobs wait and run. With a `sid` it is a connection's first frame.
+    pub fn status(remaining: usize, sid: Option<&str>) -> Self {
+        let status = json!({ "exec_info": { "queue_remaining": remaining } });
+        match sid {
+            Some(sid) => {
+                Self::heavy(json!({ "type": "status", "data": { "status": status, "sid": sid } }).to_string())
+            }
+            None => Self::light(json!({ "type": "status", "data": { "status": status } }).to_string()),
+        }
     }
 
     fn is_light(&self) -> bool {

@@ -14,7 +14,7 @@ mod devtools;
 mod page;
 mod stage;
 mod stories;
-#[path = "../real_comfyui/wait.rs"]
+#[path = "../any_comfyui/wait.rs"]
 mod wait;
 
 use std::path::{Path, PathBuf};

@@ -10,10 +10,11 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use comfyui::api::FreeRequest;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::oneshot;
 
 use super::queue::{ask, command, stopping};
-use super::{App, Asker, Refusal, peer_of, read_body, read_json};
+use super::{App, Asker, Refusal, loose, peer_of, read_body, read_json};
 use crate::dispatch::Request;
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
@@ -24,7 +25,7 @@ struct Interrupt {
 }
 
 /// With an id: that job, wherever it is. Without: what runs for the caller, told by its token, or by its address where
-/// there are no tokens.
+/// there are no tokens. A body that is no JSON is none, as for ComfyUI.
 pub(super) async fn interrupt(
     State(app): State<Arc<App>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
@@ -32,7 +33,8 @@ pub(super) async fn interrupt(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let body = read_body(body)?;
-    let asked: Interrupt = if body.is_empty() { Interrupt::default() } else { read_json(&body)? };
+    let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
+    let asked: Interrupt = if is_json { read_json(&body)? } else { Interrupt::default() };
     let jobs = match asked.prompt_id {
         Some(id) => named(&app, &asker, &id)?,
         None => running_for(&app, &asker, peer_of(address)),
@@ -64,8 +66,10 @@ fn running_for(app: &App, asker: &Asker, peer: IpAddr) -> Vec<JobId> {
 #[derive(Deserialize)]
 struct Free {
     backend: Option<String>,
-    #[serde(flatten)]
-    request: FreeRequest,
+    #[serde(default, deserialize_with = "loose::truth")]
+    unload_models: bool,
+    #[serde(default, deserialize_with = "loose::truth")]
+    free_memory: bool,
 }
 
 /// To all backends that are up, or to the one that is named.
@@ -75,9 +79,9 @@ pub(super) async fn free(
 ) -> Result<StatusCode, Refusal> {
     let asked: Free = read_json(&read_body(body)?)?;
     let backend = asked.backend.map(|name| known(&app, &name)).transpose()?;
-    let FreeRequest { unload_models, free_memory } = asked.request;
-    if unload_models || free_memory {
-        ask(&app, Request::Free { backend, request: asked.request }).await?;
+    let request = FreeRequest { unload_models: asked.unload_models, free_memory: asked.free_memory };
+    if request.unload_models || request.free_memory {
+        ask(&app, Request::Free { backend, request }).await?;
     }
     Ok(StatusCode::OK)
 }

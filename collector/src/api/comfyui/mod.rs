@@ -5,6 +5,7 @@ mod history;
 mod jobs;
 mod judge;
 mod loaded;
+mod loose;
 mod models;
 mod node_classes;
 mod prompt;

@@ -8,14 +8,13 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use axum::{Extension, Json};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::judge::judge;
-use super::{App, Asker, Refusal, loaded, peer_of, read_body, read_json, wishes};
+use super::{App, Asker, Refusal, loaded, loose, peer_of, read_body, read_json, wishes};
 use crate::id::{ClientId, JobId};
 use crate::job::{Needs, Place, Submission, Wishes, input_file};
 use crate::limits;
@@ -25,11 +24,13 @@ use crate::queue::Documents;
 #[derive(Default, Deserialize)]
 pub(crate) struct Submitting {
     pub(crate) prompt: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "loose::name")]
     pub(crate) client_id: Option<String>,
+    #[serde(default, deserialize_with = "loose::name")]
     pub(crate) prompt_id: Option<String>,
-    #[serde(default, deserialize_with = "number")]
+    #[serde(default, deserialize_with = "loose::number")]
     pub(crate) number: Option<f64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::truth")]
     pub(crate) front: bool,
     pub(crate) extra_data: Option<Map<String, Value>>,
     pub(crate) partial_execution_targets: Option<Vec<String>>,
@@ -48,17 +49,6 @@ pub(crate) struct Accepted {
     pub(crate) place: Place,
     /// What stands in the way of the other outputs, by node.
     pub(crate) node_errors: Value,
-}
-
-/// ComfyUI takes whatever Python's `float` does: a number, or a text that holds one.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    let given = Option::<Value>::deserialize(deserializer)?;
-    let unreadable = || D::Error::custom("`number` is a number");
-    match given {
-        None => Ok(None),
-        Some(Value::String(text)) => text.trim().parse().map(Some).map_err(|_| unreadable()),
-        Some(other) => other.as_f64().map(Some).ok_or_else(unreadable),
-    }
 }
 
 pub(super) async fn submit(

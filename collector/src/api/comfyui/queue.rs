@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Asker, Refusal, read_body, read_json};
+use super::{App, Asker, Refusal, loose, read_body, read_json};
 use crate::dispatch::Request;
 use crate::event::Event;
 use crate::id::JobId;
@@ -64,7 +64,7 @@ pub(super) fn without_secrets(mut extra_data: Map<String, Value>) -> Map<String,
 
 #[derive(Deserialize)]
 pub(super) struct Change {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::truth")]
     pub clear: bool,
     #[serde(default)]
     pub delete: Vec<String>,
@@ -114,29 +114,21 @@ pub(crate) fn stopping() -> Refusal {
     )
 }
 
-/// Tells every client when the number of jobs changes, as ComfyUI does.
+/// Tells every client when the number of jobs changes, as ComfyUI does: of jobs that have ended only once their clients
+/// know it, who would else look for what seems lost.
 pub(crate) async fn announce(app: Arc<App>, stop: CancellationToken) {
-    let mut ledger = app.queue.ledger();
+    let (mut ledger, mut ends) = (app.queue.ledger(), app.hub.ends());
     let mut told = ledger.borrow_and_update().len();
     loop {
-        tokio::select! {
+        let is_end = tokio::select! {
             () = stop.cancelled() => return,
-            changed = ledger.changed() => if changed.is_err() { return },
-        }
+            changed = ledger.changed() => if changed.is_ok() { false } else { return },
+            Ok(()) = ends.changed() => true,
+        };
         let remaining = ledger.borrow_and_update().len();
-        if remaining != told {
+        if remaining > told || (is_end && remaining < told) {
             told = remaining;
-            app.hub.tell_all(&status(remaining, None));
+            app.hub.tell_all(&Event::status(remaining, None));
         }
     }
-}
-
-/// The `status` frame; with `sid` it is a connection's first.
-pub(super) fn status(remaining: usize, sid: Option<&str>) -> Event {
-    let mut data = json!({ "status": exec_info(remaining) });
-    if let (Some(sid), Some(fields)) = (sid, data.as_object_mut()) {
-        fields.insert("sid".to_owned(), json!(sid));
-        return Event::heavy(json!({ "type": "status", "data": data }).to_string());
-    }
-    Event::light(json!({ "type": "status", "data": data }).to_string())
 }

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::prompt::checked_client_id;
-use super::queue::status;
 use super::{App, Asker, Refusal};
 use crate::event::{Event, Subscription};
 use crate::id::ClientId;
@@ -33,7 +32,7 @@ pub(super) async fn open(
 ) -> Result<Response, Refusal> {
     let named = asked.client_id.filter(|name| !name.is_empty());
     let client = named.as_deref().map(checked_client_id).transpose()?.unwrap_or_else(ClientId::random);
-    let hello = status(app.queue.snapshot().len(), Some(client.as_str()));
+    let hello = Event::status(app.queue.snapshot().len(), Some(client.as_str()));
     let full = || {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "too many clients are connected")
     };

@@ -173,8 +173,7 @@ impl Core {
         }
         self.acts.push(Act::TellNoMore(job.id));
         self.metrics.ended(outcome);
-        let tell = |event| Act::Tell { job: job.id, client: job.client_id.clone(), event };
-        self.acts.extend(events.into_iter().map(tell));
+        self.acts.push(Act::TellEnd { job: job.id, client: job.client_id.clone(), events });
     }
 
     /// What was pending leaves no event behind, so it is looked up that it is gone.
@@ -200,7 +199,10 @@ impl Core {
     /// A job that was dispatched in the same moment is stopped where it is.
     fn cancelled(&mut self, job: JobId, only_pending: bool, result: Result<(), ChangeError>) {
         match result {
-            Ok(()) => self.metrics.ended(Outcome::Cancelled),
+            Ok(()) => {
+                self.metrics.ended(Outcome::Cancelled);
+                self.acts.push(Act::TellFewer);
+            }
             Err(ChangeError::Illegal(illegal)) => {
                 tracing::debug!(%job, %illegal, "the job was no longer waiting");
                 self.ask_to_stop(job, only_pending);

@@ -323,7 +323,9 @@ impl World {
                 }
                 Act::Tell { job, event, .. } => self.tell(job, &event),
                 Act::Halt => panic!("it wants to end"),
-                Act::TellExecuting { .. } | Act::TellNoMore(_) | Act::ForgetDelivered(_) => {}
+                Act::TellEnd { job, events, .. } => events.iter().for_each(|event| self.tell(job, event)),
+                Act::TellExecuting { .. } | Act::TellNoMore(_) | Act::TellFewer | Act::ForgetDelivered(_) => {
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Answers as the original's HTTP library gives them, down to the content types.
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
@@ -25,6 +25,14 @@ pub(super) fn empty(status: StatusCode) -> Response {
 pub(super) async fn unknown() -> Response {
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     (StatusCode::NOT_FOUND, kind, Body::empty()).into_response()
+}
+
+/// A route that takes other methods. What is read and no route is looked for among the files.
+pub(super) async fn wrong_method(method: Method) -> Response {
+    match method {
+        Method::GET | Method::HEAD => unknown().await,
+        _ => empty(StatusCode::METHOD_NOT_ALLOWED),
+    }
 }
 
 /// What a request gets whose handler raised.

@@ -9,7 +9,7 @@ use axum::response::Response;
 use image::{DynamicImage, ImageFormat};
 use serde_json::{Value, json};
 
-use super::answer::{empty, json};
+use super::answer::{empty, json, trouble};
 use crate::comfy::files::{Folder, Place, inside};
 use crate::comfy::process::Process;
 use crate::picture;
@@ -26,7 +26,7 @@ struct Form {
 
 pub(super) async fn upload_image(State(process): State<Arc<Process>>, body: Multipart) -> Response {
     match read(body).await {
-        Some(form) => store(&process, form, |_, bytes| Some(bytes)),
+        Some(form) => store(&process, form, Some),
         None => empty(StatusCode::BAD_REQUEST),
     }
 }
@@ -35,7 +35,7 @@ pub(super) async fn upload_mask(State(process): State<Arc<Process>>, body: Multi
     match read(body).await {
         Some(form) => {
             let original = form.original.as_ref().and_then(|original| original_of(&process, original));
-            store(&process, form, |_, mask| masked(&original?, &mask))
+            store(&process, form, |mask| masked(&original?, &mask))
         }
         None => empty(StatusCode::BAD_REQUEST),
     }
@@ -60,12 +60,15 @@ async fn read(mut body: Multipart) -> Option<Form> {
     Some(form)
 }
 
-fn store(process: &Process, form: Form, made: impl FnOnce(&Process, Bytes) -> Option<Bytes>) -> Response {
-    let folder = form.folder.as_deref().map_or(Some(Folder::Input), Folder::named).unwrap_or(Folder::Input);
+/// A folder that there is none of and a file without a name raise in the original, whatever else is wrong.
+fn store(process: &Process, form: Form, made: impl FnOnce(Bytes) -> Option<Bytes>) -> Response {
+    let folder = form.folder.as_deref().map_or(Some(Folder::Input), Folder::named);
+    let is_nameless = form.file.as_ref().is_some_and(|(filename, _)| filename.is_empty());
+    let Some(folder) = folder.filter(|_| !is_nameless) else { return trouble() };
     let stored = || {
         let (filename, bytes) = form.file.filter(|(filename, _)| is_plain(filename))?;
         let place = Place { folder, subfolder: inside(&form.subfolder)?, filename };
-        let bytes = made(process, bytes)?;
+        let bytes = made(bytes)?;
         Some(process.rig.disk.upload(place, bytes, form.overwrite, process.generation()))
     };
     let Some(place) = stored() else { return empty(StatusCode::BAD_REQUEST) };
@@ -74,21 +77,21 @@ fn store(process: &Process, form: Form, made: impl FnOnce(&Process, Bytes) -> Op
 }
 
 fn is_plain(filename: &str) -> bool {
-    !filename.is_empty() && !filename.contains('/') && filename != ".."
+    !filename.contains('/') && filename != ".."
 }
 
 /// The picture that a mask belongs to: `{filename, subfolder, type}`.
-fn original_of(process: &Process, original: &Value) -> Option<DynamicImage> {
+fn original_of(process: &Process, original: &Value) -> Option<Bytes> {
     let text = |key: &str| original.get(key).and_then(Value::as_str);
     let folder = Folder::named(text("type").unwrap_or("output"))?;
     let subfolder = inside(text("subfolder").unwrap_or_default())?;
     let place = Place { folder, subfolder, filename: text("filename")?.to_owned() };
-    image::load_from_memory(&process.rig.disk.read(&place)?).ok()
+    process.rig.disk.read(&place)
 }
 
-/// The original with the mask's alpha.
-fn masked(original: &DynamicImage, mask: &[u8]) -> Option<Bytes> {
-    let mut picture = original.to_rgba8();
+/// The original with the mask's alpha, and with the texts that it carried.
+fn masked(original: &[u8], mask: &[u8]) -> Option<Bytes> {
+    let mut picture = image::load_from_memory(original).ok()?.to_rgba8();
     let (width, height) = picture.dimensions();
     let mask = image::load_from_memory(mask).ok()?;
     let mask = mask.resize_exact(width, height, image::imageops::FilterType::Nearest).to_rgba8();
@@ -97,5 +100,6 @@ fn masked(original: &DynamicImage, mask: &[u8]) -> Option<Bytes> {
         let [.., alpha] = alpha.0;
         pixel.0 = [red, green, blue, alpha];
     }
-    picture::encoded(&DynamicImage::ImageRgba8(picture), ImageFormat::Png).ok().map(Bytes::from)
+    let encoded = picture::encoded(&DynamicImage::ImageRgba8(picture), ImageFormat::Png).ok()?;
+    Some(picture::with_chunks(&encoded, &picture::text_chunks(original)).into())
 }

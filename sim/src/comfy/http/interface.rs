@@ -17,9 +17,7 @@ use crate::comfy::process::Process;
 const TAG: &str = "\"5eed\"";
 
 pub(super) fn shared() -> Router<Arc<Process>> {
-    Router::new()
-        .route("/extensions", get(|| says(json!(["/extensions/sim-pack/sim.js"]))))
-        .route("/", get(page))
+    Router::new().route("/extensions", get(|| says(json!(["/extensions/sim-pack/sim.js"]))))
 }
 
 pub(super) fn newer() -> Router<Arc<Process>> {
@@ -44,9 +42,10 @@ pub(super) fn apart() -> Router<Arc<Process>> {
         .route("/templates/{file}", get(|| says(json!([]))))
 }
 
-/// Static files and a custom node's route: in every generation.
+/// The page, static files and a custom node's route: in every generation, and not under `/api`.
 pub(super) fn everywhere() -> Router<Arc<Process>> {
     Router::new()
+        .route("/", get(page))
         .route("/assets/{file}", get(named))
         .route("/extensions/sim-pack/{file}", get(named))
         .route("/manager/reboot", get(|| says(json!("rebooted"))))

@@ -44,6 +44,7 @@ pub(crate) fn router(process: Arc<Process>) -> Router {
     }
     routes
         .fallback(answer::unknown)
+        .method_not_allowed_fallback(answer::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&process), origin::check))
         .layer(middleware::from_fn_with_state(process.rig.faults.clone(), inject))

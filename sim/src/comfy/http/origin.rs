@@ -1,9 +1,10 @@
-//! 0.8 refuses a browser's request from a page of another origin, on loopback.
+//! 0.8 refuses a browser's request from a page of another origin, on loopback, and what a browser asks before such a request
+//! it answers with nothing.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -13,6 +14,9 @@ use crate::comfy::process::Process;
 pub(super) async fn check(State(process): State<Arc<Process>>, request: Request, next: Next) -> Response {
     if process.generation().is_current() && is_foreign(request.headers()) {
         return answer::empty(StatusCode::FORBIDDEN);
+    }
+    if process.generation().is_current() && request.method() == Method::OPTIONS {
+        return answer::empty(StatusCode::OK);
     }
     next.run(request).await
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{empty, json, parsed};
+use super::answer::{empty, json, parsed, trouble};
 use crate::comfy::process::Process;
 use crate::comfy::queue::Item;
 use crate::lock::locked;
@@ -75,7 +76,12 @@ pub(super) struct Span {
     offset: Option<i64>,
 }
 
-pub(super) async fn history(State(process): State<Arc<Process>>, Query(span): Query<Span>) -> Response {
+pub(super) async fn history(
+    State(process): State<Arc<Process>>,
+    span: Result<Query<Span>, QueryRejection>,
+) -> Response {
+    // Python's `int` raises where a number is none.
+    let Ok(Query(span)) = span else { return trouble() };
     json(&locked(&process.history).all(span.max_items, span.offset))
 }
 

@@ -6,7 +6,12 @@ use anyhow::{Result, ensure};
 use image::{ImageFormat, Rgb, RgbImage, RgbaImage};
 use serde_json::{Value, json};
 
-/// A job like a diffusion job: loads a model, takes steps with previews, saves a picture of one colour.
+/// JPEG is not exact, nor is another size.
+const PREVIEW_TOLERANCE: u8 = 8;
+/// Of the pictures that SimSampler paints here, in pixels.
+const SIDE: u32 = 64;
+
+/// A job like a diffusion job: loads a model, takes steps with previews, saves a picture that tells its seed.
 pub(crate) struct Diffusion {
     pub(crate) model: &'static str,
     pub(crate) load_seconds: f64,
@@ -38,7 +43,7 @@ impl Diffusion {
             }},
             "2": {"class_type": "SimSampler", "inputs": {
                 "model": ["1", 0], "seed": self.seed, "steps": self.steps, "step_seconds": self.step_seconds,
-                "width": 64, "height": 64, "preview": true,
+                "width": SIDE, "height": SIDE, "preview": true,
             }},
             "9": save("2", self.prefix),
         })
@@ -53,9 +58,15 @@ impl Diffusion {
     }
 }
 
-/// The colour by which SimSampler tells its seed.
-pub(crate) fn colour_of(seed: u64) -> Rgb<u8> {
-    Rgb([37, 59, 83].map(|factor| u8::try_from(seed * factor % 256).unwrap_or_default()))
+/// What SimSampler paints of a seed.
+pub(crate) fn picture_of(seed: u64) -> RgbImage {
+    sim::picture::sampled(seed, SIDE, SIDE)
+}
+
+/// That a preview shows what SimSampler paints, in whatever size: servers make small ones larger.
+pub(crate) fn ensure_preview(preview: &RgbImage, seed: u64) -> Result<()> {
+    let (width, height) = preview.dimensions();
+    ensure_same(preview, &sim::picture::sampled(seed, width, height), PREVIEW_TOLERANCE)
 }
 
 /// Pictures of one colour without any model.

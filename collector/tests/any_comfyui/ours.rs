@@ -21,6 +21,13 @@ pub(crate) struct Agent {
     program: Program,
 }
 
+/// As the collector's configuration has it.
+pub(crate) struct Backend {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) agent: String,
+}
+
 pub(crate) struct Collector {
     pub(crate) url: String,
     folder: PathBuf,
@@ -50,8 +57,8 @@ impl Agent {
 
 impl Collector {
     /// In front of all of these, with its configuration and its state in `folder`.
-    pub(crate) async fn start(folder: PathBuf, servers: &[Server], agents: &[Agent]) -> Result<Self> {
-        fs::write(folder.join("collector.toml"), configuration(&folder, servers, agents)?)?;
+    pub(crate) async fn start(folder: PathBuf, backends: &[Backend]) -> Result<Self> {
+        fs::write(folder.join("collector.toml"), configuration(&folder, backends)?)?;
         let mut program = launch(&folder, "127.0.0.1:0")?;
         let url = program.address().await?;
         ready(&url).await?;
@@ -112,12 +119,11 @@ async fn ready(url: &str) -> Result<()> {
     until(&what, Duration::from_secs(30), async || client.text("/-/ready").await.map(Some)).await.map(drop)
 }
 
-fn configuration(folder: &Path, servers: &[Server], agents: &[Agent]) -> Result<String> {
+fn configuration(folder: &Path, backends: &[Backend]) -> Result<String> {
     let state = folder.join("state");
     let mut text = format!("listen = \"127.0.0.1:0\"\nstate_directory = {}\n", quoted(&state)?);
-    for (server, agent) in servers.iter().zip(agents) {
-        writeln!(text, "\n[[backend]]\nname = \"{}\"", server.name())?;
-        writeln!(text, "url = \"{}\"\nagent = \"{}\"", server.url(), agent.url)?;
+    for Backend { name, url, agent } in backends {
+        writeln!(text, "\n[[backend]]\nname = \"{name}\"\nurl = \"{url}\"\nagent = \"{agent}\"")?;
     }
     Ok(text)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use image::RgbImage;
-use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 #[derive(Clone)]
@@ -43,6 +43,12 @@ impl File {
     }
 }
 
+impl File {
+    fn query(&self) -> [(&str, &str); 3] {
+        [("filename", &self.filename), ("subfolder", &self.subfolder), ("type", &self.kind)]
+    }
+}
+
 impl Client {
     pub(crate) fn new(base: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build()?;
@@ -53,6 +59,16 @@ impl Client {
         &self.base
     }
 
+    /// `host:port`.
+    pub(crate) fn authority(&self) -> Result<&str> {
+        self.base.strip_prefix("http://").context("no http address")
+    }
+
+    /// What another client was told to fetch here.
+    pub(crate) async fn from_url(&self, url: &str) -> Result<Bytes> {
+        self.bytes(url.strip_prefix(&self.base).with_context(|| format!("{url} is elsewhere"))?, &[]).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         let answer = self.bytes(path, &[]).await?;
         serde_json::from_slice(&answer).with_context(|| format!("JSON of {}{path}", self.base))
@@ -60,6 +76,17 @@ impl Client {
 
     pub(crate) async fn text(&self, path: &str) -> Result<String> {
         Ok(String::from_utf8(self.bytes(path, &[]).await?.to_vec())?)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// What it answers, whatever that is; an answer that is no JSON is null.
+    pub(crate) async fn ask(&self, path: &str) -> Result<(StatusCode, Value)> {
+        let answer = self.request(Method::GET, path).send().await.with_context(|| format!("GET {path}"))?;
+        let status = answer.status();
+        Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
     /// What it answers, whatever that is; an answer that is no JSON is null.
@@ -102,6 +129,12 @@ impl Client {
         Ok(entries.into_iter().map(|(id, entry)| (id, Record(entry))).collect())
     }
 
+    /// In the order of the document.
+    pub(crate) async fn history_ids(&self, query: &str) -> Result<Vec<String>> {
+        let Value::Object(entries) = self.get(&format!("/history{query}")).await? else { bail!("no object") };
+        Ok(entries.into_iter().map(|(id, _)| id).collect())
+    }
+
     pub(crate) async fn upload(&self, name: &str, picture: Vec<u8>) -> Result<String> {
         let part = Part::bytes(picture).file_name(name.to_owned()).mime_str("image/png")?;
         let form = Form::new().part("image", part).text("type", "input");
@@ -127,8 +160,11 @@ impl Client {
     }
 
     pub(crate) async fn file(&self, file: &File) -> Result<Bytes> {
-        let query = [("filename", &*file.filename), ("subfolder", &*file.subfolder), ("type", &*file.kind)];
-        self.bytes("/view", &query).await
+        self.bytes("/view", &file.query()).await
+    }
+
+    pub(crate) fn view(&self, file: &File) -> RequestBuilder {
+        self.request(Method::GET, "/view").query(&file.query())
     }
 
     pub(crate) async fn picture(&self, file: &File) -> Result<RgbImage> {
@@ -157,6 +193,12 @@ impl Record {
         let outputs = self.0["outputs"].as_object().context("no outputs")?;
         let files = outputs.values().flat_map(|output| output["images"].as_array().into_iter().flatten());
         files.map(|file| Ok(serde_json::from_value(file.clone())?)).collect()
+    }
+
+    pub(crate) fn only_file(&self) -> Result<File> {
+        let files = self.files()?;
+        let [file] = &*files else { bail!("not one picture: {files:?}") };
+        Ok((*file).clone())
     }
 
     pub(crate) fn is_success(&self) -> bool {

@@ -7,10 +7,20 @@ use anyhow::{Context, Result};
 use sim::outside::Found;
 use tempfile::TempDir;
 
-use crate::any_comfyui::Place;
-use crate::ours::{Agent, Collector};
+use crate::client::Client;
+use crate::ours::{Agent, Backend, Collector};
+use crate::place::{Generation, Place};
 use crate::server::Server;
 use crate::wait::until;
+
+/// Waits until the collector knows what both of its backends are.
+pub(crate) async fn both_known(client: &Client) -> Result<()> {
+    until("both servers in the fleet", Duration::from_secs(60), async || {
+        let stats = client.get("/system_stats").await?;
+        Ok((stats["devices"].as_array().context("no devices")?.len() == 2).then_some(()))
+    })
+    .await
+}
 
 pub(crate) struct Stage {
     pub(crate) collector: Option<Collector>,
@@ -34,7 +44,9 @@ impl Stage {
         let [server, _] = &mut self.servers;
         server.start()?;
         server.ready(!self.agents.is_empty()).await?;
-        Ok(Place { client: server.client()?, lanes: 1 })
+        let client = server.client()?;
+        let generation = Generation::of(&client).await?;
+        Ok(Place::bare(client, generation))
     }
 
     /// The collector, with both servers known to it.
@@ -47,13 +59,10 @@ impl Stage {
             server.ready(ports_are_known).await?;
         }
         let client = self.start_collector().await?.client()?;
-        until("both servers in the fleet", Duration::from_secs(60), async || {
-            let stats = client.get("/system_stats").await?;
-            let devices = stats["devices"].as_array().context("no devices")?;
-            Ok((devices.len() == self.servers.len()).then_some(()))
-        })
-        .await?;
-        Ok(Place { client, lanes: self.servers.len() })
+        both_known(&client).await?;
+        let [first, _] = &self.servers;
+        let generation = Generation::of(&first.client()?).await?;
+        Ok(Place::fleet(client, generation, self.servers.len()))
     }
 
     /// The collector, whatever there is of the servers that it is to use. Only now their ports are final.
@@ -61,7 +70,12 @@ impl Stage {
         self.start_agents().await?;
         if !self.collector.as_mut().is_some_and(Collector::is_running) {
             let folder = tempfile::tempdir_in(&self.folder)?.keep(); // goes away with the stage
-            self.collector = Some(Collector::start(folder, &self.servers, &self.agents).await?);
+            let backends = self.servers.iter().zip(&self.agents).map(|(server, agent)| Backend {
+                name: server.name().to_owned(),
+                url: server.url(),
+                agent: agent.url.clone(),
+            });
+            self.collector = Some(Collector::start(folder, &backends.collect::<Vec<_>>()).await?);
         }
         self.collector()
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use futures_util::StreamExt;
-use image::RgbImage;
-use serde_json::Value;
+use futures_util::{SinkExt, StreamExt};
+use image::{ImageFormat, RgbImage};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -20,11 +20,32 @@ pub(crate) struct Socket {
 
 #[derive(Debug)]
 pub(crate) enum Frame {
-    Text { kind: String, data: Value },
-    Preview(RgbImage),
+    Text {
+        kind: String,
+        data: Value,
+    },
+    /// What it belongs to comes with it where the client has asked for that.
+    Preview {
+        picture: RgbImage,
+        metadata: Option<Value>,
+    },
 }
 
 impl Frame {
+    pub(crate) fn kind(&self) -> &str {
+        match self {
+            Self::Text { kind, .. } => kind,
+            Self::Preview { .. } => "preview",
+        }
+    }
+
+    pub(crate) fn preview(&self) -> Option<(&RgbImage, Option<&Value>)> {
+        match self {
+            Self::Preview { picture, metadata } => Some((picture, metadata.as_ref())),
+            Self::Text { .. } => None,
+        }
+    }
+
     /// The data of a message of this type.
     pub(crate) fn data_of(&self, wanted: &str) -> Option<&Value> {
         match self {
@@ -59,6 +80,26 @@ impl Socket {
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
+    }
+
+    /// Says that it takes previews with metadata, which a server of 2024 does not answer.
+    pub(crate) async fn ask_for_metadata(&mut self) -> Result<()> {
+        let flags = json!({"type": "feature_flags", "data": {"supports_preview_metadata": true}});
+        Ok(self.stream.send(Message::text(flags.to_string())).await?)
+    }
+
+    /// Ends the connection; gives what had come meanwhile.
+    pub(crate) async fn hang_up(mut self) -> Result<Vec<Frame>> {
+        self.stream.send(Message::Close(None)).await?;
+        let mut frames = Vec::new();
+        while let Some(Ok(message)) = timeout(SILENCE_LIMIT, self.stream.next()).await? {
+            match message {
+                Message::Text(text) => frames.push(text_frame(&text)?),
+                Message::Binary(bytes) => frames.push(preview(&bytes)?),
+                Message::Close(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+        Ok(frames)
     }
 
     /// Reads up to the first frame that `wanted` likes, and gives that one's data.
@@ -96,13 +137,29 @@ fn text_frame(text: &str) -> Result<Frame> {
     Ok(Frame::Text { kind, data: message["data"].take() })
 }
 
-/// `u32 1`, `u32` 1 (JPEG) or 2 (PNG), picture: what a client gets that asks for nothing else.
+/// Event 1: `u32` 1 (JPEG) or 2 (PNG), picture: what a client gets that asks for nothing else. Event 4: `u32` length of a
+/// JSON document, the document, picture.
 fn preview(bytes: &[u8]) -> Result<Frame> {
-    let (header, picture) = bytes.split_at_checked(8).context("a binary frame without a header")?;
-    let format = match header {
-        [0, 0, 0, 1, 0, 0, 0, 1] => image::ImageFormat::Jpeg,
-        [0, 0, 0, 1, 0, 0, 0, 2] => image::ImageFormat::Png,
-        _ => bail!("header of a binary frame: {header:?}"),
+    let (event, rest) = word(bytes)?;
+    let (second, rest) = word(rest)?;
+    let (metadata, format, picture) = match (event, second) {
+        (1, 1) => (None, ImageFormat::Jpeg, rest),
+        (1, 2) => (None, ImageFormat::Png, rest),
+        (4, length) => {
+            let (document, picture) =
+                rest.split_at_checked(usize::try_from(length)?).context("metadata cut off")?;
+            let metadata: Value = serde_json::from_slice(document)?;
+            let format =
+                if metadata["image_type"] == "image/png" { ImageFormat::Png } else { ImageFormat::Jpeg };
+            (Some(metadata), format, picture)
+        }
+        header => bail!("header of a binary frame: {header:?}"),
     };
-    Ok(Frame::Preview(image::load_from_memory_with_format(picture, format)?.into_rgb8()))
+    let picture = image::load_from_memory_with_format(picture, format)?.into_rgb8();
+    Ok(Frame::Preview { picture, metadata })
+}
+
+fn word(bytes: &[u8]) -> Result<(u32, &[u8])> {
+    let (word, rest) = bytes.split_first_chunk().context("a binary frame without a header")?;
+    Ok((u32::from_be_bytes(*word), rest))
 }

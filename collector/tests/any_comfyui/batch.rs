@@ -1,5 +1,5 @@
 //! Many jobs at once, told apart by their seeds. All of them save under the same names, so that two servers each have
-//! a picture of the same name and only the right one has the right colour.
+//! a picture of the same name and only the right one is the right picture.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::client::{Client, Queue, Record};
-use crate::prompts::{Diffusion, colour_of, ensure_plain};
+use crate::prompts::{Diffusion, ensure_same, picture_of};
 use crate::wait::until;
 
 /// How long one job of a batch runs, without loading.
@@ -85,7 +85,7 @@ impl Batch {
         ensure!(files.len() == 1, "seed {seed}: {files:?}");
         for file in &files {
             let picture = self.client.picture(file).await?;
-            ensure_plain(&picture, colour_of(seed), 1).with_context(|| format!("seed {seed}: {file:?}"))?;
+            ensure_same(&picture, &picture_of(seed), 1).with_context(|| format!("seed {seed}: {file:?}"))?;
         }
         Ok(())
     }
