@@ -30,6 +30,9 @@ pub const CHROMIUM: &str = "ORCHESTRATOR_TEST_CHROMIUM";
 /// folder `static` of one version of PyPI's comfyui-frontend-package.
 pub const INTERFACE: &str = "ORCHESTRATOR_TEST_INTERFACE";
 
+/// The variable that names npm's axe-core: its file `axe.min.js`.
+pub const AXE: &str = "ORCHESTRATOR_TEST_AXE";
+
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -47,6 +50,8 @@ pub enum Outside {
     Chromium,
     /// The files of ComfyUI's web interface, named by [`INTERFACE`].
     Interface,
+    /// What looks for pages that some people cannot use, named by [`AXE`].
+    Axe,
 }
 
 /// Where a requirement was found.
@@ -63,6 +68,8 @@ pub enum Found {
     },
     /// Folders with files.
     Folders(Vec<PathBuf>),
+    /// A file.
+    File(PathBuf),
 }
 
 impl Found {
@@ -71,7 +78,7 @@ impl Found {
         match self {
             Self::Program(path) => Some(path),
             Self::Comfyui { python, .. } => Some(python),
-            Self::Folders(_) => None,
+            Self::Folders(_) | Self::File(_) => None,
         }
     }
 }
@@ -93,6 +100,7 @@ impl Outside {
             Self::Postgres => "postgres",
             Self::Chromium => "chromium",
             Self::Interface => "interface",
+            Self::Axe => "axe",
         }
     }
 
@@ -105,6 +113,7 @@ impl Outside {
             Self::Promtool => program("promtool", "install Debian's prometheus"),
             Self::Chromium => chromium(env::var_os(CHROMIUM).map(PathBuf::from)),
             Self::Interface => interface(env::var_os(INTERFACE).as_deref()),
+            Self::Axe => axe(env::var_os(AXE).map(PathBuf::from)),
             Self::Python => program("python3", "install python3"),
             Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
@@ -205,6 +214,11 @@ fn debian_postgres() -> Option<PathBuf> {
     let number =
         |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
     versions.max_by_key(number).map(|newest| newest.path().join("bin"))
+}
+
+fn axe(value: Option<PathBuf>) -> Result<Found, String> {
+    let file = value.ok_or_else(|| format!("set {AXE}=<the file axe.min.js of npm's axe-core>"))?;
+    if file.is_file() { Ok(Found::File(file)) } else { Err(format!("{AXE}: there is no {}", file.display())) }
 }
 
 fn interface(value: Option<&OsStr>) -> Result<Found, String> {

@@ -4,6 +4,7 @@ mod channel;
 mod hub;
 mod journal;
 mod outbox;
+mod previews;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 pub use self::hub::{Hub, Subscription, Watcher};
 pub use self::journal::{Journal, News, Reader, Told};
 pub use self::outbox::Overflow;
+pub use self::previews::Preview;
 
 /// One frame for a client, already in the words that it understands.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,15 @@ impl Event {
 
     pub fn light(text: impl Into<Utf8Bytes>) -> Self {
         Self::Text { weight: Weight::Light, text: text.into() }
+    }
+
+    /// The frame of a picture; texts come as binary frames too.
+    fn picture(&self) -> Option<&Bytes> {
+        const PICTURE: [u8; 4] = [0, 0, 0, 1];
+        match self {
+            Self::Preview { plain, .. } => plain.starts_with(&PICTURE).then_some(plain),
+            Self::Text { .. } => None,
+        }
     }
 
     fn is_light(&self) -> bool {

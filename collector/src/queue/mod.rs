@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::changed::JobChanged;
 pub use self::error::Error as StoreError;
-pub use self::ledger::Ledger;
+pub use self::ledger::{End, Ledger};
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
 pub use self::postgres::Postgres;
 pub use self::retention::{Held, Remembered, Retention};

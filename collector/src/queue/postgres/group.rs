@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Dispatch,
     Accept,
     Requeue,
+    /// A person moved a job or gave it another priority.
+    Arrange,
     End,
     Forget,
 }
@@ -56,7 +58,7 @@ impl<'w> Group<'w> {
         let has_room = match self.kind {
             Kind::Submit => self.bytes.saturating_add(bytes(write)) <= STATEMENT_BYTES,
             Kind::End => self.writes.len() < STATEMENT_ENDS,
-            Kind::Forget => false,
+            Kind::Forget | Kind::Arrange => false,
             Kind::Dispatch | Kind::Accept | Kind::Requeue => true,
         };
         self.kind == kind(write) && has_room
@@ -74,6 +76,7 @@ fn kind(write: &Write) -> Kind {
         Write::Change(Change::Dispatch { .. }) => Kind::Dispatch,
         Write::Change(Change::Accept { .. }) => Kind::Accept,
         Write::Change(Change::Requeue { .. }) => Kind::Requeue,
+        Write::Change(Change::Move { .. } | Change::Prefer { .. }) => Kind::Arrange,
         Write::Change(Change::End { .. }) => Kind::End,
         Write::Forget { .. } => Kind::Forget,
     }
