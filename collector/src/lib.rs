@@ -4,10 +4,12 @@
 pub mod access;
 mod address;
 pub mod api;
+pub mod chronicle;
 pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
+pub mod edit;
 pub mod event;
 pub mod files;
 pub mod fleet;

@@ -46,6 +46,8 @@ pub const SECRET_FILE_BYTES: u64 = 1024 * 1024;
 pub const LARGE_ANSWERS: usize = 2;
 /// Nodes of a prompt.
 pub const PROMPT_NODES: usize = 10_000;
+/// Inputs that a page offers to be changed.
+pub const KNOBS: usize = 64;
 /// Length of a client's name.
 pub const CLIENT_ID_BYTES: usize = 256;
 /// Files that clients have uploaded, and their bytes in all.
@@ -160,6 +162,19 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 /// The form of a login.
 pub const LOGIN_BYTES: usize = 8 * 1024;
 
+/// How often is looked what each backend does, for the account of the last hour; what was not looked at for the longer
+/// time is unknown. The hour is kept in slots.
+pub const CHRONICLE_LOOK: Duration = Duration::from_millis(250);
+/// See [`CHRONICLE_LOOK`].
+pub const CHRONICLE_GAP: Duration = Duration::from_secs(5);
+/// See [`CHRONICLE_LOOK`].
+pub const CHRONICLE_SLOTS: usize = 240;
+/// How often those who follow the fleet are told its figures.
+pub const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// The picture of an unfinished result that is kept of each running job, and all of them together.
+pub const PREVIEW_BYTES: usize = 1024 * 1024;
+/// See [`PREVIEW_BYTES`].
+pub const PREVIEWS_BYTES: usize = 64 * 1024 * 1024;
 /// How long is waited for figures that show that a backend has freed memory.
 pub const FREED_WITHIN: Duration = Duration::from_secs(10);
 /// How long open requests get to end when the program is told to stop.

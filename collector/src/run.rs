@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
 use crate::api::{self, App, Auth, Interface};
+use crate::chronicle::{self, Chronicle};
 use crate::clients::{ByBackend, Clients};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -130,6 +131,9 @@ impl Collector {
         let webhooks = webhooks(&config.webhooks, &access, &queue, clock, &metrics, &stop)?;
         let (max_body_bytes, large_answers) = (config.max_body_bytes, Semaphore::new(limits::LARGE_ANSWERS));
         let backends = fleet.borrow().backends.len();
+        let chronicle = Arc::new(Chronicle::default());
+        let keeping = chronicle::keep(Arc::clone(&chronicle), dispatch.view.clone(), clock, stop.clone());
+        tokio::spawn(keeping);
         let app = App {
             queue,
             files,
@@ -142,6 +146,8 @@ impl Collector {
             roster,
             webhooks,
             journal: Journal::new(clock.now().0),
+            live: watch::Sender::new("".into()),
+            chronicle,
             followers: Arc::new(Semaphore::new(limits::FOLLOWERS)),
             clock,
             max_body_bytes,

@@ -35,6 +35,8 @@ pub const PYTHON_CLIENTS: &str = "ORCHESTRATOR_TEST_PYTHON_CLIENTS";
 
 /// The variable that names a folder whose `node_modules` has npm's @saintno/comfyui-sdk; `node` runs it.
 pub const NODE_CLIENTS: &str = "ORCHESTRATOR_TEST_NODE_CLIENTS";
+/// The variable that names npm's axe-core: its file `axe.min.js`.
+pub const AXE: &str = "ORCHESTRATOR_TEST_AXE";
 
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub enum Outside {
     PythonClients,
     /// Published clients in JavaScript, named by [`NODE_CLIENTS`], and a `node` of `PATH`.
     NodeClients,
+    /// What looks for pages that some people cannot use, named by [`AXE`].
+    Axe,
 }
 
 /// Where a requirement was found.
@@ -73,6 +77,8 @@ pub enum Found {
     },
     /// Folders with files.
     Folders(Vec<PathBuf>),
+    /// A file.
+    File(PathBuf),
 }
 
 impl Found {
@@ -81,7 +87,7 @@ impl Found {
         match self {
             Self::Program(path) => Some(path),
             Self::Comfyui { python, .. } => Some(python),
-            Self::Folders(_) => None,
+            Self::Folders(_) | Self::File(_) => None,
         }
     }
 }
@@ -105,6 +111,7 @@ impl Outside {
             Self::Interface => "interface",
             Self::PythonClients => "python-clients",
             Self::NodeClients => "node-clients",
+            Self::Axe => "axe",
         }
     }
 
@@ -125,6 +132,7 @@ impl Outside {
                 let what = "a folder in which npm has installed @saintno/comfyui-sdk";
                 folder(NODE_CLIENTS, what, "node_modules/@saintno/comfyui-sdk/package.json")
             }),
+            Self::Axe => axe(env::var_os(AXE).map(PathBuf::from)),
             Self::Python => program("python3", "install python3"),
             Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
@@ -235,6 +243,11 @@ fn debian_postgres() -> Option<PathBuf> {
     let number =
         |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
     versions.max_by_key(number).map(|newest| newest.path().join("bin"))
+}
+
+fn axe(value: Option<PathBuf>) -> Result<Found, String> {
+    let file = value.ok_or_else(|| format!("set {AXE}=<the file axe.min.js of npm's axe-core>"))?;
+    if file.is_file() { Ok(Found::File(file)) } else { Err(format!("{AXE}: there is no {}", file.display())) }
 }
 
 fn interface(value: Option<&OsStr>) -> Result<Found, String> {

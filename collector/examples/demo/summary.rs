@@ -13,6 +13,7 @@ use crate::stage::{PORT, Stage};
 pub(crate) fn opening(screen: &Screen, backends: &[Backend], collector: &Url, pictures: &Path) {
     let width = backends.iter().map(|backend| backend.id.len()).fold("collector".len(), usize::max);
     let elsewhere = if collector.port() == Some(PORT) { "" } else { "  (its usual port is taken)" };
+    screen.line(&format!("{:<width$}  {collector}orchestrator/  <- open this in a browser", "dashboard"));
     screen.line(&format!("{:<width$}  {collector}{elsewhere}", "collector"));
     for backend in backends {
         let agent = match backend.agent_state.as_str() {
@@ -64,7 +65,8 @@ fn row(backend: &str, ended: &[Ended], loads: Option<u64>, wall: Duration) -> St
 }
 
 pub(crate) fn addresses(screen: &Screen, stage: &Stage) {
-    screen.line("\nStill serving. To look at, in a browser or with curl:");
+    screen.line(&format!("\nStill serving. The dashboard is at {}orchestrator/", stage.url));
+    screen.line("To look at, in a browser or with curl:");
     for path in ["queue", "history", "system_stats", "metrics", "orchestrator/v1/backends"] {
         screen.line(&format!("  {}{path}", stage.url));
     }

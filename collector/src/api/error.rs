@@ -42,15 +42,22 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    /// The body of the answer.
+    pub fn document(self) -> Value {
         let Self { kind, message, details, .. } = self;
         let or_empty = |value: Option<Box<Value>>| value.map_or_else(|| json!({}), |value| *value);
         let (extra_info, node_errors) = (or_empty(self.extra_info), or_empty(self.node_errors));
         let error = json!({ "type": kind, "message": message, "details": details, "extra_info": extra_info });
-        let mut response =
-            (self.status, Json(json!({ "error": error, "node_errors": node_errors }))).into_response();
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        json!({ "error": error, "node_errors": node_errors })
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(self.document())).into_response();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response

@@ -3,6 +3,7 @@
 
 mod auth;
 pub mod comfyui;
+mod dashboard;
 mod error;
 mod figures;
 mod interface;
@@ -21,6 +22,7 @@ use self::auth::Asker;
 pub use self::auth::Auth;
 pub use self::error::Refusal;
 pub use self::interface::Interface;
+use crate::chronicle::Chronicle;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
@@ -49,6 +51,9 @@ pub struct App {
     pub webhooks: Option<Rules>,
     /// What changes, for those who follow the fleet.
     pub journal: Arc<Journal>,
+    /// Figures for them, the newest.
+    pub live: watch::Sender<Arc<str>>,
+    pub chronicle: Arc<Chronicle>,
     /// Places for those who follow a job or the fleet.
     pub followers: Arc<Semaphore>,
     pub clock: Clock,
@@ -78,6 +83,7 @@ pub async fn serve(
 ) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
     tokio::spawn(orchestrator::write_feed(Arc::clone(&app), stop.clone()));
+    tokio::spawn(orchestrator::write_live(Arc::clone(&app), stop.clone()));
     let routes = routes(app, auth, stop.clone());
     let limits = limits::connections(lifecycle::file_descriptors());
     door::serve(listener, tls, routes, limits, stop.cancelled_owned()).await;
@@ -90,6 +96,7 @@ fn bare_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App
         .merge(comfyui.clone())
         .nest("/api", comfyui.merge(comfyui::job_routes()))
         .merge(interface::files())
+        .merge(dashboard::routes())
         .merge(orchestrator::routes(stop, max_body_bytes))
         .merge(operate::routes())
         .fallback(error::unknown_path)

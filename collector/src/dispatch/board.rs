@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::running::{Loads, Running};
 use super::track::{Phase, Track};
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Fleet};
@@ -21,6 +22,7 @@ pub(super) struct Board {
     pub tracks: BTreeMap<JobId, Track>,
     beliefs: HashMap<BackendId, Belief>,
     pub estimates: Arc<Estimates>,
+    loads: Arc<HashMap<BackendId, Loads>>,
 }
 
 /// What is believed of one backend.
@@ -42,6 +44,10 @@ pub(super) struct Belief {
 pub struct View {
     pub candidates: Vec<Candidate>,
     pub estimates: Arc<Estimates>,
+    /// The attempts that are under way.
+    pub running: HashMap<JobId, Running>,
+    /// Of each backend that was given a job with models.
+    pub loads: Arc<HashMap<BackendId, Loads>>,
     /// Every attempt found at start has been resolved, or its backend is known to be down.
     pub reconciled: bool,
 }
@@ -94,13 +100,44 @@ impl Board {
 
     fn residual_seconds(&self, backend: &BackendId, now: UnixMillis) -> Option<f64> {
         let open = self.tracks_on(backend).filter(|track| !track.is_released());
-        let rest = |track: &Track| {
-            let models = track.job.needs.models();
-            let load = if track.models_loaded { 0.0 } else { self.estimates.load_seconds(&models) };
-            let spent = (now - track.started_at.unwrap_or(track.dispatched_at)).as_secs_f64();
-            (load + self.estimates.run_seconds(&models) - spent).max(OVERDUE * spent)
+        open.map(|track| self.left_seconds(track, now)).reduce(|sum, left| sum + left)
+    }
+
+    fn left_seconds(&self, track: &Track, now: UnixMillis) -> f64 {
+        let models = track.job.needs.models();
+        let load = if track.models_loaded { 0.0 } else { self.estimates.load_seconds(&models) };
+        let spent = (now - track.started_at.unwrap_or(track.dispatched_at)).as_secs_f64();
+        (load + self.estimates.run_seconds(&models) - spent).max(OVERDUE * spent)
+    }
+
+    /// The attempts that are under way, for those who look.
+    pub(super) fn running(&self, now: UnixMillis) -> HashMap<JobId, Running> {
+        let running = |track: &Track| Running {
+            backend: track.backend.clone(),
+            attempt: track.attempt,
+            started_at: track.started_at,
+            first_step_at: track.first_step_at,
+            node: track.node.clone(),
+            steps: track.steps,
+            models_loaded: track.models_loaded,
+            is_released: track.is_released(),
+            left_seconds: if track.is_released() { 0.0 } else { self.left_seconds(track, now) },
         };
-        open.map(rest).reduce(|sum, rest| sum + rest)
+        self.tracks.iter().map(|(job, track)| (*job, running(track))).collect()
+    }
+
+    /// A job with models was sent.
+    pub(super) fn count_load(&mut self, backend: &BackendId, loaded: bool) {
+        let loads = Arc::make_mut(&mut self.loads).entry(backend.clone()).or_default();
+        if loaded {
+            loads.avoided += 1;
+        } else {
+            loads.caused += 1;
+        }
+    }
+
+    pub(super) fn loads(&self) -> Arc<HashMap<BackendId, Loads>> {
+        Arc::clone(&self.loads)
     }
 
     /// Backends without an attempt of ours, and since when.

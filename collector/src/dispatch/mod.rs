@@ -17,6 +17,7 @@ mod perform;
 mod recover;
 mod rename;
 mod results;
+mod running;
 mod step;
 mod tools;
 mod track;
@@ -24,6 +25,7 @@ mod track;
 pub use self::board::View;
 pub use self::core::Request;
 pub use self::driver::{Dispatch, Parts, start};
+pub use self::running::{Loads, Running};
 pub use self::step::Settings;
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ pub(super) struct Track {
     pub stop_only_pending: bool,
     pub dispatched_at: UnixMillis,
     pub started_at: Option<UnixMillis>,
-    first_step_at: Option<UnixMillis>,
+    pub first_step_at: Option<UnixMillis>,
+    /// The node at work, and how many of its steps are done, of how many.
+    pub node: Option<String>,
+    pub steps: Option<(f64, f64)>,
     /// It was found running, so its start is not known.
     pub start_unheard: bool,
     /// The backend can run another job.
@@ -117,6 +120,8 @@ impl Track {
             dispatched_at: now,
             started_at: None,
             first_step_at: None,
+            node: None,
+            steps: None,
             start_unheard: false,
             released_at: None,
             heard_at: now,
@@ -216,15 +221,17 @@ impl Track {
         match &mut message {
             Message::Status(_) | Message::FeatureFlags(_) => return Vec::new(),
             Message::Executing(executing) if executing.node.is_none() => return self.over(now),
-            Message::Executing(_) => {
+            Message::Executing(executing) => {
                 self.started_at.get_or_insert(now);
+                (self.node, self.steps) = (executing.node.clone(), None);
                 return vec![Effect::Executing(message.to_text().into())];
             }
             Message::ExecutionSuccess(_) => return self.ends(Outcome::Succeeded, message, now),
             Message::ExecutionError(_) => return self.ends(Outcome::Failed, message, now),
             Message::ExecutionInterrupted(_) => return self.ends(Outcome::Interrupted, message, now),
-            Message::Progress(_) => {
+            Message::Progress(progress) => {
                 self.first_step_at.get_or_insert(now);
+                self.steps = progress.value.as_f64().zip(progress.max.as_f64());
             }
             Message::Executed(executed) => {
                 results::name_backend(&mut executed.output, &self.backend);

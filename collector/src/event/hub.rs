@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::Event;
 use super::channel::Channel;
 use super::outbox::Overflow;
+use super::previews::{Preview, Previews};
 use crate::id::{ClientId, JobId};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -27,6 +28,7 @@ struct State {
     watchers: HashMap<JobId, Vec<Arc<Channel>>>,
     /// The last `executing` of each running job.
     executing: HashMap<JobId, (Option<ClientId>, Utf8Bytes)>,
+    previews: Previews,
     /// Those that were replaced and are still open, too.
     connections: usize,
 }
@@ -87,7 +89,10 @@ impl Hub {
 
     /// Of a job: to its client, if that listens, and to those who watch it.
     pub fn tell(&self, job: JobId, client: Option<&ClientId>, event: Event) {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        if let Some(frame) = event.picture() {
+            state.previews.keep(job, frame);
+        }
         let socket = client.and_then(|client| state.sockets.get(client)).cloned();
         let watchers = state.watchers.get(&job).cloned().unwrap_or_default();
         drop(state);
@@ -131,7 +136,20 @@ impl Hub {
     }
 
     pub fn forget(&self, job: JobId) {
-        lock(&self.state).executing.remove(&job);
+        let mut state = lock(&self.state);
+        state.executing.remove(&job);
+        state.previews.forget(job);
+    }
+
+    /// The newest picture of the job's unfinished result.
+    pub fn preview(&self, job: JobId) -> Option<Preview> {
+        lock(&self.state).previews.of(job).cloned()
+    }
+
+    /// The number of the newest one of each of these that has any.
+    pub fn preview_numbers<'a>(&self, jobs: impl IntoIterator<Item = &'a JobId>) -> HashMap<JobId, u64> {
+        let state = lock(&self.state);
+        jobs.into_iter().filter_map(|job| Some((*job, state.previews.of(*job)?.number))).collect()
     }
 
     fn count(&self, overflow: Overflow) {

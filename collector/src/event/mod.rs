@@ -4,6 +4,7 @@ mod channel;
 mod hub;
 mod journal;
 mod outbox;
+mod previews;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use serde_json::json;
 pub use self::hub::{Hub, Subscription, Watcher};
 pub use self::journal::{Journal, News, Reader, Told};
 pub use self::outbox::Overflow;
+pub use self::previews::Preview;
 
 /// One frame for a client, already in the words that it understands.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,15 @@ impl Event {
                 Self::heavy(json!({ "type": "status", "data": { "status": status, "sid": sid } }).to_string())
             }
             None => Self::light(json!({ "type": "status", "data": { "status": status } }).to_string()),
+        }
+    }
+
+    /// The frame of a picture; texts come as binary frames too.
+    fn picture(&self) -> Option<&Bytes> {
+        const PICTURE: [u8; 4] = [0, 0, 0, 1];
+        match self {
+            Self::Preview { plain, .. } => plain.starts_with(&PICTURE).then_some(plain),
+            Self::Text { .. } => None,
         }
     }
 

@@ -43,6 +43,10 @@ pub enum Change {
     /// It is proved that this attempt did not run, or will never tell: it waits again, at its old place. `spent`: the
     /// attempt counts towards the bound.
     Requeue { job: JobId, attempt: u32, spent: bool, at: UnixMillis, reason: String },
+    /// It waits at another place.
+    Move { job: JobId, number: f64 },
+    /// It counts for more or less among those that wait.
+    Prefer { job: JobId, priority: f64 },
     /// `attempt` is `None` for a job that never left the queue.
     End { job: JobId, attempt: Option<u32>, at: UnixMillis, outcome: Outcome, results: Box<Results> },
 }
@@ -84,6 +88,8 @@ impl Change {
             Self::Dispatch { job, .. }
             | Self::Accept { job, .. }
             | Self::Requeue { job, .. }
+            | Self::Move { job, .. }
+            | Self::Prefer { job, .. }
             | Self::End { job, .. } => *job,
         }
     }
@@ -93,6 +99,8 @@ impl Change {
             Self::Dispatch { .. } => "be dispatched",
             Self::Accept { .. } => "be accepted by a backend",
             Self::Requeue { .. } => "wait again",
+            Self::Move { .. } => "be moved in the queue",
+            Self::Prefer { .. } => "be given another priority",
             Self::End { .. } => "end",
         }
     }
@@ -118,6 +126,14 @@ impl Job {
             (State::Dispatched(now), Change::Requeue { attempt, spent, .. }) if now.number == *attempt => {
                 job.spent_attempts += u32::from(*spent);
 
+                State::Waiting
+            }
+            (State::Waiting, Change::Move { number, .. }) => {
+                job.place = Place { number: *number, given: true, ..job.place };
+                State::Waiting
+            }
+            (State::Waiting, Change::Prefer { priority, .. }) => {
+                std::sync::Arc::make_mut(&mut job.wishes).priority = Some(*priority);
                 State::Waiting
             }
             (State::Waiting, Change::End { attempt: None, outcome, .. }) => State::Ended(*outcome),
@@ -193,6 +209,18 @@ mod tests {
         assert!(second.after(&end(&second, Some(1))).is_err());
         assert!(second.after(&requeue(&second, 1)).is_err());
         assert!(second.after(&end(&second, Some(2))).is_ok());
+    }
+
+    #[test]
+    fn only_a_job_that_waits_is_moved_or_preferred() {
+        let job = waiting();
+        let to_front = Change::Move { job: job.id, number: -3.0 };
+        let moved = job.after(&to_front).unwrap();
+        assert_eq!((moved.place.number, moved.place.arrival), (-3.0, job.place.arrival));
+        let prefer = Change::Prefer { job: job.id, priority: 2.0 };
+        assert_eq!(job.after(&prefer).unwrap().wishes.priority, Some(2.0));
+        let sent = job.after(&dispatch(&job)).unwrap();
+        assert!(sent.after(&to_front).is_err() && sent.after(&prefer).is_err());
     }
 
     #[test]

@@ -17,6 +17,13 @@ pub struct Ledger {
     waiting_of: HashTrieMapSync<String, usize>,
 }
 
+/// Of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Front,
+    Back,
+}
+
 impl Ledger {
     pub fn of(jobs: impl IntoIterator<Item = Job>) -> Self {
         let mut ledger = Self::default();
@@ -46,6 +53,15 @@ impl Ledger {
         self.waiting_of.get(owner).copied().unwrap_or(0)
     }
 
+    /// A number before those of all that wait, or behind them.
+    pub fn number_at(&self, end: End) -> f64 {
+        let place = match end {
+            End::Front => self.waiting.first().map(|(place, _)| place.number - 1.0),
+            End::Back => self.waiting.last().map(|(place, _)| place.number + 1.0),
+        };
+        place.unwrap_or_default()
+    }
+
     /// In the order of their places.
     pub fn waiting(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.waiting.values()
@@ -67,10 +83,12 @@ impl Ledger {
 
     pub fn put(&mut self, job: Job) {
         let job = Arc::new(job);
-        if self.waiting.remove_mut(&job.place) {
+        // Its place may be another one now.
+        let place = self.get(job.id).map_or(job.place, |before| before.place);
+        if self.waiting.remove_mut(&place) {
             self.count(job.owner.as_deref(), -1);
         }
-        self.dispatched.remove_mut(&job.place);
+        self.dispatched.remove_mut(&place);
         match job.state {
             State::Ended(_) => drop(self.by_id.remove_mut(&job.id)),
             State::Dispatched(_) => self.dispatched.insert_mut(job.place, Arc::clone(&job)),
@@ -125,6 +143,21 @@ mod tests {
             spent_attempts: 0,
             state: State::Waiting,
         }
+    }
+
+    #[test]
+    fn a_job_that_is_moved_waits_at_its_new_place_alone() {
+        let jobs: Vec<Job> = (1..=3).map(|arrival| job(arrival, Some("anna"))).collect();
+        let mut ledger = Ledger::of(jobs.clone());
+        let order = |ledger: &Ledger| ledger.waiting().map(|job| job.place.arrival).collect::<Vec<_>>();
+        for (moved, end, expected) in
+            [(2, End::Front, [3, 1, 2]), (1, End::Front, [2, 3, 1]), (1, End::Back, [3, 1, 2])]
+        {
+            let change = Change::Move { job: jobs[moved].id, number: ledger.number_at(end) };
+            ledger.put(ledger.after(&change).unwrap());
+            assert_eq!(order(&ledger), expected);
+        }
+        assert_eq!((ledger.waiting_len(), ledger.waiting_len_of("anna")), (3, 3));
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub struct ListedJob {
     pub place: Place,
     pub standing: Standing,
     pub client_id: Option<ClientId>,
+    pub owner: Option<String>,
     pub backend: Option<BackendId>,
     pub needs: Needs,
     pub wishes: Wishes,

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::changed::JobChanged;
 pub use self::error::Error as StoreError;
-pub use self::ledger::Ledger;
+pub use self::ledger::{End, Ledger};
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
 pub use self::notices::{Delivery, DeliveryState, Tried, WaitingNotice, shown_receiver};
 pub use self::postgres::Postgres;

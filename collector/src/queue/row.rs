@@ -143,6 +143,7 @@ pub(super) fn listed_of(row: &impl Columns) -> Outcomes<ListedJob> {
         place: place_of(row)?,
         standing: standing.parse().map_err(|e: BadStanding| damaged("a job's state")(e.to_string()))?,
         client_id: client_id.as_deref().map(ClientId::new),
+        owner: row.text_if_any("owner")?,
         backend: last_backend_of(row)?,
         needs: parsed(row, "needs")?,
         wishes: wishes_of(row)?,

@@ -4,6 +4,7 @@
 
 mod away;
 mod estimate;
+mod forecast;
 mod free;
 mod verdict;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::estimate::{Estimates, Timing};
+pub use self::forecast::{Expected, Forecast, Outlook, forecast};
 pub use self::free::{Idle, to_free};
 pub use self::verdict::{Refusal, Verdict, Why};
 use crate::clock::UnixMillis;

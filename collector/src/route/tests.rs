@@ -3,7 +3,7 @@ use crate::clock::UnixMillis;
 use crate::fleet::{Backlog, Catalog, Failure, Read};
 use crate::job::{Asset, Needs, Place, State};
 
-const NOW: UnixMillis = UnixMillis(1_000_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A backend that is up, heard and known to offer class `C` with the models `m`, `n` and `o`.
 fn backend(name: &str) -> Backend {
@@ -21,7 +21,7 @@ fn catalog(models: &[&str]) -> Arc<Catalog> {
     Arc::new(Catalog::new(serde_json::from_value(class).unwrap(), [0; 32]))
 }
 
-fn idle(name: &str, resident: &[&str]) -> Candidate {
+pub(super) fn idle(name: &str, resident: &[&str]) -> Candidate {
     of(backend(name), resident)
 }
 
@@ -32,12 +32,12 @@ fn of(backend: Backend, resident: &[&str]) -> Candidate {
     Candidate { backend, residual_seconds: None, foreign, resident, rests_until }
 }
 
-fn busy(name: &str, resident: &[&str], seconds: f64) -> Candidate {
+pub(super) fn busy(name: &str, resident: &[&str], seconds: f64) -> Candidate {
     Candidate { residual_seconds: Some(seconds), ..idle(name, resident) }
 }
 
 /// The nth job to arrive; `""` names no model.
-fn job(arrival: u64, model: &str) -> Arc<Job> {
+pub(super) fn job(arrival: u64, model: &str) -> Arc<Job> {
     let asset = |name: String| Asset { node: "1".into(), class: "C".into(), input: "model".into(), name };
     let assets = (!model.is_empty()).then(|| asset(format!("{model}.ckpt"))).into_iter().collect();
     let needs = Needs { classes: ["C".to_owned()].into(), assets, ..Needs::default() };
@@ -57,7 +57,7 @@ fn job(arrival: u64, model: &str) -> Arc<Job> {
 }
 
 /// Every model loads in 10 s and runs for 20 s.
-fn estimates() -> Estimates {
+pub(super) fn estimates() -> Estimates {
     let mut estimates = Estimates::default();
     for model in ["", "m", "n", "o"] {
         let load_seconds = (!model.is_empty()).then_some(10.0);

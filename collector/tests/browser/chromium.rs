@@ -1,5 +1,6 @@
 //! A Chromium without a window, with nothing of its user's and no network but this machine's.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,6 +41,32 @@ impl Chromium {
         Ok(chromium)
     }
 
+    /// Of all its processes together, those that have ended and were waited for included.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        const TICKS_A_SECOND: f64 = 100.0;
+        let mut processes = HashMap::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let pid = entry.file_name().to_string_lossy().parse::<u32>().ok();
+            // One that has ended meanwhile is none of those that are counted.
+            let stat = pid.and_then(|pid| {
+                Some((pid, stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))
+            });
+            processes.extend(stat);
+        }
+        let is_ours = |mut pid: u32| {
+            while pid != self.child.id() {
+                match processes.get(&pid) {
+                    Some((parent, _)) => pid = *parent,
+                    None => return false,
+                }
+            }
+            true
+        };
+        let ticks =
+            processes.iter().filter(|(pid, _)| is_ours(**pid)).map(|(_, (_, ticks))| ticks).sum::<u64>();
+        Ok(ticks as f64 / TICKS_A_SECOND)
+    }
+
     fn told_url(&mut self) -> Result<String> {
         let output = BufReader::new(self.child.stderr.take().context("it has no error output")?);
         let mut lines = output.lines().map_while(Result::ok);
@@ -48,6 +75,13 @@ impl Chromium {
         std::thread::spawn(move || lines.for_each(drop));
         url.context("Chromium ended without telling its address")
     }
+}
+
+/// Its parent, and the ticks that it and the children that it waited for have taken.
+fn stat(text: &str) -> Option<(u32, u64)> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some((fields.get(1)?.parse().ok()?, ticks))
 }
 
 impl Drop for Chromium {

@@ -1,8 +1,9 @@
-//! ComfyUI's own web interface in a real browser, in front of simulated servers behind the collector.
+//! The collector's dashboard, and ComfyUI's own web interface, in a real browser, in front of simulated servers.
 //!
 //! Needs Chromium (`ORCHESTRATOR_TEST_CHROMIUM`, else `chromium` in `PATH`) and the interface's files:
 //! `ORCHESTRATOR_TEST_INTERFACE=<folder>:<folder>...`, each the folder `static` of one version of PyPI's
-//! comfyui-frontend-package.
+//! comfyui-frontend-package. The dashboard needs the browser alone, and one of its tests axe-core. Where
+//! `ORCHESTRATOR_TEST_SCREENSHOTS` names a folder, pictures of its views are left there.
 
 #![expect(
     clippy::indexing_slicing,
@@ -10,6 +11,7 @@
 )]
 
 mod chromium;
+mod dashboard;
 mod devtools;
 mod page;
 mod stage;
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // A browser takes what cores there are.
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, trials()).exit_code()
+    let trials = dashboard::trials().into_iter().chain(trials()).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn trials() -> Vec<Trial> {

@@ -18,17 +18,31 @@ pub(crate) struct Page {
     address: String,
     /// Errors in its console and refused requests, as far as they were read.
     faults: Vec<String>,
-    _chromium: Chromium,
+    chromium: Chromium,
 }
 
 impl Page {
     pub(crate) async fn open(program: &Path, address: &str) -> Result<Self> {
-        let chromium = Chromium::start(program)?;
-        let devtools = Devtools::open(&chromium.url).await?;
-        let mut page =
-            Self { devtools, address: address.to_owned(), faults: Vec::new(), _chromium: chromium };
+        let mut page = Self::blank(program, address).await?;
         page.devtools.call("Page.navigate", json!({"url": address})).await?;
         Ok(page)
+    }
+
+    /// Shows nothing yet; what is asked of this address counts as the page's own.
+    pub(crate) async fn blank(program: &Path, address: &str) -> Result<Self> {
+        let chromium = Chromium::start(program)?;
+        let devtools = Devtools::open(&chromium.url).await?;
+        Ok(Self { devtools, address: address.to_owned(), faults: Vec::new(), chromium })
+    }
+
+    /// The result of a command of the browser's own.
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Result<Value> {
+        self.devtools.call(method, params).await
+    }
+
+    /// What the browser with all its processes has taken of the processors so far.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        self.chromium.cpu_seconds()
     }
 
     pub(crate) async fn reload(&mut self) -> Result<()> {

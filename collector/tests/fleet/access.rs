@@ -17,15 +17,15 @@ use super::stage::{Stage, comfy, outcomes_of, takes_jobs};
 use super::wait::until;
 
 /// Tokens and their file.
-struct Tokens {
+pub(crate) struct Tokens {
     folder: TempDir,
-    anna: Fresh,
+    pub(crate) anna: Fresh,
     bob: Fresh,
-    otto: Fresh,
+    pub(crate) otto: Fresh,
 }
 
 impl Tokens {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let anna = Fresh::make("anna", Role::Submit, Some(1)).unwrap();
         let bob = Fresh::make("bob", Role::Submit, None).unwrap();
@@ -35,7 +35,7 @@ impl Tokens {
         tokens
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("tokens.toml")
     }
 

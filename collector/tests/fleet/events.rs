@@ -15,19 +15,19 @@ use super::wait::PATIENCE;
 
 /// One event as a browser's `EventSource` reads it.
 #[derive(Clone, Debug, PartialEq)]
-struct Event {
-    kind: String,
+pub(crate) struct Event {
+    pub(crate) kind: String,
     id: String,
-    data: Value,
+    pub(crate) data: Value,
 }
 
-struct Events {
+pub(crate) struct Events {
     bytes: Pin<Box<dyn Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
     text: String,
 }
 
 impl Events {
-    async fn open(client: &Client, route: &str, last: Option<&str>) -> Self {
+    pub(crate) async fn open(client: &Client, route: &str, last: Option<&str>) -> Self {
         let request = client.request(Method::GET, route);
         let request = last.into_iter().fold(request, |request, id| request.header("Last-Event-ID", id));
         let answer = request.send().await.unwrap();
@@ -39,7 +39,7 @@ impl Events {
     }
 
     /// `None`: the stream has ended.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (read(event), rest.to_owned());
@@ -55,7 +55,7 @@ impl Events {
     }
 
     /// Up to and with the first that is meant.
-    async fn until(&mut self, meant: impl Fn(&Event) -> bool) -> Vec<Event> {
+    pub(crate) async fn until(&mut self, meant: impl Fn(&Event) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
             events.push(event.clone());

@@ -20,6 +20,8 @@ mod access;
 mod agents;
 mod control;
 mod crowd;
+mod dashboard;
+mod draft;
 mod events;
 mod failures;
 mod files;

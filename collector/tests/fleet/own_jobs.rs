@@ -44,7 +44,7 @@ async fn live_and_ended_jobs_are_listed_newest_first_and_found_by_what_they_are(
     let job = |at: usize| jobs[at].as_object().unwrap();
     assert_eq!(
         job(1).keys().collect::<Vec<_>>(),
-        ["id", "state", "number", "submitted_at", "client", "attempts", "models"]
+        ["id", "state", "number", "submitted_at", "client", "attempts", "models", "work"]
     );
     assert_eq!((&jobs[3]["error"], &jobs[3]["client"]), (&json!("this node always fails"), &json!("you")));
     assert_eq!((&jobs[4]["outputs_count"], &jobs[4]["models"]), (&json!(1), &json!([MODEL])));

@@ -30,6 +30,7 @@ macro_rules! laws {
 pub(crate) const LAWS: &[(&str, Law)] = laws!(
     what_was_submitted_is_live_and_found_again,
     a_place_in_the_queue_is_given_once,
+    a_job_that_was_moved_or_preferred_is_found_so,
     an_id_that_is_taken_is_told_and_nothing_changes,
     a_batch_is_written_whole_or_not_at_all,
     a_batch_may_hold_everything_of_a_job,
@@ -123,6 +124,15 @@ async fn what_was_submitted_is_live_and_found_again(store: &Arc<dyn Store>) {
     let documents = store.documents(job.id).await.unwrap().unwrap();
     assert_eq!(documents.prompt.get(), submission().prompt.get(), "byte for byte");
     assert_eq!(documents.partial_execution_targets, submission().partial_execution_targets);
+}
+
+async fn a_job_that_was_moved_or_preferred_is_found_so(store: &Arc<dyn Store>) {
+    let job = submit(store).await;
+    let moved = change(store, &job, Change::Move { job: job.id, number: -7.5 }).await;
+    assert_eq!(store.live().await.unwrap(), [moved.clone()]);
+    assert_eq!(store.listed(job.id).await.unwrap().unwrap().place.number, -7.5);
+    let preferred = change(store, &moved, Change::Prefer { job: job.id, priority: 4.0 }).await;
+    assert_eq!(store.live().await.unwrap(), [preferred]);
 }
 
 async fn a_place_in_the_queue_is_given_once(store: &Arc<dyn Store>) {

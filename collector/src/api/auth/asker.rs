@@ -30,6 +30,10 @@ impl Asker {
         self.entry().map(|entry| entry.name.as_str())
     }
 
+    pub(crate) fn role(&self) -> Role {
+        self.entry().map_or(Role::Admin, |entry| entry.role)
+    }
+
     /// How many of them may wait.
     pub(crate) fn max_waiting(&self) -> Option<usize> {
         self.entry().and_then(|entry| entry.max_waiting)

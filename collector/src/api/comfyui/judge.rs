@@ -15,8 +15,8 @@ use crate::job::{InputFile, Needs, Wishes};
 use crate::limits;
 
 /// A prompt that runs, in part at least.
-pub(super) struct Judged {
-    pub(super) needs: Needs,
+pub(in crate::api) struct Judged {
+    pub(in crate::api) needs: Needs,
     /// The output nodes that will run; empty while nothing is known of classes and the backend has to judge.
     pub(super) outputs: Vec<String>,
     /// What stands in the way of the other outputs, as ComfyUI tells it beside its acceptance.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::judge::judge;
+use super::judge::{Judged, judge};
 use super::{App, Asker, Refusal, loaded, loose, peer_of, read_body, read_json, wishes};
 use crate::id::{ClientId, JobId};
 use crate::job::{Needs, Place, Submission, Wishes, input_file};
@@ -91,14 +91,7 @@ pub(crate) async fn accept(
     address: SocketAddr,
 ) -> Result<Accepted, Refusal> {
     let fingerprint = fingerprint(&body);
-    let wishes = wishes::take(body.extra_data.get_or_insert_default(), app.clock.now())?;
-    let Some(raw) = body.prompt.as_deref() else {
-        return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
-    };
-    let targets = body.partial_execution_targets.as_deref();
-    let fleet = app.fleet();
-    wishes::check(&wishes, &fleet, app.webhooks.as_ref())?;
-    let mut judged = judge(raw, targets, &wishes, &fleet, |file| app.files.contains(&input_file(file)))?;
+    let (wishes, mut judged) = judged(app, &mut body)?;
     judged.needs.outputs = loaded::with_owners(app, judged.needs.outputs).await?;
     let submission = Submission {
         wishes,
@@ -112,6 +105,19 @@ pub(crate) async fn accept(
     let id = submission.id;
     let place = app.queue.submit(submission).await?;
     Ok(Accepted { id, place, node_errors: judged.node_errors })
+}
+
+/// What it asks for and what becomes of it; nothing is kept yet.
+pub(in crate::api) fn judged(app: &App, body: &mut Submitting) -> Result<(Wishes, Judged), Refusal> {
+    let wishes = wishes::take(body.extra_data.get_or_insert_default(), app.clock.now())?;
+    let Some(raw) = body.prompt.as_deref() else {
+        return Err(Refusal::bad_request("no_prompt", "No prompt provided").details("No prompt provided"));
+    };
+    let targets = body.partial_execution_targets.as_deref();
+    let fleet = app.fleet();
+    wishes::check(&wishes, &fleet, app.webhooks.as_ref())?;
+    let judged = judge(raw, targets, &wishes, &fleet, |file| app.files.contains(&input_file(file)))?;
+    Ok((wishes, judged))
 }
 
 /// As the body says it, before it is judged.

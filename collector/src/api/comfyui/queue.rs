@@ -96,7 +96,7 @@ pub(super) async fn change(
     Ok(StatusCode::OK)
 }
 
-pub(super) fn command(asker: &Asker, job: &Job) -> Result<(), Refusal> {
+pub(in crate::api) fn command(asker: &Asker, job: &Job) -> Result<(), Refusal> {
     let message = || format!("job {} is somebody else's; a token with the role operate may stop it", job.id);
     let refusal = || Refusal::new(StatusCode::FORBIDDEN, "forbidden", message());
     asker.commands(job).then_some(()).ok_or_else(refusal)

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
+use super::gpu::Gpu;
 use super::openapi::Problem;
 use crate::address::without_password;
 use crate::clock::UnixMillis;
@@ -56,6 +57,8 @@ pub(super) struct Shown {
     /// Prompts in its own queue, whoever submitted them.
     #[serde(skip_serializing_if = "Option::is_none")]
     backlog: Option<u64>,
+    /// By its agent, else as ComfyUI tells.
+    gpu: Gpu,
     /// The models of its last job, if believed loaded still.
     models: Vec<String>,
     /// What its agent says of the machine.
@@ -126,6 +129,7 @@ impl Shown {
             drain: drain(backend, jobs),
             jobs,
             backlog: backend.backlog.as_ref().map(|read| read.value.total),
+            gpu: Gpu::of(backend),
             models: models(view, &backend.id),
             metrics: backend.agent.as_ref().map(|read| read.value.clone()),
         }

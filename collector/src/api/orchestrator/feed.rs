@@ -1,6 +1,6 @@
 //! What changes in the fleet and the queue, written into a journal for dashboards: states and counts, no prompts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,18 +10,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::App;
 use super::backends::{Drain, drain, jobs_by_backend, state};
+use crate::address::without_password;
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Fleet};
-use crate::id::BackendId;
+use crate::id::{BackendId, Tag};
 use crate::queue::{JobChanged, Ledger};
 
 /// A backend as a dashboard's row; two that are equal are not told twice.
 #[derive(Clone, PartialEq, Serialize)]
 struct Row {
     id: BackendId,
+    url: String,
+    agent_url: String,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<Tag>,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<UnixMillis>,
+    /// Why it is down, or why what it offers cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     agent_state: &'static str,
     takes_jobs: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,8 +108,12 @@ fn row(backend: &Backend, jobs: usize) -> Row {
     let (state, since) = state(&backend.health);
     Row {
         id: backend.id.clone(),
+        url: without_password(&backend.url).into(),
+        agent_url: without_password(&backend.agent_url).into(),
+        tags: backend.tags.clone(),
         state,
         since,
+        reason: backend.health.reason.clone().or_else(|| backend.catalog_problem.clone()),
         agent_state: self::state(&backend.agent_health).0,
         takes_jobs: backend.takes_jobs(),
         drain: drain(backend, jobs),

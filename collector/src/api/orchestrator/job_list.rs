@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use comfyui::needs::Work;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
@@ -63,6 +65,9 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     client: Option<ClientId>,
+    /// The name of the token that it was submitted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     /// Where it runs or ran last; absent before the first attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -70,11 +75,19 @@ struct Shown {
     attempts: u32,
     /// What its prompt loads.
     models: BTreeSet<String>,
+    /// Width, height, steps and more, as far as its prompt tells.
+    #[schema(value_type = Object)]
+    #[serde(skip_serializing_if = "Work::is_unknown")]
+    work: Work,
     #[serde(skip_serializing_if = "Option::is_none")]
     workflow_id: Option<String>,
     /// Files that it made; absent while it has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs_count: Option<u64>,
+    /// The file that stands for all of them: `filename`, `subfolder` and `type` as `/view` takes them, and `mediaType`.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Map<String, Value>>,
     /// Why it failed, in one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -152,11 +165,14 @@ fn shown(job: ListedJob) -> Shown {
         submitted_at: job.submitted_at,
         ended_at: job.ended_at,
         client: job.client_id,
+        owner: job.owner,
         backend: job.backend,
         attempts: job.attempts,
         models: job.needs.models().0,
+        work: job.needs.work,
         workflow_id: job.workflow_id,
         outputs_count: job.standing.is_ended().then_some(job.summary.outputs.count),
+        preview: job.summary.outputs.preview,
         error: message.map(|message| message.split_whitespace().collect::<Vec<_>>().join(" ")),
     }
 }

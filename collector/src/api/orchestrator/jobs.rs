@@ -7,39 +7,55 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::super::{App, Refusal};
+use super::documents::workflow_of;
+use super::live::Progress;
 use super::openapi::Problem;
 use crate::id::JobId;
-use crate::job::{Job, State as JobState, Wishes};
+use crate::job::{Job, Wishes};
 use crate::queue::{AttemptRecord, Delivery, shown_receiver};
 use crate::route;
 
-/// One job: where it stands, where it was tried and why there; why it waits, or its outputs.
+/// One job: where it stands, where it was tried and why there; why it waits, how far it is, or its outputs.
 #[utoipa::path(get, path = "/orchestrator/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
     responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
 pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
     let unknown = || Refusal::not_found(format!("no job has the id {id}"));
     let job = JobId::canonical(&id).ok_or_else(unknown)?;
-    let attempts = app.queue.store().attempts(job).await?.iter().map(attempt).collect::<Vec<_>>();
-    let live = app.queue.snapshot().get(job).cloned();
-    if let Some(live) = live {
-        let (state, why_waiting) = match live.state {
-            JobState::Waiting => ("waiting", Some(why_waiting(&app, &live))),
-            _ => ("dispatched", None),
-        };
-        let submitted_at = live.submitted_at;
-        return Ok(Json(json!({
-            "id": job, "state": state, "submitted_at": submitted_at, "models": live.needs.models().0,
-            "wishes": shown_wishes(&live.wishes),
-            "attempts": attempts, "why_waiting": why_waiting,
-        })));
+    let store = app.queue.store();
+    let listed = store.listed(job).await?.ok_or_else(unknown)?;
+    let documents = store.documents(job).await?.ok_or_else(unknown)?;
+    let attempts: Vec<Value> = store.attempts(job).await?.iter().map(attempt).collect();
+    let mut told = json!({
+        "id": job, "state": listed.standing, "number": listed.place.number_json(), "client": listed.client_id,
+        "owner": listed.owner, "submitted_at": listed.submitted_at, "models": listed.needs.models().0,
+        "work": listed.needs.work, "wishes": shown_wishes(&listed.wishes), "attempts": attempts, "has_workflow": workflow_of(&documents).is_some(),
+    });
+    let more = match app.queue.snapshot().get(job) {
+        Some(live) => of_live(&app, live),
+        None => {
+            let ended = store.ended(job).await?.ok_or_else(unknown)?;
+            let webhook = store.delivery(job).await?.map(shown_delivery);
+            json!({
+                "state": ended.outcome, "ended_at": ended.ended_at, "started_at": listed.summary.execution_start,
+                "outputs": ended.results.outputs, "status": ended.results.status, "webhook": webhook,
+            })
+        }
+    };
+    if let (Some(told), Value::Object(more)) = (told.as_object_mut(), more) {
+        told.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+        told.retain(|_, value| !value.is_null());
     }
-    let ended = app.queue.store().ended(job).await?.ok_or_else(unknown)?;
-    let webhook = app.queue.store().delivery(job).await?.map(shown_delivery);
-    Ok(Json(json!({
-        "id": job, "state": ended.outcome, "submitted_at": ended.submitted_at, "ended_at": ended.ended_at,
-        "wishes": shown_wishes(&ended.wishes), "webhook": webhook, "attempts": attempts, "outputs": ended.results.outputs, "status": ended.results.status,
-    })))
+    Ok(Json(told))
+}
+
+fn of_live(app: &App, job: &Job) -> Value {
+    if job.is_waiting() {
+        return json!({ "state": "waiting", "why_waiting": why_waiting(app, job) });
+    }
+    let view = app.dispatch.view.borrow().clone();
+    let progress = view.running.get(&job.id).map(|running| Progress::of(app, job.id, running));
+    json!({ "state": "dispatched", "progress": progress })
 }
 
 /// Not only its submitter may read a job.

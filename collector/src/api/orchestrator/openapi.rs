@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{backends, discovery, events, follow, free, job_actions, job_list, jobs, roster, submit};
+use super::{
+    backends, discovery, documents, events, follow, free, inspect, job_actions, job_list, jobs, preview,
+    queue, roster, submit, timeline, whoami,
+};
 
 /// Why a request was refused, in the shape of ComfyUI's own refusals.
 #[derive(Serialize, ToSchema)]
@@ -34,19 +37,28 @@ struct ProblemOf {
         backends::list,
         backends::one,
         discovery::agents,
+        documents::prompt,
+        documents::workflow,
         events::follow,
         follow::follow,
         free::free,
+        inspect::inspect,
         job_actions::cancel,
+        job_actions::move_to,
+        job_actions::prefer,
         job_actions::retry,
         job_list::list,
         jobs::one,
         document,
+        preview::preview,
+        queue::queue,
         roster::add,
         roster::drain,
         roster::remove,
         roster::resume,
         submit::submit,
+        timeline::timeline,
+        whoami::whoami,
     )
 )]
 struct Document;

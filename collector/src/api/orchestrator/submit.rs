@@ -9,7 +9,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
+use comfyui::Prompt;
 use comfyui::saved::{self, Saved};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
@@ -20,6 +22,7 @@ use super::super::comfyui::{Submitting, accept, read_body, read_json, wishes_of_
 use super::super::{App, Refusal};
 use super::convert::prompt_of;
 use super::openapi::Problem;
+use crate::edit::edit;
 use crate::id::JobId;
 use crate::limits;
 
@@ -33,6 +36,10 @@ pub(super) struct NewJob {
     /// The document that the web interface saves; it is converted by what the fleet offers.
     #[schema(value_type = Option<Object>)]
     workflow: Option<Value>,
+    /// Other values for inputs of the prompt, as text: `{"3.seed": "7", "Positive.text": "a cat"}`. A node is named by its
+    /// id, its title or its class. The workflow is no longer saved with the pictures then.
+    #[schema(value_type = Option<Object>)]
+    set: Option<Value>,
     client_id: Option<String>,
     /// The job's id: a UUID in lower case.
     prompt_id: Option<String>,
@@ -121,21 +128,27 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Submitted>), Refusal> {
-    let body = read_body(body)?;
-    let is_json = body.trim_ascii_start().first() == Some(&b'{');
-    let mut submitting = match is_json {
-        true => from_json(&app, &body).await?,
-        false => from_picture(&app, body, beside).await?,
-    };
+    let mut submitting = read(&app, read_body(body)?, beside).await?;
     submitting.ask(wishes_of_headers(&headers));
     let accepted = accept(&app, submitting, &asker, address).await?;
     let (id, number, node_errors) = (accepted.id, accepted.place.number_json(), accepted.node_errors);
     Ok((StatusCode::CREATED, Json(Submitted { id, number, node_errors })))
 }
 
+/// What a body asks to be run, whichever kind of document it is.
+pub(super) async fn read(app: &App, body: Bytes, beside: Beside) -> Result<Submitting, Refusal> {
+    match body.trim_ascii_start().first() {
+        Some(b'{') => from_json(app, &body).await,
+        _ => from_picture(app, body, beside).await,
+    }
+}
+
+/// What `POST /prompt` does not know.
 #[derive(Deserialize)]
-struct WithWorkflow {
+struct Ours {
     workflow: Option<Value>,
+    #[serde(default)]
+    set: IndexMap<String, String>,
 }
 
 async fn from_json(app: &App, body: &[u8]) -> Result<Submitting, Refusal> {
@@ -144,19 +157,39 @@ async fn from_json(app: &App, body: &[u8]) -> Result<Submitting, Refusal> {
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
     }
     let mut submitting: Submitting = read_json(body)?;
-    let WithWorkflow { workflow } = read_json(body)?;
     submitting.ask(read_json::<Asked>(body)?.fields());
-    match (&submitting.prompt, workflow) {
-        (Some(_), None) => Ok(submitting),
-        (None, Some(workflow)) => converted(app, submitting, workflow).await,
+    let Ours { workflow, set } = read_json(body)?;
+    let submitting = match (&submitting.prompt, workflow) {
+        (Some(_), None) => submitting,
+        (None, Some(workflow)) => converted(app, submitting, workflow).await?,
         (Some(_), Some(_)) => {
-            Err(Refusal::bad_request("ambiguous", "there is a prompt and a workflow: give one of them"))
+            let message = "there is a prompt and a workflow: give one of them";
+            return Err(Refusal::bad_request("ambiguous", message));
         }
-        (None, None) => Err(Refusal::bad_request(
-            "no_prompt",
-            "give {\"prompt\": ...}, {\"workflow\": ...} or a picture that ComfyUI saved",
-        )),
+        (None, None) => {
+            let message = "give {\"prompt\": ...}, {\"workflow\": ...} or a picture that ComfyUI saved";
+            return Err(Refusal::bad_request("no_prompt", message));
+        }
+    };
+    if set.is_empty() { Ok(submitting) } else { edited(app, submitting, &set) }
+}
+
+/// What the workflow says that came along is no longer so.
+fn edited(
+    app: &App,
+    mut submitting: Submitting,
+    set: &IndexMap<String, String>,
+) -> Result<Submitting, Refusal> {
+    let Some(prompt) = &submitting.prompt else { return Ok(submitting) };
+    let mut prompt: Prompt = read_json(prompt.get().as_bytes())?;
+    edit(&mut prompt, set, app.fleet().union.document())
+        .map_err(|error| Refusal::bad_request("bad_value", error.to_string()))?;
+    submitting.prompt = Some(raw(&prompt)?);
+    let saved = submitting.extra_data.as_mut().and_then(|extra| extra.get_mut("extra_pnginfo"));
+    if let Some(saved) = saved.and_then(Value::as_object_mut) {
+        saved.shift_remove("workflow");
     }
+    Ok(submitting)
 }
 
 async fn from_picture(app: &App, picture: Bytes, beside: Beside) -> Result<Submitting, Refusal> {

@@ -81,7 +81,13 @@ impl Core {
         }
         self.reconciled = self.reconciled || self.board.is_reconciled(fleet);
         let estimates = Arc::clone(&self.board.estimates);
-        View { candidates: due.candidates, estimates, reconciled: self.reconciled }
+        View {
+            candidates: due.candidates,
+            estimates,
+            running: self.board.running(now),
+            loads: self.board.loads(),
+            reconciled: self.reconciled,
+        }
     }
 
     /// A backend that is down holds neither models nor, for all we know, the files it was given.
@@ -122,6 +128,7 @@ impl Core {
         let loaded = models.0.is_subset(&belief.resident);
         if !models.0.is_empty() {
             belief.resident = models.0;
+            self.board.count_load(&assignment.backend, loaded);
         }
         let attempt = job.attempts + 1;
         let track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);

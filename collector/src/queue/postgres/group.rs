@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Dispatch,
     Accept,
     Requeue,
+    /// A person moved a job or gave it another priority.
+    Arrange,
     End,
     Notify,
     Forget,
@@ -58,7 +60,7 @@ impl<'w> Group<'w> {
         let has_room = match self.kind {
             Kind::Submit => self.bytes.saturating_add(bytes(write)) <= STATEMENT_BYTES,
             Kind::End => self.writes.len() < STATEMENT_ENDS,
-            Kind::Forget => false,
+            Kind::Forget | Kind::Arrange => false,
             Kind::Dispatch | Kind::Accept | Kind::Requeue | Kind::Notify => true,
         };
         self.kind == kind(write) && has_room
@@ -76,6 +78,7 @@ fn kind(write: &Write) -> Kind {
         Write::Change(Change::Dispatch { .. }) => Kind::Dispatch,
         Write::Change(Change::Accept { .. }) => Kind::Accept,
         Write::Change(Change::Requeue { .. }) => Kind::Requeue,
+        Write::Change(Change::Move { .. } | Change::Prefer { .. }) => Kind::Arrange,
         Write::Change(Change::End { .. }) => Kind::End,
         Write::Notify(_) => Kind::Notify,
         Write::Forget { .. } => Kind::Forget,

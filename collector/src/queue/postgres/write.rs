@@ -41,6 +41,7 @@ async fn perform(db: &mut PgConnection, group: &Group<'_>) -> Outcomes<Vec<Optio
         Kind::Dispatch => dispatch(db, &changes).await?,
         Kind::Accept => accept(db, &changes).await?,
         Kind::Requeue => requeue(db, &changes).await?,
+        Kind::Arrange => arrange(db, &changes).await?,
         Kind::End => end(db, &changes).await?,
         Kind::Notify => {
             let notices: Vec<_> = group.writes.iter().filter_map(|write| write.notice()).collect();
@@ -194,6 +195,32 @@ async fn requeue(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
     }
     let query = sqlx::query(REQUEUE).bind(ids(changes)).bind(attempts).bind(spents).bind(times).bind(reasons);
     execute(db, query.bind(count(changes)), "write that a job waits again").await
+}
+
+const MOVE: &str = "\
+    WITH moved AS ( \
+        UPDATE job SET number = $2, number_given = true WHERE id = $1 AND state = 'waiting' RETURNING 1 \
+    ) \
+    SELECT expect_all(count(*), 1) FROM moved";
+const PREFER: &str = "\
+    WITH preferred AS ( \
+        UPDATE job SET wishes = (coalesce(wishes, '{}')::jsonb || jsonb_build_object('priority', $2::float8))::text \
+        WHERE id = $1 AND state = 'waiting' RETURNING 1 \
+    ) \
+    SELECT expect_all(count(*), 1) FROM preferred";
+
+/// People do it, so seldom that each is a statement of its own.
+async fn arrange(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
+    for change in changes {
+        let (sql, value) = match change {
+            Change::Move { number, .. } => (MOVE, *number),
+            Change::Prefer { priority, .. } => (PREFER, *priority),
+            _ => continue,
+        };
+        let query = sqlx::query(sql).bind(Uuid::from(change.job())).bind(value);
+        execute(db, query, "write a job's place").await?;
+    }
+    Ok(())
 }
 
 const END: &str = "\

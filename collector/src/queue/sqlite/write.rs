@@ -111,6 +111,16 @@ pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Out
             );
             execute(db, update.bind(spent).bind(job.to_string()), "write that a job waits again").await?;
         }
+        Change::Move { job, number } => {
+            let update = sqlx::query("UPDATE job SET number = ?, number_given = true WHERE id = ?");
+            execute(db, update.bind(number).bind(job.to_string()), "write a job's place").await?;
+        }
+        Change::Prefer { job, priority } => {
+            let update = sqlx::query(
+                "UPDATE job SET wishes = json_set(coalesce(wishes, '{}'), '$.priority', ?) WHERE id = ?",
+            );
+            execute(db, update.bind(priority).bind(job.to_string()), "write a job's priority").await?;
+        }
         Change::End { job, attempt, at, outcome, results } => {
             if let Some(attempt) = attempt {
                 end_attempt(db, *job, *attempt, *at, outcome.as_str()).await?;

@@ -1,22 +1,17 @@
-//! `--set`: other values for inputs of a prompt. `place` finds what is meant, `value` reads what is given, both pure;
-//! this file brings what is in files.
-
-mod place;
-mod value;
+//! `--set`: other values for inputs of a prompt. `edit` finds what is meant and reads what is given; this file brings
+//! what is in files.
 
 use std::path::Path;
 
 use comfyui::{ObjectInfo, Prompt};
 use serde_json::Value;
 
-pub(in crate::tool) use self::place::PlaceError;
-use self::place::{Place, find};
-pub(in crate::tool) use self::value::ValueError;
 use super::super::ending::ClientError;
 use super::super::server::Server;
 use super::draft::Draft;
 use super::upload;
 use crate::config::Pair;
+use crate::edit::{Place, PlaceError, ValueError, find, typed};
 use crate::limits;
 
 /// Why a `--set` cannot be done.
@@ -70,7 +65,7 @@ async fn given(
         (Some(path), _) => text_of(set, path)?,
         (None, _) => set.value.clone(),
     };
-    let typed = value::typed(&text, spec, place.now(prompt));
+    let typed = typed(&text, spec, place.now(prompt));
     Ok(typed.map_err(|reason| SetError::Value { target: set.name.clone(), reason })?)
 }
 

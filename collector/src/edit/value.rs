@@ -9,7 +9,7 @@ const CHOICES_SHOWN: usize = 12;
 
 /// Why a text is no value for an input: what it should have been.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(in crate::tool) enum ValueError {
+pub enum ValueError {
     #[error("{text:?} is no whole number")]
     Integer { text: String },
     #[error("{text:?} is no number")]
@@ -23,7 +23,7 @@ pub(in crate::tool) enum ValueError {
 }
 
 /// By the declared type; by what stands there now where that is not known.
-pub(super) fn typed(text: &str, spec: Option<&InputSpec>, now: Option<&Value>) -> Result<Value, ValueError> {
+pub fn typed(text: &str, spec: Option<&InputSpec>, now: Option<&Value>) -> Result<Value, ValueError> {
     let Some(spec) = spec else { return like(text, now) };
     if let Some(choices) = spec.combo() {
         return if spec.takes_uploads() { Ok(text.into()) } else { chosen(text, choices) };

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 /// An input of a node.
 #[derive(Debug, PartialEq)]
-pub(super) struct Place {
-    pub(super) node: String,
-    pub(super) input: String,
+pub struct Place {
+    pub node: String,
+    pub input: String,
 }
 
 /// Why nothing is meant, or more than one thing.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(in crate::tool) enum PlaceError {
+pub enum PlaceError {
     #[error("it is written as NODE.INPUT=VALUE, such as 3.seed=42")]
     NoDot,
     #[error("no node has the id, the title or the class {name:?}; there are{}", lines(.nodes))]
@@ -33,17 +33,17 @@ fn lines(nodes: &[String]) -> String {
 
 impl Place {
     /// What its input accepts, as far as the class is known.
-    pub(super) fn spec<'a>(&self, prompt: &Prompt, info: &'a ObjectInfo) -> Option<&'a InputSpec> {
+    pub fn spec<'a>(&self, prompt: &Prompt, info: &'a ObjectInfo) -> Option<&'a InputSpec> {
         info.0.get(&prompt.0.get(&self.node)?.class_type)?.input.get(&self.input)
     }
 
     /// What stands there now.
-    pub(super) fn now<'a>(&self, prompt: &'a Prompt) -> Option<&'a Value> {
+    pub fn now<'a>(&self, prompt: &'a Prompt) -> Option<&'a Value> {
         prompt.0.get(&self.node)?.inputs.get(&self.input)
     }
 }
 
-pub(super) fn find(target: &str, prompt: &Prompt, info: &ObjectInfo) -> Result<Place, PlaceError> {
+pub fn find(target: &str, prompt: &Prompt, info: &ObjectInfo) -> Result<Place, PlaceError> {
     let split = |(at, _)| Some((target.get(..at)?, target.get(at + 1..)?));
     let splits = target.match_indices('.').filter_map(split);
     let mut fault = PlaceError::NoDot;
