@@ -18,11 +18,14 @@ pub mod limits;
 pub mod metrics;
 pub mod picture;
 pub mod poll;
+mod prepare;
 pub mod queue;
+mod reload;
 pub mod roster;
 pub mod route;
 mod run;
 mod surroundings;
 pub mod tool;
 
-pub use self::run::{Collector, StartError};
+pub use self::reload::Source;
+pub use self::run::{Collector, Given, StartError};

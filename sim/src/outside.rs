@@ -47,6 +47,13 @@ pub enum Outside {
     Chromium,
     /// The files of ComfyUI's web interface, named by [`INTERFACE`].
     Interface,
+    /// Any program of `PATH`.
+    Program {
+        /// As it is called, here and in [`REQUIRE`].
+        name: &'static str,
+        /// The package of Debian that brings it.
+        package: &'static str,
+    },
 }
 
 /// Where a requirement was found.
@@ -93,6 +100,7 @@ impl Outside {
             Self::Postgres => "postgres",
             Self::Chromium => "chromium",
             Self::Interface => "interface",
+            Self::Program { name, .. } => name,
         }
     }
 
@@ -103,6 +111,7 @@ impl Outside {
     pub fn find(self) -> Result<Found, String> {
         match self {
             Self::Promtool => program("promtool", "install Debian's prometheus"),
+            Self::Program { name, package } => program(name, &format!("install Debian's {package}")),
             Self::Chromium => chromium(env::var_os(CHROMIUM).map(PathBuf::from)),
             Self::Interface => interface(env::var_os(INTERFACE).as_deref()),
             Self::Python => program("python3", "install python3"),
