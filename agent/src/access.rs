@@ -6,8 +6,7 @@ mod token;
 
 use std::sync::Arc;
 
-use door::files::{self, Certificate, Kept, Renew};
-use rustls::ServerConfig;
+use door::files::{self, Certificate, Kept, Renew, Tls};
 use tokio::sync::watch;
 
 pub(crate) use self::error::Error;
@@ -16,6 +15,7 @@ use crate::config::AccessFiles;
 
 /// What is in force. Without files there is nothing of it, and nothing is asked.
 pub(crate) struct Access {
+    asked: AccessFiles,
     token: Option<Kept<Token, Error, 1>>,
     tls: Option<Certificate>,
 }
@@ -29,7 +29,7 @@ impl Access {
         let token = asked.token_file.clone().map(|file| Kept::load([file], |[file]| token::read(file)));
         let pair = asked.tls_certificate.as_deref().zip(asked.tls_key.as_deref());
         let tls = pair.map(|(certificate, key)| files::certificate(certificate, key));
-        Ok(Self { token: token.transpose()?, tls: tls.transpose()? })
+        Ok(Self { asked: asked.clone(), token: token.transpose()?, tls: tls.transpose()? })
     }
 
     /// The token to ask for, if one is configured.
@@ -38,22 +38,31 @@ impl Access {
     }
 
     /// How to speak TLS, if a certificate is configured.
-    pub(crate) fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
+    pub(crate) fn tls(&self) -> Option<watch::Receiver<Arc<Tls>>> {
         self.tls.as_ref().map(Kept::current)
     }
 }
 
 impl Renew for Access {
+    type Error = Error;
+
     fn is_empty(&self) -> bool {
         self.token.is_none() && self.tls.is_none()
     }
 
-    fn renew(&mut self, told: bool) {
+    fn renew(&mut self) {
         if let Some(token) = &mut self.token {
-            token.renew(told);
+            token.renew();
         }
         if let Some(tls) = &mut self.tls {
-            tls.renew(told);
+            tls.renew();
         }
+    }
+
+    fn reload(&mut self) -> Result<(), Error> {
+        let fresh = Self::load(&self.asked)?;
+        files::replace(&mut self.token, fresh.token);
+        files::replace(&mut self.tls, fresh.tls);
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod beside;
+mod explain;
 mod probes;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 
 pub use access::AccessFiles;
 pub use beside::{Beside, Whereabouts};
+pub use explain::explain;
 pub use probes::{Probes, Subject};
 
 use crate::choice::Choice;
@@ -67,6 +69,11 @@ pub struct Config {
     /// The least severe messages that are logged
     #[arg(long, env = "ORCHESTRATOR_AGENT_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: LogLevel,
+
+    /// Print the values that would be used and where each is from, read the files that they name, and end: with 1 if
+    /// something cannot be used
+    #[arg(long)]
+    pub check: bool,
 
     /// What to do instead of serving.
     #[command(subcommand)]
@@ -184,7 +191,7 @@ mod tests {
     #[test]
     fn every_flag_has_its_variable() {
         for argument in Config::command().get_arguments() {
-            let Some(long) = argument.get_long() else { continue };
+            let Some(long) = argument.get_long().filter(|long| *long != "check") else { continue };
             let own = argument.get_env().and_then(|name| name.to_str());
             assert_eq!(own, Some(variable(long).as_str()), "--{long}");
         }

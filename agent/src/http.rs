@@ -13,6 +13,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use door::files::{Reloads, Tls};
 use report::{NodeMetrics, Report};
 use tokio::sync::watch;
 
@@ -35,6 +36,27 @@ pub(crate) struct Shared {
     pub compat: Option<Compat>,
     /// Letting go of NVML.
     pub release: Arc<Release>,
+    /// How the files of the token and the certificate fare.
+    pub files: Files,
+}
+
+/// What is known of the files that may change.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// How reading them again, on demand, has gone.
+    pub reloads: watch::Receiver<Reloads>,
+    /// The certificate, if there is one.
+    pub tls: Option<watch::Receiver<Arc<Tls>>>,
+}
+
+impl Files {
+    fn tell(&self, agent: &mut report::Agent) {
+        let (reloads, tls) = (*self.reloads.borrow(), self.tls.as_ref().map(watch::Receiver::borrow));
+        agent.config_last_reload_successful = Some(reloads.last_succeeded);
+        agent.config_last_reload_success_timestamp_seconds = Some(reloads.last_success.as_secs_f64());
+        let expires = tls.and_then(|tls| tls.expires);
+        agent.tls_certificate_expiry_timestamp_seconds = expires.map(|expires| expires.as_secs_f64());
+    }
 }
 
 impl Shared {
@@ -43,7 +65,9 @@ impl Shared {
     }
 
     fn report(&self) -> Report {
-        derive::report(&self.sample(), Instant::now())
+        let mut report = derive::report(&self.sample(), Instant::now());
+        self.files.tell(report.agent.get_or_insert_default());
+        report
     }
 }
 

@@ -26,4 +26,4 @@ mod watch;
 
 /// For the tests that need a kernel, not files that stand for one.
 pub use probe::{ComfyUiProbe, Probe, Reading};
-pub use run::{Error, run};
+pub use run::{Error, check, run};

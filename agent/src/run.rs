@@ -1,10 +1,11 @@
 //! The agent's only wiring: sampler, listener, HTTP and the signals that end it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 
-use door::files;
+use door::files::{self, Reloads};
+use door::service;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,7 @@ use tokio::sync::watch::Receiver;
 
 use crate::access::{self, Access};
 use crate::config::Config;
-use crate::http::{self, Shared};
+use crate::http::{self, Files, Shared};
 use crate::limits::{CONNECTIONS, FILE_DESCRIPTORS, FIRST_SAMPLE_DEADLINE};
 use crate::probe;
 use crate::release::Release;
@@ -52,12 +53,25 @@ pub enum Error {
     Start(#[from] io::Error),
 }
 
-/// Samples and serves until SIGTERM or SIGINT. SIGHUP has the token and the certificate read again.
+/// Whether all that the configuration names can be used; nothing else is touched.
+///
+/// # Errors
+/// A file cannot be read or does not hold what it should.
+pub fn check(config: &Config) -> Result<(), Error> {
+    Access::load(&config.access)?;
+    Ok(())
+}
+
+/// Samples and serves until SIGTERM or SIGINT, on the socket that was passed or else at the configured address. SIGHUP has
+/// the token and the certificate read again.
 ///
 /// # Errors
 /// It cannot start; once it serves, nothing ends it but a signal.
-pub async fn run(config: Config) -> Result<(), Error> {
+pub async fn run(mut config: Config, passed: Option<net::TcpListener>) -> Result<(), Error> {
     bound_file_descriptors();
+    if let Some(passed) = &passed {
+        config.listen = passed.local_addr()?;
+    }
     // Before signals are listened to: a file that hangs, such as a pipe, must not keep them from ending the agent.
     let access = Access::load(&config.access)?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -65,10 +79,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let release = Arc::new(Release::default());
     let mut samples = sampler::start(probe::groups(&config, &release), config.gpu.clone())?;
     first_window(&mut samples).await;
-    let listener = listen(config.listen).await?;
+    let listener = listen(config.listen, passed).await?;
+    let reloads = Reloads::start();
+    let files = Files { reloads: reloads.subscribe(), tls: access.tls() };
     announce(listener.local_addr()?, &access);
     let shared =
-        Shared { samples: samples.clone(), ram_used: config.ram_used, compat: config.compat, release };
+        Shared { samples: samples.clone(), ram_used: config.ram_used, compat: config.compat, release, files };
     let (routes, tls) = (http::guarded(http::routes(shared), access.token()), access.tls());
     let mut ended = Ok(());
     let stop = async {
@@ -76,8 +92,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = watch::watch(samples.clone()) => ended = Err(Error::ShutOut),
-            () = files::keep(access, hangup) => {}
+            () = files::keep(access, hangup, reloads) => {}
+            () = service::prove_life(async || {}) => {}
         }
+        service::stopping();
         tracing::info!("stopping");
     };
     door::serve(listener, tls, routes, CONNECTIONS, stop).await;
@@ -105,6 +123,7 @@ async fn first_window(samples: &mut Receiver<Arc<Sample>>) {
 fn announce(address: SocketAddr, access: &Access) {
     let scheme = if access.tls().is_some() { "https" } else { "http" };
     tracing::info!("listening on {scheme}://{address}");
+    service::ready(&format!("listening on {scheme}://{address}"));
     if access.token().is_none() && !address.ip().is_loopback() {
         tracing::warn!(
             "whoever reaches {address} may read this machine's figures: ask for a token with --token-file, \
@@ -113,8 +132,8 @@ fn announce(address: SocketAddr, access: &Access) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+async fn listen(address: SocketAddr, passed: Option<net::TcpListener>) -> Result<TcpListener, Error> {
+    service::listen(address, passed).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => Error::PortInUse { address },
         _ => Error::Listen { address, source },
     })

@@ -20,7 +20,9 @@ pub mod limits;
 pub mod metrics;
 pub mod picture;
 pub mod poll;
+mod prepare;
 pub mod queue;
+mod reload;
 pub mod roster;
 pub mod route;
 mod run;
@@ -28,4 +30,5 @@ mod surroundings;
 pub mod tool;
 pub mod webhook;
 
-pub use self::run::{Collector, StartError};
+pub use self::reload::Source;
+pub use self::run::{Collector, Given, StartError};

@@ -21,23 +21,47 @@ pub enum LogError {
     Taken(String),
 }
 
-/// One line an event, to standard error: plain text for people, JSON for machines.
-pub fn log_to_stderr(log: &Log) -> Result<(), LogError> {
-    let refuse = |reason: String| LogError::Filter { filter: log.filter.clone(), reason };
-    // A word alone would be taken for a module's name, and silence everything else.
-    let is_level = |part: &&str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
-    if let Some(word) = log.filter.split(',').find(|part| !is_level(part)) {
-        return Err(refuse(format!("{word:?} is none of off, error, warn, info, debug, trace")));
+impl Log {
+    /// What of the log's filter becomes of it.
+    pub(crate) fn parsed(&self) -> Result<EnvFilter, LogError> {
+        let refuse = |reason: String| LogError::Filter { filter: self.filter.clone(), reason };
+        // A word alone would be taken for a module's name, and silence everything else.
+        let is_level = |part: &&str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+        if let Some(word) = self.filter.split(',').find(|part| !is_level(part)) {
+            return Err(refuse(format!("{word:?} is none of off, error, warn, info, debug, trace")));
+        }
+        EnvFilter::try_new(&self.filter).map_err(|error| refuse(error.to_string()))
     }
-    let filter = EnvFilter::try_new(&log.filter);
-    let filter =
-        filter.map_err(|e| LogError::Filter { filter: log.filter.clone(), reason: e.to_string() })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let taken = match log.format {
-        LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().try_init(),
+}
+
+/// Changes what is logged while the program runs.
+pub struct LogFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogFilter {
+    pub(crate) fn set(&self, filter: EnvFilter) {
+        (self.0)(filter);
+    }
+}
+
+/// One line an event, to standard error: plain text for people, JSON for machines.
+pub fn log_to_stderr(log: &Log) -> Result<LogFilter, LogError> {
+    let lines = tracing_subscriber::fmt().with_env_filter(log.parsed()?).with_writer(io::stderr);
+    // Setting a filter fails only once the log is gone, with the program.
+    let (set, taken): (Box<dyn Fn(EnvFilter) + Send + Sync>, _) = match log.format {
+        LogFormat::Text => {
+            let lines =
+                lines.with_target(false).with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+            let handle = lines.reload_handle();
+            (Box::new(move |filter| drop(handle.reload(filter))), lines.try_init())
+        }
+        LogFormat::Json => {
+            let lines = lines.json().with_filter_reloading();
+            let handle = lines.reload_handle();
+            (Box::new(move |filter| drop(handle.reload(filter))), lines.try_init())
+        }
     };
-    taken.map_err(|e| LogError::Taken(e.to_string()))
+    taken.map_err(|e| LogError::Taken(e.to_string()))?;
+    Ok(LogFilter(set))
 }
 
 /// Asks for more file descriptors, as a connection takes one, and gives how many there may be.
@@ -92,7 +116,7 @@ mod tests {
     #[test]
     fn a_misspelt_level_is_refused_instead_of_silencing_everything() {
         let log = Log { filter: "info,verbose".to_owned(), format: LogFormat::Text };
-        let error = log_to_stderr(&log).unwrap_err().to_string();
+        let error = log.parsed().unwrap_err().to_string();
         assert!(error.contains("\"verbose\" is none of"), "{error}");
     }
 }

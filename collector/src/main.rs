@@ -1,17 +1,23 @@
 //! `orchestrator-collector`: read the configuration, start, run until told to stop; or do what a command says.
 
+use std::io;
+use std::net::TcpListener;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use collector::config::{Config, Flags};
-use collector::{Collector, lifecycle, tool};
+use anyhow::anyhow;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+use collector::config::{Config, Flags, ServeFlags};
+use collector::{Collector, Given, Source, lifecycle, tool};
+use door::service;
+
+fn main() -> ExitCode {
     let mut flags = Flags::read();
+    // Before there is a second thread.
+    let passed = service::passed_listener();
     let ended = match flags.command.take() {
-        Some(command) => tool::run(command).await.map_err(anyhow::Error::from),
-        None => serve(flags).await.map(|()| ExitCode::SUCCESS),
+        Some(command) => on_threads(tool::run(command)).and_then(|ended| Ok(ended?)),
+        None => on_threads(serve(flags.serve, passed)).and_then(|ended| ended.map(|()| ExitCode::SUCCESS)),
     };
     ended.unwrap_or_else(|error| {
         tool::say(&error.to_string());
@@ -19,18 +25,26 @@ async fn main() -> ExitCode {
     })
 }
 
-async fn serve(flags: Flags) -> anyhow::Result<()> {
-    let config = Config::load(flags)?;
-    lifecycle::log_to_stderr(&config.log)?;
+fn on_threads<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work))
+}
+
+async fn serve(flags: ServeFlags, passed: io::Result<Option<TcpListener>>) -> anyhow::Result<()> {
+    let config = Config::load(flags.clone())?;
+    let log = lifecycle::log_to_stderr(&config.log)?;
+    let passed = passed.map_err(|error| anyhow!("the socket that was passed cannot be used: {error}"))?;
+    let given = Given { passed, source: Some(Source { flags, log }) };
     let mut told_to_stop = pin!(lifecycle::until_told_to_stop());
     let collector = tokio::select! {
-        started = Collector::start(config) => started?,
+        started = Collector::start_with(config, given) => started?,
         () = &mut told_to_stop => return Ok(()),
     };
     let failed = tokio::select! {
         () = told_to_stop => false,
         () = collector.failed() => true,
+        () = service::prove_life(async || collector.lives().await) => false,
     };
+    service::stopping();
     collector.stop().await;
     anyhow::ensure!(!failed, "something inside was lost, see the log; start it again, no job is lost");
     Ok(())

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::id::BackendId;
@@ -43,6 +43,10 @@ pub struct Metrics {
     poll_seconds: HistogramVec,
     poll_failures: IntCounterVec,
     pub ready: Gauge,
+    pub reload_successful: Gauge,
+    pub reload_success_timestamp: Gauge,
+    /// Without labels; a family, so that it has no series where there is no certificate.
+    pub certificate_expiry: GaugeVec,
     /// One scrape at a time writes the figures of the snapshots.
     rendering: Mutex<()>,
 }
@@ -204,6 +208,30 @@ impl Metrics {
                     "ready",
                     "Whether the store is open and every attempt found at start was resolved.",
                 ))?,
+            )?,
+            reload_successful: register(
+                r,
+                Gauge::with_opts(opts(
+                    "config_last_reload_successful",
+                    "Whether the configuration could be used when it was last read again (SIGHUP).",
+                ))?,
+            )?,
+            reload_success_timestamp: register(
+                r,
+                Gauge::with_opts(opts(
+                    "config_last_reload_success_timestamp_seconds",
+                    "When the configuration in force was read, in seconds since the Unix epoch.",
+                ))?,
+            )?,
+            certificate_expiry: register(
+                r,
+                GaugeVec::new(
+                    opts(
+                        "tls_certificate_expiry_timestamp_seconds",
+                        "When the certificate expires, in seconds since the Unix epoch.",
+                    ),
+                    &[],
+                )?,
             )?,
             registry: registry.clone(),
             rendering: Mutex::default(),

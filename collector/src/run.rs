@@ -1,16 +1,17 @@
 //! The only wiring: opens the store, starts the tasks, and hands each the channels that it needs.
 
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use door::files::{self, Reloads};
+use door::service;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, AccessError};
 use crate::api::{self, App, Auth, Interface};
 use crate::chronicle::{self, Chronicle};
 use crate::clients::{ByBackend, Clients};
@@ -21,8 +22,10 @@ use crate::files::{Files, FilesError};
 use crate::id::ClientId;
 use crate::metrics::Metrics;
 use crate::poll::Intervals;
+use crate::prepare::{PrepareError, Prepared};
 use crate::queue::{Postgres, Queue, Retention, Sqlite, Store, StoreError};
-use crate::roster::{self, RosterError};
+use crate::reload::{Reload, Source};
+use crate::roster::{self, AskAgents, RosterError};
 use crate::webhook::{self, Rules};
 use crate::{config, dispatch, fleet, limits};
 
@@ -32,13 +35,8 @@ pub enum StartError {
         "cannot listen on {address}: {source}; is another program there? choose another address with --listen"
     )]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error(
-        "{address} can be reached from other machines, and whoever reaches it may do everything: name a file of tokens with \
-         --token-file (`orchestrator-collector token` makes its entries), or say --insecure if that is meant"
-    )]
-    Exposed { address: SocketAddr },
     #[error(transparent)]
-    Access(#[from] AccessError),
+    Prepare(#[from] PrepareError),
     #[error("the signal to read files again cannot be waited for: {0}")]
     Signal(std::io::Error),
     #[error(transparent)]
@@ -46,14 +44,7 @@ pub enum StartError {
     #[error(transparent)]
     Files(#[from] FilesError),
     #[error(transparent)]
-    Http(#[from] comfyui::Error),
-    #[error(transparent)]
     Roster(#[from] RosterError),
-    #[error(
-        "the file {file} that agent_ca_file names cannot be used: {source}; name a PEM file with the certificates of the \
-         authority that signed the agents' own"
-    )]
-    Authority { file: PathBuf, source: comfyui::Error },
     #[error(
         "the web interface's files in {folder} cannot be read: {source}; name another folder with --interface-dir"
     )]
@@ -62,20 +53,37 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// What a program may be given besides its configuration.
+#[derive(Default)]
+pub struct Given {
+    /// The socket to listen on, instead of the configured address.
+    pub passed: Option<net::TcpListener>,
+    /// Where the configuration is read again upon SIGHUP.
+    pub source: Option<Source>,
+}
+
 /// A running collector. Dropping it leaves its tasks to the runtime; [`Collector::stop`] ends them in order.
 pub struct Collector {
     address: SocketAddr,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    dispatching: watch::Receiver<Arc<dispatch::View>>,
 }
 
 impl Collector {
     /// Returns once clients can connect: the store is open, the backends may or may not be up.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        check_exposure(&config)?;
-        let access = Access::load(&config.access, &config.webhooks)?;
+        Self::start_with(config, Given::default()).await
+    }
+
+    /// The same with what a program is given besides.
+    pub async fn start_with(mut config: Config, given: Given) -> Result<Self, StartError> {
+        if let Some(address) = given.passed.as_ref().and_then(|passed| passed.local_addr().ok()) {
+            config.listen = address;
+        }
+        let Prepared { access, http, agents_http } = Prepared::of(&config)?;
         // The address first: a second collector must fail before it touches anything.
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen, given.passed).await?;
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());
@@ -88,8 +96,7 @@ impl Collector {
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
         let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
-        let http = comfyui::client::http()?;
-        let agents_http = agents_http(&config, &http)?;
+        let settings = watch::Sender::new(dispatch::Settings::of(&config));
         let (news, fleet) = fleet::owner::start(members.fleet(), stop.clone());
         let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
         let (spoken_to, clients) = watch::channel(ByBackend::new());
@@ -100,10 +107,7 @@ impl Collector {
             clients: clients.clone(),
             client_id: client_id.clone(),
             clock,
-            settings: dispatch::Settings {
-                free_after_idle: config.free_after_idle,
-                rerun_after_unreachable: config.rerun_after_unreachable,
-            },
+            settings: settings.subscribe(),
             fleet: fleet.clone(),
             hub: Arc::clone(&hub),
             metrics: Arc::clone(&metrics),
@@ -117,8 +121,7 @@ impl Collector {
             clients: spoken_to,
             http,
             polls: roster::Polls {
-                agents: config.agents,
-                agents_http,
+                agents: AskAgents { agents: config.agents.clone(), http: agents_http },
                 client_id,
                 intervals: Intervals::from_count(config.poll_interval),
                 news,
@@ -134,6 +137,8 @@ impl Collector {
         let chronicle = Arc::new(Chronicle::default());
         let keeping = chronicle::keep(Arc::clone(&chronicle), dispatch.view.clone(), clock, stop.clone());
         tokio::spawn(keeping);
+        let (reloads, tls) = (Reloads::start(), access.tls());
+        let dispatching = dispatch.view.clone();
         let app = App {
             queue,
             files,
@@ -143,7 +148,7 @@ impl Collector {
             metrics,
             clients,
             interface: interface(&config.interface)?,
-            roster,
+            roster: roster.clone(),
             webhooks,
             journal: Journal::new(clock.now().0),
             live: watch::Sender::new("".into()),
@@ -153,16 +158,25 @@ impl Collector {
             max_body_bytes,
             large_answers,
             pictures: Semaphore::new(limits::PICTURES_AT_ONCE),
+            reloads: reloads.subscribe(),
+            tls: tls.clone(),
         };
-        let scheme = if access.tls().is_some() { "https" } else { "http" };
-        let server = serve(listener, config.access, access, app, stop.clone())?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!(
             backends,
             database = config.database.shown(),
             state = %config.state_directory.display(),
             "listening on {scheme}://{address}"
         );
-        Ok(Self { address, stop, server })
+        let auth = Auth::new(access.tokens(), config.access.allowed_hosts.clone(), tls.is_some());
+        let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
+        let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
+        let reload = Reload { source: given.source, in_force: config, access, settings, roster };
+        let keep = files::keep(reload, again, reloads);
+        let until = stop.clone();
+        tokio::spawn(async move { until.run_until_cancelled(keep).await });
+        service::ready(&format!("{backends} backends; listening on {scheme}://{address}"));
+        Ok(Self { address, stop, server, dispatching })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -174,11 +188,22 @@ impl Collector {
         self.stop.cancelled().await;
     }
 
-    /// Closes the sockets and lets open requests end. Jobs go on where they run and are found again at the next start.
-    pub async fn stop(self) {
+    /// Returns once the fleet and the queue have been looked at once more, which is never long: who waits for it in vain
+    /// knows that nothing happens any more.
+    pub async fn lives(&self) {
+        let mut dispatching = self.dispatching.clone();
+        dispatching.mark_unchanged();
+        // When dispatch has ended the program stops, which is no reason to take it for hung.
+        let _ = dispatching.changed().await;
+    }
+
+    /// Closes the sockets, lets open requests end, and what is under way with backends. Jobs go on where they run and are
+    /// found again at the next start.
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        // It has a bound of its own, and tells of what it cuts off.
+        // Each has a bound of its own, and tells of what it cuts off.
         let _ = self.server.await;
+        while self.dispatching.changed().await.is_ok() {}
     }
 }
 
@@ -188,32 +213,6 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
         Some(server) => Arc::new(Postgres::open(server, password, &config.state_directory).await?),
         None => Arc::new(Sqlite::open(&config.state_directory).await?),
     })
-}
-
-/// Without tokens only this machine may ask, unless somebody said otherwise.
-fn check_exposure(config: &Config) -> Result<(), StartError> {
-    let is_asked_for = config.access.token_file.is_some() || config.access.insecure;
-    let address = config.listen;
-    match is_asked_for || address.ip().to_canonical().is_loopback() {
-        true => Ok(()),
-        false => Err(StartError::Exposed { address }),
-    }
-}
-
-/// Serves clients; the files of tokens and of the certificate are read again when they change, and upon SIGHUP.
-fn serve(
-    listener: TcpListener,
-    asked: config::Access,
-    access: Access,
-    app: App,
-    stop: CancellationToken,
-) -> Result<JoinHandle<()>, StartError> {
-    let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
-    let (tls, allowed_hosts) = (access.tls(), asked.allowed_hosts);
-    let auth = Auth::new(access.tokens(), allowed_hosts, tls.is_some());
-    let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
-    tokio::spawn(async move { stop.run_until_cancelled(door::files::keep(access, again)).await });
-    Ok(server)
 }
 
 /// The rules for webhooks, where there is a secret to sign them with; those that wait are sent from now on.
@@ -232,18 +231,12 @@ fn webhooks(
     Ok(Some(rules))
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+async fn listen(address: SocketAddr, passed: Option<net::TcpListener>) -> Result<TcpListener, StartError> {
+    let listener = service::listen(address, passed).await;
+    listener.map_err(|source| StartError::Listen { address, source })
 }
 
 fn interface(config: &config::Interface) -> Result<Interface, StartError> {
     let folder = config.folder.clone().unwrap_or_default();
     Interface::open(config).map_err(|source| StartError::Interface { folder, source })
-}
-
-/// What agents are asked by: the same connections as ComfyUI's, unless another authority vouches for agents.
-fn agents_http(config: &Config, http: &reqwest::Client) -> Result<reqwest::Client, StartError> {
-    let Some(authority) = &config.agents.authority else { return Ok(http.clone()) };
-    comfyui::client::http_trusting(&authority.pem)
-        .map_err(|source| StartError::Authority { file: authority.file.clone(), source })
 }

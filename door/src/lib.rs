@@ -1,4 +1,5 @@
-//! Connections: who gets a place, TLS, deadlines, bounds; and files of secrets that are read again when they change.
+//! Connections: who gets a place, TLS, deadlines, bounds; files of secrets that are read again when they change; and what
+//! the service manager is told.
 //! Knows nothing of what is served, and of no program's figures: each brings its own [`Limits`].
 //!
 //! ```text
@@ -14,6 +15,7 @@ mod places;
 mod punctual;
 mod refuse;
 mod serve;
+pub mod service;
 mod shape;
 
 pub use self::limits::Limits;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -15,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Limits;
 use crate::converse::{Guest, Parts, converse};
+use crate::files::Tls;
 use crate::places::Places;
 use crate::refuse::refuse;
 
@@ -22,7 +22,7 @@ use crate::refuse::refuse;
 /// request carries `ConnectInfo<SocketAddr>`: who is at the other end, an IPv4 address always as such.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    tls: Option<watch::Receiver<Arc<Tls>>>,
     routes: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
@@ -50,7 +50,7 @@ pub async fn serve(
 }
 
 struct Door {
-    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    tls: Option<watch::Receiver<Arc<Tls>>>,
     parts: Parts,
     places: Places,
     refusals: Arc<Semaphore>,
@@ -58,7 +58,7 @@ struct Door {
 }
 
 impl Door {
-    fn new(tls: Option<watch::Receiver<Arc<ServerConfig>>>, parts: Parts) -> Self {
+    fn new(tls: Option<watch::Receiver<Arc<Tls>>>, parts: Parts) -> Self {
         let (places, refusals) = (Places::new(parts.limits), Arc::new(Semaphore::new(parts.limits.refusals)));
         Self { tls, parts, places, refusals, connections: JoinSet::new() }
     }
@@ -69,7 +69,7 @@ impl Door {
         let Some(place) = self.places.take(peer.ip()) else { return self.turn_away(stream, peer) };
         // What is small, as a WebSocket's frame, must not wait for the acknowledgement of what went before.
         let _ = stream.set_nodelay(true);
-        let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow())));
+        let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow().server)));
         self.connections.spawn(converse(stream, Guest { peer, place }, tls, self.parts.clone()));
     }
 

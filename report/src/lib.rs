@@ -79,6 +79,15 @@ pub struct Agent {
     /// Threads of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u64>,
+    /// Whether the token and the certificate could be read when they were last to be read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_last_reload_successful: Option<bool>,
+    /// When they were last read so with success, or at the start, in seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_last_reload_success_timestamp_seconds: Option<f64>,
+    /// When the certificate expires, in seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate_expiry_timestamp_seconds: Option<f64>,
 }
 
 /// How one probe of the agent fares.

@@ -61,6 +61,13 @@ pub enum Outside {
     NodeClients,
     /// What looks for pages that some people cannot use, named by [`AXE`].
     Axe,
+    /// Any program of `PATH`.
+    Program {
+        /// As it is called, here and in [`REQUIRE`].
+        name: &'static str,
+        /// The package of Debian that brings it.
+        package: &'static str,
+    },
 }
 
 /// Where a requirement was found.
@@ -112,6 +119,7 @@ impl Outside {
             Self::PythonClients => "python-clients",
             Self::NodeClients => "node-clients",
             Self::Axe => "axe",
+            Self::Program { name, .. } => name,
         }
     }
 
@@ -122,6 +130,7 @@ impl Outside {
     pub fn find(self) -> Result<Found, String> {
         match self {
             Self::Promtool => program("promtool", "install Debian's prometheus"),
+            Self::Program { name, package } => program(name, &format!("install Debian's {package}")),
             Self::Chromium => chromium(env::var_os(CHROMIUM).map(PathBuf::from)),
             Self::Interface => interface(env::var_os(INTERFACE).as_deref()),
             Self::PythonClients => {

@@ -7,6 +7,7 @@ use super::page::{Labels, Page, truth, whole};
 pub(super) fn write(page: &mut Page, report: &Report) {
     if let Some(agent) = &report.agent {
         build(page, agent);
+        files(page, agent);
         process(page, agent);
     }
     probes(page, &report.probes);
@@ -20,6 +21,24 @@ fn build(page: &mut Page, agent: &Agent) {
         "orchestrator_agent_start_time_seconds",
         "When the agent started, in seconds since the Unix epoch.",
         agent.start_time_seconds,
+    );
+}
+
+fn files(page: &mut Page, agent: &Agent) {
+    page.gauge(
+        "orchestrator_agent_config_last_reload_successful",
+        "Whether the token and the certificate could be read when they were last to be read again (SIGHUP).",
+        truth(agent.config_last_reload_successful),
+    );
+    page.gauge(
+        "orchestrator_agent_config_last_reload_success_timestamp_seconds",
+        "When they were last read so with success, or at the start, in seconds since the Unix epoch.",
+        agent.config_last_reload_success_timestamp_seconds,
+    );
+    page.gauge(
+        "orchestrator_agent_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate expires, in seconds since the Unix epoch.",
+        agent.tls_certificate_expiry_timestamp_seconds,
     );
 }
 

@@ -60,10 +60,16 @@ impl AgentProcess {
 
     /// The same, with variables of the environment.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_given(arguments, environment, Stdio::null())
+    }
+
+    /// The same, with something behind its standard input.
+    pub(crate) fn start_given(arguments: &[&str], environment: &[(&str, &str)], input: Stdio) -> Self {
         let elsewhere = if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
         let arguments = [elsewhere, arguments].concat();
         let mut command = command(&arguments);
-        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+        let command = command.envs(environment.iter().copied()).stdin(input).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut begin = String::new();
         let address = loop {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use collector::config::{Backend, BackendUrl, Config, Flags};
+use collector::config::{Backend, BackendUrl, Config, ServeFlags};
 use collector::{Collector, StartError};
 use sim::{Agent, AgentConfig, Comfy, ComfyConfig};
 use url::Url;
@@ -42,8 +42,11 @@ impl Stage {
             }
         }
         // What a file or the command line would tell the collector; the environment is not asked.
-        let flags =
-            Flags { backend: given.to_vec(), state_directory: Some(state.to_owned()), ..Flags::default() };
+        let flags = ServeFlags {
+            backend: given.to_vec(),
+            state_directory: Some(state.to_owned()),
+            ..ServeFlags::default()
+        };
         let mut config = Config::load(flags)?;
         if given.is_empty() {
             config.backends = simulated.iter().map(|one| one.backend.clone()).collect();

@@ -7,8 +7,7 @@ mod tokens;
 
 use std::sync::Arc;
 
-use door::files::{self, Certificate, Kept, Renew};
-use rustls::ServerConfig;
+use door::files::{self, Certificate, Kept, Tls};
 use tokio::sync::watch;
 
 pub use self::entry::{Digest, Entry, Role};
@@ -60,25 +59,32 @@ impl Access {
     }
 
     /// How to speak TLS, if a certificate is configured.
-    pub fn tls(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
+    pub fn tls(&self) -> Option<watch::Receiver<Arc<Tls>>> {
         self.tls.as_ref().map(Kept::current)
     }
-}
 
-impl Renew for Access {
-    fn is_empty(&self) -> bool {
+    /// Whether there is no file to look at.
+    pub fn is_empty(&self) -> bool {
         self.tokens.is_none() && self.tls.is_none() && self.webhook_secrets.is_none()
     }
 
-    fn renew(&mut self, told: bool) {
+    /// Reads what has changed again.
+    pub fn renew(&mut self) {
         if let Some(tokens) = &mut self.tokens {
-            tokens.renew(told);
+            tokens.renew();
         }
         if let Some(tls) = &mut self.tls {
-            tls.renew(told);
+            tls.renew();
         }
         if let Some(secrets) = &mut self.webhook_secrets {
-            secrets.renew(told);
+            secrets.renew();
         }
+    }
+
+    /// What was read afresh is in force. Whether anything is asked at all is settled at the start.
+    pub fn replace(&mut self, fresh: Self) {
+        files::replace(&mut self.tokens, fresh.tokens);
+        files::replace(&mut self.tls, fresh.tls);
+        files::replace(&mut self.webhook_secrets, fresh.webhook_secrets);
     }
 }

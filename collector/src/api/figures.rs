@@ -1,5 +1,7 @@
 //! The figures of the fleet and the ledger, written into the metrics when Prometheus asks.
 
+use door::files::{Reloads, Tls};
+
 use crate::fleet::{Fleet, Status};
 use crate::metrics::Metrics;
 use crate::queue::Ledger;
@@ -22,6 +24,15 @@ pub(super) fn show(metrics: &Metrics, fleet: &Fleet, ledger: &Ledger, ready: boo
         if let Some(backlog) = &backend.backlog {
             backend_backlog.with_label_values(&label).set(backlog.value.total as i64);
         }
+    }
+}
+
+/// Without a certificate there is none to end.
+pub(super) fn show_files(metrics: &Metrics, reloads: &Reloads, tls: Option<&Tls>) {
+    metrics.reload_successful.set(f64::from(u8::from(reloads.last_succeeded)));
+    metrics.reload_success_timestamp.set(reloads.last_success.as_secs_f64());
+    if let Some(expires) = tls.and_then(|tls| tls.expires) {
+        metrics.certificate_expiry.with_label_values::<&str>(&[]).set(expires.as_secs_f64());
     }
 }
 
@@ -50,6 +61,7 @@ mod tests {
         metrics.requeued("not_found");
         metrics.freed("idle", true);
         metrics.webhook(&Tried::Delivered);
+        metrics.certificate_expiry.with_label_values::<&str>(&[]).set(1.0);
         let text = metrics.text(|metrics| show(metrics, &fleet_of_one(), &Ledger::default(), true)).unwrap();
         let exported: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();

@@ -13,7 +13,7 @@ mod orchestrator;
 use std::sync::Arc;
 
 use axum::Router;
-use rustls::ServerConfig;
+use door::files::Reloads;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,10 @@ pub struct App {
     pub large_answers: Semaphore,
     /// Passes for pictures that are decoded.
     pub pictures: Semaphore,
+    /// How reading the configuration again has gone.
+    pub reloads: watch::Receiver<Reloads>,
+    /// The certificate that is shown, if there is one.
+    pub tls: Option<Tls>,
 }
 
 impl App {
@@ -71,7 +75,7 @@ impl App {
 }
 
 /// How to speak TLS, now and after the certificate has changed.
-pub type Tls = watch::Receiver<Arc<ServerConfig>>;
+pub type Tls = watch::Receiver<Arc<door::files::Tls>>;
 
 /// Serves until told to stop.
 pub async fn serve(

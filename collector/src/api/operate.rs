@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::{App, figures};
+use crate::metrics::Metrics;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -26,7 +27,12 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let (fleet, ledger, ready) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().reconciled);
-    match app.metrics.text(|metrics| figures::show(metrics, &fleet, &ledger, ready)) {
+    let (reloads, tls) = (*app.reloads.borrow(), app.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())));
+    let show = |metrics: &Metrics| {
+        figures::show(metrics, &fleet, &ledger, ready);
+        figures::show_files(metrics, &reloads, tls.as_deref());
+    };
+    match app.metrics.text(show) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Without any of it, whoever reaches the address may do everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     pub token_file: Option<PathBuf>,
     pub tls: Option<TlsFiles>,

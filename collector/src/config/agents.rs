@@ -1,5 +1,5 @@
 //! How agents are asked: the token that they are shown, and the authority that vouches for their certificates. Both
-//! come from files that are read once, at the start. No message shows what is in them.
+//! come from files that are read with the configuration. No message shows what is in them.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use super::Backend;
 use crate::limits;
 
 /// What all agents share. By default they ask for no token, and the system's authorities are trusted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agents {
     /// `Authorization`; debug output hides it.
     token: Option<HeaderValue>,
@@ -21,7 +21,7 @@ pub struct Agents {
 }
 
 /// The certificates of a private authority.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Authority {
     pub file: PathBuf,
     pub pem: Vec<u8>,

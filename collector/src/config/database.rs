@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::limits;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Database {
     /// `None`: SQLite's, in the state directory.
     pub server: Option<Url>,
@@ -18,7 +18,7 @@ pub struct Database {
 }
 
 /// Debug output hides it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Password(String);
 
 impl Password {

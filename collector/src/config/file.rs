@@ -85,11 +85,27 @@ pub enum FileError {
 }
 
 pub(super) fn read(path: &Path) -> Result<File, FileError> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    parse(&text).map_err(|reason| FileError::Parse { path: path.to_owned(), reason })
+    parse(&text(path)?).map_err(|reason| FileError::Parse { path: path.to_owned(), reason })
+}
+
+/// The keys that stand in it, with what was written.
+pub(super) fn table(path: &Path) -> Result<toml::Table, FileError> {
+    let table = toml::from_str(&text(path)?);
+    table.map_err(|error| FileError::Parse { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn text(path: &Path) -> Result<String, FileError> {
+    std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
 }
 
 pub(super) fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())
+}
+
+/// All keys that there are, out of what is said about one that there is not.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<String> {
+    let told = parse("no_such_key = 1").unwrap_err();
+    let (_, listed) = told.split_once("expected").unwrap();
+    listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

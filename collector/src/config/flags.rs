@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use serde::Deserialize;
 
 mod access;
 mod client;
 mod command;
+mod given;
 mod webhooks;
 
 pub use self::access::AccessFlags;
@@ -18,7 +19,10 @@ pub use self::client::{
     BackendFlags, BackendsFlags, CancelFlags, ClientCommand, FreeFlags, JobFlags, JobsFlags, ServerFlags,
     SubmitFlags, WishFlags,
 };
-pub use self::command::{ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags};
+pub use self::command::{
+    CheckFlags, ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags,
+};
+pub(crate) use self::given::Given;
 pub use self::webhooks::WebhookFlags;
 use super::value::{self, BackendUrl, Wait};
 use crate::id::BackendId;
@@ -31,6 +35,13 @@ pub struct Flags {
     #[command(subcommand)]
     pub command: Option<Command>,
 
+    #[command(flatten)]
+    pub serve: ServeFlags,
+}
+
+// No doc comment: clap would take it for the program's description. What serving is told, and what `check-config` judges.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeFlags {
     /// Configuration file (TOML); flags and environment override it.
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_CONFIG")]
     pub config: Option<PathBuf>,
@@ -141,7 +152,11 @@ Examples:
 impl Flags {
     /// Exits with a message where the command line is wrong.
     pub fn read() -> Self {
-        let flags = Self::parse();
+        let matches = Self::command().get_matches();
+        let mut flags = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Some(Command::CheckConfig(check)) = &mut flags.command {
+            check.given = Given::of(matches.subcommand().map_or(&matches, |(_, matches)| matches));
+        }
         if flags.command.as_ref().is_some_and(Command::reads_stdin_twice) {
             let message = "standard input can give one thing: one document or the node classes, not both";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();

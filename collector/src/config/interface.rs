@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Backend;
 use crate::id::BackendId;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interface {
     /// Its files; without it those that a backend serves.
     pub folder: Option<PathBuf>,

@@ -1,11 +1,13 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
 //! command line and the environment, `database` where the queue is kept, `access` and `agents` who may ask and how agents are
-//! asked, `webhooks` who is told of ends, `interface` where the web interface comes from, `value` says what a key may hold;
+//! asked, `webhooks` who is told of ends, `interface` where the web interface comes from, `value` says what a key may hold,
+//! `explain` where each value is from;
 //! this file puts them together.
 
 mod access;
 mod agents;
 mod database;
+mod explain;
 mod file;
 mod flags;
 mod interface;
@@ -23,11 +25,12 @@ use url::Url;
 pub use self::access::{Access, HalfCertificate, TlsFiles};
 pub use self::agents::{Agents, AgentsError};
 pub use self::database::{Database, DatabaseError, Password};
+pub use self::explain::{Row, default_of, explain};
 pub use self::file::FileError;
 pub use self::flags::{
-    AccessFlags, BackendFlags, BackendsFlags, CancelFlags, ClassFlags, ClientCommand, Command, ConvertFlags,
-    Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServerFlags, SubmitFlags, TokenFlags,
-    ValidateFlags, WebhookFlags, WishFlags,
+    AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
+    ConvertFlags, Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServeFlags, ServerFlags,
+    SubmitFlags, TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, Pair, Wait};
@@ -78,7 +81,7 @@ pub struct Backend {
     pub tags: BTreeSet<Tag>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Log {
     pub filter: String,
     pub format: LogFormat,
@@ -118,7 +121,8 @@ const DEFAULT_FREE_AFTER_IDLE: Wait = Wait(Some(Duration::from_secs(10 * 60)));
 const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 
 impl Config {
-    pub fn load(flags: Flags) -> Result<Self, ConfigError> {
+    /// Reads the file that the flags name, and the files of agents that it names.
+    pub fn load(flags: ServeFlags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
         let access = access(flags.access, &file)?;
         let webhooks = Webhooks::of(flags.webhooks, &file);

@@ -1,9 +1,10 @@
 use super::*;
 
-fn flags(arguments: &[&str]) -> Flags {
+fn flags(arguments: &[&str]) -> ServeFlags {
     use clap::Parser;
     Flags::try_parse_from(["orchestrator-collector", "--state-directory", "/s"].iter().chain(arguments))
         .unwrap()
+        .serve
 }
 
 fn file(text: &str) -> Result<Vec<Backend>, ConfigError> {

@@ -17,10 +17,10 @@ use super::step::Settings;
 use super::tools::Tools;
 use crate::event::Hub;
 use crate::fleet::Fleet;
-use crate::lifecycle;
 use crate::metrics::Metrics;
 use crate::poll::SocketEvent;
 use crate::queue::Ledger;
+use crate::{lifecycle, limits};
 
 /// The longest time without a look: what becomes due by time alone is late by no more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -35,6 +35,7 @@ pub struct Dispatch {
 struct Driver {
     core: Core,
     tools: Arc<Tools>,
+    settings: watch::Receiver<Settings>,
     fleet: watch::Receiver<Arc<Fleet>>,
     ledger: watch::Receiver<Arc<Ledger>>,
     hub: Arc<Hub>,
@@ -50,7 +51,7 @@ pub struct Parts {
     pub clients: crate::clients::Clients,
     pub client_id: crate::id::ClientId,
     pub clock: crate::clock::Clock,
-    pub settings: Settings,
+    pub settings: watch::Receiver<Settings>,
     pub fleet: watch::Receiver<Arc<Fleet>>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
@@ -59,13 +60,14 @@ pub struct Parts {
 }
 
 pub fn start(parts: Parts) -> Dispatch {
-    let (requests, incoming) = mpsc::channel(crate::limits::REQUESTS);
+    let (requests, incoming) = mpsc::channel(limits::REQUESTS);
     let (publish, view) = watch::channel(Arc::default());
     let Parts { queue, files, clients, client_id, clock, settings, fleet, hub, metrics, heard, stop } = parts;
     let ledger = queue.ledger();
-    let core = Core::of(&ledger.borrow(), settings, metrics, clock.now());
+    let core = Core::of(&ledger.borrow(), *settings.borrow(), metrics, clock.now());
     let tools = Arc::new(Tools { queue, files, clients, delivered: Default::default(), client_id, clock });
-    let driver = Driver { core, tools, fleet, ledger, hub, under_way: JoinSet::new(), publish, stop };
+    let driver =
+        Driver { core, tools, settings, fleet, ledger, hub, under_way: JoinSet::new(), publish, stop };
     lifecycle::vital("dispatch", driver.stop.clone(), driver.run(heard, incoming));
     Dispatch { requests, view }
 }
@@ -78,7 +80,7 @@ impl Driver {
         loop {
             let now = || self.tools.clock.now();
             let due = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.finish().await,
                 Some(event) = heard.recv() => self.core.hear(event, now()),
                 Some(done) = self.under_way.join_next() => self.core.apply(done_or_lost(done), now()),
                 Some(request) = requests.recv() => {
@@ -99,6 +101,19 @@ impl Driver {
         }
     }
 
+    /// What is under way is brought to its end, so that as little as can be is in doubt at the next start; nothing new begins.
+    async fn finish(mut self) {
+        let finished = async {
+            while let Some(done) = self.under_way.join_next().await {
+                self.core.apply(done_or_lost(done), self.tools.clock.now());
+                self.act();
+            }
+        };
+        if tokio::time::timeout(limits::STOP_WITHIN, finished).await.is_err() {
+            tracing::warn!("some backends did not answer in time; the next start looks their jobs up");
+        }
+    }
+
     fn take_up(&mut self, request: Request) {
         self.core.take_up(request, &self.fleet.borrow());
     }
@@ -106,6 +121,7 @@ impl Driver {
     fn step(&mut self) {
         let (fleet, ledger) =
             (self.fleet.borrow_and_update().clone(), self.ledger.borrow_and_update().clone());
+        self.core.go_by(*self.settings.borrow());
         let view = self.core.step(&fleet, &ledger, self.under_way.len(), self.tools.clock.now());
         self.publish.send_replace(Arc::new(view));
     }

@@ -6,19 +6,27 @@ use std::time::Duration;
 use super::board::Board;
 use super::track::{Phase, Stop, Track};
 use crate::clock::UnixMillis;
+use crate::config::Config;
 use crate::fleet::{Backend, Fleet, Status};
 use crate::id::{BackendId, JobId};
 use crate::limits;
 use crate::queue::Ledger;
 use crate::route::{self, Assignment, Candidate};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// `None`: memory is freed only when a client asks.
     pub free_after_idle: Option<Duration>,
     /// When a backend has been unreachable for so long, its jobs run again elsewhere although they may still run there;
     /// `None`: they wait until it can be asked, or until nothing listens at its address.
     pub rerun_after_unreachable: Option<Duration>,
+}
+
+impl Settings {
+    pub fn of(config: &Config) -> Self {
+        let Config { free_after_idle, rerun_after_unreachable, .. } = *config;
+        Self { free_after_idle, rerun_after_unreachable }
+    }
 }
 
 #[derive(Debug, PartialEq)]

@@ -18,6 +18,8 @@ pub enum Order {
         since: UnixMillis,
     },
     Resume(BackendId),
+    /// The same ComfyUI is described otherwise: its address' password, its agent's address, its tags.
+    Describe(Box<Backend>),
 }
 
 pub(super) fn obey(fleet: &Fleet, order: Order) -> Fleet {
@@ -34,6 +36,9 @@ pub(super) fn obey(fleet: &Fleet, order: Order) -> Fleet {
         }
         Order::Drain { backend, since } => after.change(&backend, |slot| slot.draining_since = Some(since)),
         Order::Resume(id) => after.change(&id, |slot| slot.draining_since = None),
+        Order::Describe(fresh) => after.change(&fresh.id.clone(), |slot| {
+            (slot.url, slot.agent_url, slot.tags) = (fresh.url, fresh.agent_url, fresh.tags);
+        }),
     }
     after
 }
@@ -72,6 +77,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_a_backend_stays_when_it_is_described_otherwise() {
+        let fleet = Fleet::of([backend("a")]);
+        let drained = obey(&fleet, Order::Drain { backend: "a".parse().unwrap(), since: UnixMillis(7) });
+        let agent_url: url::Url = "http://127.0.0.1:9".parse().unwrap();
+        let fresh = Backend { agent_url: agent_url.clone(), ..backend("a") };
+        let fleet = obey(&drained, Order::Describe(Box::new(fresh)));
+        assert_eq!(
+            (&fleet.backends[0].agent_url, fleet.backends[0].draining_since),
+            (&agent_url, Some(UnixMillis(7)))
+        );
+    }
+
+    #[test]
     fn an_order_about_a_stranger_changes_nothing() {
         let fleet = Fleet::of([backend("a")]);
         let stranger = || "x".parse().unwrap();
@@ -79,6 +97,7 @@ mod tests {
             Order::Drain { backend: stranger(), since: UnixMillis(7) },
             Order::Resume(stranger()),
             Order::Remove(stranger()),
+            Order::Describe(Box::new(backend("x"))),
         ] {
             let after = obey(&fleet, order);
             assert_eq!((names(&after), after.backends[0].draining_since), (vec!["a"], None));

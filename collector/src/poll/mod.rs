@@ -41,11 +41,16 @@ pub struct Poller {
 }
 
 impl Poller {
+    /// Asks the ComfyUI, and listens to it.
     pub fn start(self) {
         let stop = self.stop.clone();
         tokio::spawn(stop.clone().run_until_cancelled_owned(comfyui::poll(self.clone())));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(agent::poll(self.clone())));
         tokio::spawn(stop.run_until_cancelled_owned(socket::listen(self)));
+    }
+
+    /// Asks the agent.
+    pub fn start_agent(self) {
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(agent::poll(self)));
     }
 
     /// False once nobody listens any more: the program is stopping.

@@ -39,6 +39,15 @@ impl Members {
         members
     }
 
+    /// After the configuration was read again. What operators changed since the start stays, as far as it speaks of what
+    /// there still is.
+    pub(super) fn configured_as(&self, configured: Vec<Backend>) -> Result<Self, RosterError> {
+        let removed = self.removed.iter().filter(|id| configured.iter().any(|backend| backend.id == **id));
+        let removed = removed.cloned().collect();
+        let after = Self { removed, ..Self::of(configured, self.saved.clone()) };
+        if after.all().count() > limits::BACKENDS { Err(RosterError::Full) } else { Ok(after) }
+    }
+
     pub(super) fn saved(&self) -> &Saved {
         &self.saved
     }
@@ -49,10 +58,14 @@ impl Members {
     }
 
     pub fn fleet(&self) -> Fleet {
-        let known = self
-            .all()
-            .map(|member| fleet::Backend { draining_since: self.draining_since(&member.id), ..of(member) });
-        Fleet::of(known)
+        Fleet::of(self.all().map(|member| self.described(member)))
+    }
+
+    /// One of which nothing is known yet.
+    pub(super) fn described(&self, member: &Backend) -> fleet::Backend {
+        let Backend { id, url, agent, tags } = member.clone();
+        let draining_since = self.draining_since(&id);
+        fleet::Backend { tags, draining_since, ..fleet::Backend::new(id, url, agent) }
     }
 
     pub(super) fn draining_since(&self, id: &BackendId) -> Option<UnixMillis> {
@@ -102,12 +115,6 @@ impl Members {
     pub(super) fn resume(&mut self, id: &BackendId) {
         self.saved.draining.remove(id);
     }
-}
-
-/// One of which nothing is known yet.
-pub(super) fn of(member: &Backend) -> fleet::Backend {
-    let Backend { id, url, agent, tags } = member.clone();
-    fleet::Backend { tags, ..fleet::Backend::new(id, url, agent) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! drained or resumed while the program runs. It keeps that over restarts, starts and stops the polls, and orders the
 //! fleet's owner to follow. It knows nothing of what backends answer.
 
+mod difference;
 mod members;
 mod owner;
 
@@ -10,7 +11,7 @@ use url::Url;
 
 pub use self::members::Members;
 use self::members::Saved;
-pub use self::owner::{Parts, Polls, start};
+pub use self::owner::{AskAgents, Parts, Polls, start};
 use crate::config;
 use crate::id::BackendId;
 use crate::queue::{Store, StoreError};
@@ -48,6 +49,7 @@ enum Request {
     Resume(BackendId, Reply<()>),
     Add(config::Backend, Reply<()>),
     Remove { backend: BackendId, force: bool, reply: Reply<bool> },
+    Configure { backends: Vec<config::Backend>, agents: AskAgents, reply: Reply<()> },
 }
 
 /// How others reach the owner. Every method answers once the change is kept and the fleet shows it.
@@ -72,6 +74,19 @@ impl Roster {
     /// the configuration, which comes back at the next start.
     pub async fn remove(&self, backend: BackendId, force: bool) -> Result<bool, RosterError> {
         self.ask(|reply| Request::Remove { backend, force, reply }).await
+    }
+
+    /// The configuration was read again. Backends that it no longer names are taken away, and their jobs run again
+    /// elsewhere, as at a start with it. For a thread that may wait.
+    pub fn configure_blocking(
+        &self,
+        backends: Vec<config::Backend>,
+        agents: AskAgents,
+    ) -> Result<(), RosterError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Configure { backends, agents, reply };
+        self.0.blocking_send(request).map_err(|_| RosterError::Stopping)?;
+        answer.blocking_recv().map_err(|_| RosterError::Stopping)?
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, RosterError> {

@@ -7,6 +7,7 @@ use comfyui::Client;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::difference::{Anew, Difference, differences};
 use super::{Members, Reply, Request, Roster, RosterError, SETTING};
 use crate::address::without_password;
 use crate::clients::ByBackend;
@@ -31,10 +32,15 @@ pub struct Parts {
     pub polls: Polls,
 }
 
+/// How agents are asked.
+pub struct AskAgents {
+    pub agents: Agents,
+    pub http: reqwest::Client,
+}
+
 /// What every backend's polls share.
 pub struct Polls {
-    pub agents: Agents,
-    pub agents_http: reqwest::Client,
+    pub agents: AskAgents,
     pub client_id: ClientId,
     pub intervals: Intervals,
     pub news: mpsc::Sender<News>,
@@ -46,8 +52,13 @@ pub struct Polls {
 
 struct Owner {
     parts: Parts,
-    /// Ends a backend's polls.
-    polled: HashMap<BackendId, CancellationToken>,
+    polled: HashMap<BackendId, Polled>,
+}
+
+/// Ends a backend's polls, or those of its agent alone.
+struct Polled {
+    all: CancellationToken,
+    agent: CancellationToken,
 }
 
 /// Starts the polls of all members, and the task.
@@ -72,6 +83,9 @@ impl Owner {
                 Request::Add(backend, reply) => answer(reply, self.add(backend).await),
                 Request::Remove { backend, force, reply } => {
                     answer(reply, self.remove(&backend, force).await)
+                }
+                Request::Configure { backends, agents, reply } => {
+                    answer(reply, self.configure(backends, agents).await)
                 }
             }
         }
@@ -103,10 +117,15 @@ impl Owner {
         // What cannot be spoken to is refused before it is kept.
         self.client(&backend)?;
         self.keep(after).await?;
-        self.order(Order::Add(Box::new(super::members::of(&backend)))).await?;
-        self.speak_to(&backend)?;
+        self.take_in(&backend).await?;
         tracing::info!(backend = %backend.id, url = %without_password(&backend.url), "backend was added");
         Ok(())
+    }
+
+    /// It may be one that was here before and is draining.
+    async fn take_in(&mut self, backend: &config::Backend) -> Result<(), RosterError> {
+        self.order(Order::Add(Box::new(self.parts.members.described(backend)))).await?;
+        self.speak_to(backend)
     }
 
     async fn remove(&mut self, id: &BackendId, force: bool) -> Result<bool, RosterError> {
@@ -129,13 +148,72 @@ impl Owner {
         let mut after = self.parts.members.clone();
         let is_configured = after.remove(id);
         self.keep(after).await?;
+        self.let_go(id).await?;
+        tracing::info!(backend = %id, force, "backend was removed");
+        Ok(is_configured)
+    }
+
+    async fn let_go(&mut self, id: &BackendId) -> Result<(), RosterError> {
         self.order(Order::Remove(id.clone())).await?;
         self.parts.clients.send_modify(|clients| drop(clients.remove(id)));
         if let Some(polls) = self.polled.remove(id) {
-            polls.cancel();
+            polls.all.cancel();
         }
-        tracing::info!(backend = %id, force, "backend was removed");
-        Ok(is_configured)
+        Ok(())
+    }
+
+    /// What cannot be spoken to is refused before anything changes.
+    async fn configure(
+        &mut self,
+        configured: Vec<config::Backend>,
+        agents: AskAgents,
+    ) -> Result<(), RosterError> {
+        let after = self.parts.members.configured_as(configured)?;
+        let (old, new): (Vec<_>, Vec<_>) =
+            (self.parts.members.all().cloned().collect(), after.all().cloned().collect());
+        new.iter().try_for_each(|backend| self.client(backend).map(drop))?;
+        self.keep(after).await?;
+        let ask_anew = self.parts.polls.agents.agents != agents.agents;
+        self.parts.polls.agents = agents;
+        for difference in differences(&old, &new) {
+            self.follow(difference).await?;
+        }
+        if ask_anew {
+            new.iter().try_for_each(|backend| self.ask_agent(backend))?;
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, difference: Difference) -> Result<(), RosterError> {
+        match difference {
+            Difference::Gone(backend) => {
+                self.let_go(&backend.id).await?;
+                tracing::info!(backend = %backend.id, "backend is no longer configured");
+            }
+            Difference::New(backend) => {
+                self.take_in(&backend).await?;
+                tracing::info!(backend = %backend.id, url = %without_password(&backend.url), "backend is configured");
+            }
+            Difference::Changed { to, anew } => {
+                self.order(Order::Describe(Box::new(self.parts.members.described(&to)))).await?;
+                self.ask_anew(&to, anew)?;
+                tracing::info!(backend = %to.id, "backend is configured otherwise");
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_anew(&mut self, backend: &config::Backend, anew: Anew) -> Result<(), RosterError> {
+        match anew {
+            Anew::Nothing => Ok(()),
+            Anew::Agent => self.ask_agent(backend),
+            Anew::Everything => {
+                if let Some(polls) = self.polled.remove(&backend.id) {
+                    polls.all.cancel();
+                }
+                self.speak_to(backend)
+            }
+        }
     }
 
     /// Refuses where a job is with it, or on its way to it. It is drained before dispatch is asked, so that none can
@@ -169,33 +247,47 @@ impl Owner {
 
     fn client(&self, backend: &config::Backend) -> Result<(Client, Client), RosterError> {
         let client = Client::with(self.parts.http.clone(), &backend.url)?;
-        Ok((client, Client::with(self.parts.polls.agents_http.clone(), &backend.agent)?))
+        Ok((client, Client::with(self.parts.polls.agents.http.clone(), &backend.agent)?))
     }
 
     /// Dispatch and the API may use it from now on, and its polls begin.
     fn speak_to(&mut self, backend: &config::Backend) -> Result<(), RosterError> {
+        let all = self.parts.polls.stop.child_token();
+        let poller = self.poller(backend, all.clone())?;
+        let (id, client) = (backend.id.clone(), poller.client.clone());
+        self.parts.clients.send_modify(|clients| drop(clients.insert(id, client)));
+        poller.start();
+        self.polled.insert(backend.id.clone(), Polled { agent: all.child_token(), all });
+        self.ask_agent(backend)
+    }
+
+    /// Asks its agent as it is to be asked now, and no longer as before.
+    fn ask_agent(&mut self, backend: &config::Backend) -> Result<(), RosterError> {
+        let Some(polled) = self.polled.get_mut(&backend.id) else { return Ok(()) };
+        polled.agent.cancel();
+        polled.agent = polled.all.child_token();
+        let stop = polled.agent.clone();
+        self.poller(backend, stop)?.start_agent();
+        Ok(())
+    }
+
+    fn poller(&self, backend: &config::Backend, stop: CancellationToken) -> Result<Poller, RosterError> {
         let (client, agent) = self.client(backend)?;
-        let (id, known) = (backend.id.clone(), client.clone());
-        self.parts.clients.send_modify(|clients| drop(clients.insert(id, known)));
         let Parts { members, polls, .. } = &self.parts;
         let all: Vec<config::Backend> = members.all().cloned().collect();
-        let stop = polls.stop.child_token();
-        let poller = Poller {
+        Ok(Poller {
             backend: backend.id.clone(),
             client,
             agent,
-            agent_authorization: polls.agents.authorization(&backend.agent, &all).cloned(),
+            agent_authorization: polls.agents.agents.authorization(&backend.agent, &all).cloned(),
             client_id: polls.client_id.clone(),
             intervals: polls.intervals,
             observations: polls.news.clone(),
             heard: polls.heard.clone(),
             clock: polls.clock,
             metrics: Arc::clone(&polls.metrics),
-            stop: stop.clone(),
-        };
-        poller.start();
-        self.polled.insert(backend.id.clone(), stop);
-        Ok(())
+            stop,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; make a `token`; be a client
+//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; `check-config`; make a `token`; be a client
 //! of a collector that runs elsewhere, by HTTP alone (`submit`, `jobs`, `job`, `cancel`, `backends`, `drain`, `resume`,
 //! `free`).
 //!
@@ -9,6 +9,7 @@
 mod backends;
 mod cancel;
 mod candidate;
+mod check_config;
 mod classes;
 mod conversion;
 mod convert;
@@ -42,7 +43,9 @@ pub use self::document::ReadError;
 use self::ending::ClientError;
 pub use self::output::{WriteError, say};
 use crate::access::NoRandom;
-use crate::config::{ClientCommand, Command, Flags};
+use crate::config::{ClientCommand, Command, ConfigError, Flags};
+use crate::lifecycle::LogError;
+use crate::prepare::PrepareError;
 
 /// Does what a command says, and gives the code to end with.
 ///
@@ -53,6 +56,7 @@ pub async fn run(command: Command) -> Result<ExitCode, ToolError> {
         Command::Convert(flags) => convert::convert(flags).await?,
         Command::Validate(flags) => return validate::validate(flags).await,
         Command::Inspect(flags) => inspect::inspect(flags).await?,
+        Command::CheckConfig(flags) => check_config::check(&flags)?,
         Command::Token(flags) => token::token(&flags)?,
         Command::Completions { shell } => output::print(&Flags::completions(shell))?,
         Command::Client(command) => return Ok(ending::ended(Box::pin(ask(command)).await)),
@@ -87,6 +91,12 @@ pub enum ToolError {
     Write(#[from] WriteError),
     #[error("--name: {0}")]
     Name(String),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
     #[error("{document}: {source}")]

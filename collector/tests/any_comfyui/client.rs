@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// What another client was told to fetch here.
-    pub(crate) async fn from_url(&self, url: &str) -> Result<Bytes> {
+    pub(crate) async fn bytes_at(&self, url: &str) -> Result<Bytes> {
         self.bytes(url.strip_prefix(&self.base).with_context(|| format!("{url} is elsewhere"))?, &[]).await
     }
 

@@ -83,7 +83,7 @@ pub(crate) async fn comfy_cli_runs_a_prompt_and_its_outputs_are_there(place: &Pl
     let outputs = answer["data"]["outputs"].as_array().context("no outputs")?;
     let [output] = &**outputs else { bail!("{answer}") };
     let url = output.as_str().context("no URL")?;
-    let picture = image::load_from_memory(&place.client.from_url(url).await?)?.into_rgb8();
+    let picture = image::load_from_memory(&place.client.bytes_at(url).await?)?.into_rgb8();
     ensure_same(&picture, &picture_of(180), 1)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use collector::Collector;
-use collector::config::{Config, Flags};
+use collector::config::{Config, ServeFlags};
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
 use serde_json::json;
@@ -56,12 +56,12 @@ impl Stage {
 
 fn config(comfys: &[Comfy], state: &TempDir, interface: PathBuf) -> Result<Config> {
     let backends = comfys.iter().map(|comfy| comfy.url().parse());
-    Ok(Config::load(Flags {
+    Ok(Config::load(ServeFlags {
         listen: Some(([127, 0, 0, 1], 0).into()),
         backend: backends.collect::<Result<_, _>>()?,
         interface_dir: Some(interface),
         state_directory: Some(state.path().to_owned()),
         poll_interval: Some(Duration::from_millis(50)),
-        ..Flags::default()
+        ..ServeFlags::default()
     })?)
 }

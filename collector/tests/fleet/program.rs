@@ -75,15 +75,32 @@ impl Program {
 
     /// The same with a configuration file of one's own.
     pub(crate) async fn configured(text: &str, state: &std::path::Path) -> Self {
+        Self::with(text, state, &[]).await
+    }
+
+    /// The same, with variables of the environment.
+    pub(crate) async fn with(text: &str, state: &std::path::Path, variables: &[(&str, String)]) -> Self {
+        Self::given(text, state, variables, Stdio::null()).await
+    }
+
+    /// The same, with something behind its standard input.
+    pub(crate) async fn given(
+        text: &str,
+        state: &std::path::Path,
+        variables: &[(&str, String)],
+        input: Stdio,
+    ) -> Self {
         std::fs::create_dir_all(state).unwrap();
         let file = state.join("collector.toml");
         std::fs::write(&file, text).unwrap();
         let arguments = ["--config", file.to_str().unwrap(), "--state-directory", state.to_str().unwrap()];
-        Self::spawn(&arguments).await
+        let mut command = command(&arguments);
+        command.stdin(input).envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::spawn(command).await
     }
 
-    async fn spawn(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).spawn().unwrap();
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = Lines::default();
         let (written, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
         std::thread::spawn(move || {

@@ -13,6 +13,7 @@
 
 mod program;
 
+mod check_config;
 mod classes;
 mod convert;
 mod inspect;

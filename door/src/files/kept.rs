@@ -36,10 +36,16 @@ impl<T, E: Display, const FILES: usize> Kept<T, E, FILES> {
         self.current.subscribe()
     }
 
-    /// Reads the files again if they have changed, or in any case if `told`.
-    pub fn renew(&mut self, told: bool) {
+    /// What was read afresh, perhaps from other files, is in force from now on.
+    pub fn replace(&mut self, fresh: Self) {
+        self.current.send_replace(Arc::clone(&fresh.current.borrow()));
+        *self = Self { current: self.current.clone(), ..fresh };
+    }
+
+    /// Reads the files again if they have changed.
+    pub fn renew(&mut self) {
         let stamps = stamps(&self.files);
-        if !told && stamps == self.stamps {
+        if stamps == self.stamps {
             return;
         }
         match (self.make)(&self.files) {
@@ -61,6 +67,16 @@ impl<T, E: Display, const FILES: usize> Kept<T, E, FILES> {
 
     fn names(&self) -> String {
         self.files.each_ref().map(|file| file.display().to_string()).join(" and ")
+    }
+}
+
+/// Puts what was read afresh in force where there was such a thing before; whether there is one is settled at the start.
+pub fn replace<T, E: Display, const FILES: usize>(
+    kept: &mut Option<Kept<T, E, FILES>>,
+    fresh: Option<Kept<T, E, FILES>>,
+) {
+    if let (Some(kept), Some(fresh)) = (kept, fresh) {
+        kept.replace(fresh);
     }
 }
 
@@ -100,31 +116,45 @@ mod tests {
         assert_eq!(value(&kept), 1);
 
         fs::write(&file, "22").unwrap();
-        kept.renew(false);
+        kept.renew();
         assert_eq!(value(&kept), 22);
 
         fs::write(&file, "many").unwrap();
-        kept.renew(false);
+        kept.renew();
         assert!(value(&kept) == 22 && kept.complaint.is_some());
         fs::remove_file(&file).unwrap();
-        kept.renew(true);
+        kept.renew();
         assert_eq!(value(&kept), 22);
 
         fs::write(&file, "333").unwrap();
-        kept.renew(false);
+        kept.renew();
         assert!(value(&kept) == 333 && kept.complaint.is_none());
     }
 
     #[test]
-    fn a_file_that_has_not_changed_is_read_again_only_when_told() {
+    fn a_file_that_has_not_changed_is_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("number");
         fs::write(&file, "1").unwrap();
         let mut kept = load(file);
         let current = kept.current();
-        kept.renew(false);
+        kept.renew();
         assert!(!current.has_changed().unwrap());
-        kept.renew(true);
-        assert!(current.has_changed().unwrap());
+    }
+
+    #[test]
+    fn who_looks_sees_what_was_read_afresh_from_another_file_and_its_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        fs::write(&one, "1").unwrap();
+        fs::write(&other, "2").unwrap();
+        let mut kept = load(one.clone());
+        let current = kept.current();
+        kept.replace(load(other.clone()));
+        assert_eq!(**current.borrow(), 2);
+        fs::write(&one, "11").unwrap();
+        fs::write(&other, "22").unwrap();
+        kept.renew();
+        assert_eq!(**current.borrow(), 22);
     }
 }

@@ -2,18 +2,30 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use super::{Error, Kind, file};
 
-/// A server's configuration.
-pub(super) fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
+/// How a server speaks TLS, and until when clients trust its certificate.
+#[derive(Debug)]
+pub struct Tls {
+    /// For rustls.
+    pub server: Arc<ServerConfig>,
+    /// The end of the first certificate of the chain to expire, since the Unix epoch.
+    pub expires: Option<Duration>,
+}
+
+pub(super) fn read(certificate: &Path, key: &Path) -> Result<Tls, Error> {
     let (chain, secret) = (chain(certificate)?, secret(key)?);
+    let expires = chain.iter().filter_map(end).min();
     let pair = |source| Error::Pair { certificate: certificate.to_owned(), key: key.to_owned(), source };
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(pair)?;
@@ -21,7 +33,13 @@ pub(super) fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, Error
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A scraper keeps its connection; remembering sessions would only take memory.
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(config)
+    Ok(Tls { server: Arc::new(config), expires })
+}
+
+/// rustls has found that it is a certificate; one that says its end otherwise than it should is used all the same.
+fn end(certificate: &CertificateDer<'_>) -> Option<Duration> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    Some(certificate.tbs_certificate().validity().not_after.to_unix_duration())
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -2,6 +2,7 @@ use axum::body::Bytes;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::routing::{get, post};
 use futures_util::{SinkExt, StreamExt};
+use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
@@ -45,10 +46,11 @@ impl Server {
         let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
         let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
-        Self::speaking(Some(watch::channel(Arc::new(config)).1), limits).await
+        let tls = Tls { server: Arc::new(config), expires: None };
+        Self::speaking(Some(watch::channel(Arc::new(tls)).1), limits).await
     }
 
-    async fn speaking(tls: Option<watch::Receiver<Arc<ServerConfig>>>, limits: Limits) -> Self {
+    async fn speaking(tls: Option<watch::Receiver<Arc<Tls>>>, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new()

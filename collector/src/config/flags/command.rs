@@ -7,6 +7,7 @@ use comfyui::convert::Interface;
 
 use super::super::value::BackendUrl;
 use super::client::ClientCommand;
+use super::{Given, ServeFlags};
 use crate::access::Role;
 
 /// What to do instead of serving.
@@ -20,6 +21,8 @@ pub enum Command {
     Inspect(InspectFlags),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Print the configuration that would be used and where each value is from; ends with 1 if it cannot be used.
+    CheckConfig(Box<CheckFlags>),
     /// Print an entry for the file of tokens, and once the token itself, which is kept nowhere.
     Token(TokenFlags),
     /// Print a completion script for a shell, to be sourced by it.
@@ -37,7 +40,9 @@ impl Command {
             Self::Validate(flags) => (&flags.prompt, &flags.classes),
             Self::Inspect(flags) => (&flags.file, &flags.classes),
             Self::Client(ClientCommand::Submit(flags)) => return flags.reads_stdin_twice(),
-            Self::Client(_) | Self::Token(_) | Self::Completions { .. } => return false,
+            Self::Client(_) | Self::CheckConfig(_) | Self::Token(_) | Self::Completions { .. } => {
+                return false;
+            }
         };
         let stdin = Path::new("-");
         document == stdin && classes.object_info.as_deref() == Some(stdin)
@@ -93,6 +98,22 @@ pub struct InspectFlags {
     /// Print JSON, for machines
     #[arg(long)]
     pub json: bool,
+}
+
+/// The flags of `check-config`: those of serving.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = CHECK_HELP)]
+pub struct CheckFlags {
+    #[command(flatten)]
+    pub serve: ServeFlags,
+
+    /// Say nothing of what can be used
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Which of them were given, and how
+    #[arg(skip)]
+    pub(crate) given: Given,
 }
 
 /// The flags of `token`.
@@ -164,6 +185,14 @@ Without --backend and --object-info, files are told by the endings of their name
 Examples:
   orchestrator-collector inspect ComfyUI_00001_.png
   orchestrator-collector inspect --backend http://gpu-1:8188 --json workflow.json | jq .assets";
+
+const CHECK_HELP: &str = "\
+Takes the flags, the environment and the file that serving takes, reads the files that they name, and touches nothing else:
+no state, no address, no backend.
+
+Examples:
+  orchestrator-collector check-config --config /etc/orchestrator-collector/collector.toml
+  systemctl reload orchestrator-collector       reads it again, and fails where this does";
 
 const TOKEN_HELP: &str = "\
 The entry goes to standard output, the token to standard error.

@@ -61,6 +61,11 @@ impl Core {
         Self { settings, metrics, board, reconciled: false, acts: Vec::new() }
     }
 
+    /// The configuration has changed.
+    pub(super) fn go_by(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// What is to be done since this was asked last, in order.
     pub(super) fn take_acts(&mut self) -> Vec<Act> {
         std::mem::take(&mut self.acts)
