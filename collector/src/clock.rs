@@ -16,6 +16,10 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis(wait)))
     }
 
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(wait)))
+    }
+
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }

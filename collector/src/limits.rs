@@ -58,6 +58,12 @@ pub const PICTURE_BYTES: u64 = 256 * 1024 * 1024;
 pub const PICTURES_AT_ONCE: usize = 2;
 /// One compressed text in a picture, opened.
 pub const PICTURE_TEXT_BYTES: usize = 64 * 1024 * 1024;
+/// An agent's report: a list of 100,000 model files, which is the agent's own bound, is half of it.
+pub const AGENT_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How old an agent's figure may be before it is unknown; three of its polls, where these are further apart.
+pub const FIGURES_FRESH: Duration = Duration::from_secs(15);
+/// Two figures read no further apart than this are of one moment.
+pub const SAME_MOMENT: Duration = Duration::from_millis(1500);
 /// Model folders of one backend.
 pub const MODEL_FOLDERS: usize = 256;
 /// Path of an uploaded file below the input folder.

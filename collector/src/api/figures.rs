@@ -27,6 +27,8 @@ pub(super) fn show(metrics: &Metrics, fleet: &Fleet, ledger: &Ledger, ready: boo
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::clock::UnixMillis;
     use crate::fleet::{Backend, Backlog, Observation, Seen, apply};
@@ -38,7 +40,7 @@ mod tests {
             apply(fleet, Observation { backend: "a".parse().unwrap(), at: UnixMillis(1), seen }).0
         };
         let up = see(&fleet, Seen::Backlog(Backlog::default()));
-        see(&up, Seen::Agent(Box::default()))
+        see(&up, Seen::Agent(Arc::default()))
     }
 
     #[test]

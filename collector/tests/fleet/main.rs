@@ -26,6 +26,7 @@ mod follow;
 mod interface;
 mod jobs;
 mod loaded;
+mod machines;
 mod models;
 mod openapi;
 mod own_jobs;

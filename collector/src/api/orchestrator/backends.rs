@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
+use super::machine::Machine;
 use super::openapi::Problem;
 use crate::address::without_password;
 use crate::clock::UnixMillis;
@@ -58,10 +59,12 @@ pub(super) struct Shown {
     backlog: Option<u64>,
     /// The models of its last job, if believed loaded still.
     models: Vec<String>,
-    /// What its agent says of the machine.
+    /// What its agent says of the machine, in the old node's words.
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<NodeMetrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<Machine>,
 }
 
 #[derive(Clone, PartialEq, Serialize, ToSchema)]
@@ -78,8 +81,8 @@ pub(super) struct Drain {
     responses((status = 200, body = Backends)))]
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Backends> {
     let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
-    let jobs = jobs_by_backend(&ledger);
-    let backends = fleet.backends.iter().map(|backend| Shown::of(backend, &jobs, &view)).collect();
+    let (jobs, now) = (jobs_by_backend(&ledger), app.clock.now());
+    let backends = fleet.backends.iter().map(|backend| Shown::of(backend, &jobs, &view, now)).collect();
     Json(Backends { backends })
 }
 
@@ -97,7 +100,8 @@ pub(super) fn known(app: &App, id: &str) -> Result<Arc<Backend>, Refusal> {
 }
 
 pub(super) fn shown(app: &App, backend: &Backend) -> Shown {
-    Shown::of(backend, &jobs_by_backend(&app.queue.snapshot()), &app.dispatch.view.borrow())
+    let ledger = app.queue.snapshot();
+    Shown::of(backend, &jobs_by_backend(&ledger), &app.dispatch.view.borrow(), app.clock.now())
 }
 
 /// How many of our jobs each backend has, of those that have any.
@@ -110,7 +114,7 @@ pub(super) fn jobs_by_backend(ledger: &Ledger) -> HashMap<&BackendId, usize> {
 }
 
 impl Shown {
-    fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View) -> Self {
+    fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View, now: UnixMillis) -> Self {
         let (state, since) = state(&backend.health);
         let jobs = jobs.get(&backend.id).copied().unwrap_or_default();
         Self {
@@ -127,7 +131,8 @@ impl Shown {
             jobs,
             backlog: backend.backlog.as_ref().map(|read| read.value.total),
             models: models(view, &backend.id),
-            metrics: backend.agent.as_ref().map(|read| read.value.clone()),
+            metrics: backend.agent.as_ref().map(|read| read.value.document.clone()),
+            machine: Machine::of(backend, now),
         }
     }
 }
@@ -162,13 +167,15 @@ pub(super) async fn agents(
 ) -> Result<Json<Value>, Refusal> {
     let fleet = app.fleet();
     let Some(id) = which.backend else {
-        let all =
-            fleet.backends.iter().filter_map(|b| Some((b.id.to_string(), json!(b.agent.as_ref()?.value))));
+        let all = fleet
+            .backends
+            .iter()
+            .filter_map(|b| Some((b.id.to_string(), json!(b.agent.as_ref()?.value.document))));
         return Ok(Json(Value::Object(all.collect())));
     };
     let backend = fleet.get(&id).ok_or_else(|| Refusal::not_found(format!("no backend is called {id}")))?;
     let reading = backend.agent.as_ref();
     let unknown =
         || Refusal::not_found(format!("the agent of {id} does not answer, so its figures are unknown"));
-    reading.map(|read| Json(json!(read.value))).ok_or_else(unknown)
+    reading.map(|read| Json(json!(read.value.document))).ok_or_else(unknown)
 }

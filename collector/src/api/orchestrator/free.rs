@@ -134,8 +134,8 @@ impl Source {
     fn read(self, backend: &Backend) -> Option<Vram> {
         let (used_bytes, at) = match self {
             Self::Agent => {
-                let read = backend.agent.as_ref()?;
-                (read.value.gpu_memory_used?.saturating_mul(1024 * 1024), read.at)
+                let gpu = backend.agent.as_ref()?.value.gpus.first()?;
+                (gpu.used_bytes?, gpu.at)
             }
             Self::SystemStats => {
                 let read = backend.stats.as_ref()?;

@@ -10,6 +10,7 @@ mod free;
 mod job_actions;
 mod job_list;
 mod jobs;
+mod machine;
 mod openapi;
 mod roster;
 mod stream;
