@@ -89,6 +89,12 @@ pub const DEADLINE_AHEAD: Duration = Duration::from_hours(366 * 24);
 pub const TAGS: usize = 16;
 /// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
 pub const ROUTE_LOOKAHEAD: usize = 1000;
+/// Kinds of jobs whose GPU memory is remembered, the classes of GPU of each, and the runs on each.
+pub const VRAM_SIGNATURES: usize = 2048;
+/// See [`VRAM_SIGNATURES`].
+pub const VRAM_CLASSES: usize = 8;
+/// See [`VRAM_SIGNATURES`].
+pub const VRAM_PEAKS: usize = 8;
 /// Frames of a running job that are kept until a backend's answer tells under which id they come.
 pub const EARLY_FRAMES: usize = 256;
 /// Lookups, dispatches and conclusions under way at once.
@@ -133,8 +139,16 @@ pub const FAILURES_UNTIL_DOWN: u32 = 3;
 pub const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a backend that reports an empty queue may keep silent about the job it was given.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// How long a job may be silent on any backend until it is looked up there.
+/// How long a job may be silent on any backend until it is looked up there, while it is not known how often it speaks.
 pub const ANY_SILENCE: Duration = Duration::from_secs(60);
+/// And at least, where that is known.
+pub const LEAST_SILENCE: Duration = Duration::from_secs(30);
+/// Model sets of which it is remembered how often their jobs speak.
+pub const PACES: usize = 1024;
+/// Pause between two times that what was learned of memory and silences is kept.
+pub const KEEP_LEARNED_EVERY: Duration = Duration::from_secs(60);
+/// How long after a ComfyUI was restarted its agent may still tell of the process before.
+pub const PROCESS_SEEN_WITHIN: Duration = Duration::from_secs(30);
 /// Entries of a backend's history searched for a job whose id there is not known.
 pub const HISTORY_SEARCH: u64 = 500;
 /// Tokens in the file of tokens.
@@ -153,7 +167,11 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 pub const LOGIN_BYTES: usize = 8 * 1024;
 
 /// How long is waited for figures that show that a backend has freed memory.
-pub const FREED_WITHIN: Duration = Duration::from_secs(10);
+pub const FREED_WITHIN: Duration = Duration::from_secs(15);
+/// How long who asked for it waits for that.
+pub const FREED_ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Times that are remembered of each backend.
+pub const FREES_REMEMBERED: usize = 8;
 /// How long open requests get to end when the program is told to stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 

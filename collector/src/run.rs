@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::poll::Intervals;
 use crate::queue::{Postgres, Queue, Retention, Sqlite, Store, StoreError};
 use crate::roster::{self, RosterError};
+use crate::route::free::Rules;
 use crate::{config, dispatch, fleet, limits};
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,7 @@ impl Collector {
         let config::History { jobs, age, bytes } = config.history;
         let retention = Retention { jobs, age, bytes };
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
+        let kept = dispatch::load_kept(store.as_ref()).await?;
         let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let http = comfyui::client::http()?;
@@ -98,8 +100,9 @@ impl Collector {
             clients: clients.clone(),
             client_id: client_id.clone(),
             clock,
+            kept,
             settings: dispatch::Settings {
-                free_after_idle: config.free_after_idle,
+                free: rules(&config.freeing),
                 rerun_after_unreachable: config.rerun_after_unreachable,
             },
             fleet: fleet.clone(),
@@ -179,6 +182,16 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
         Some(server) => Arc::new(Postgres::open(server, password, &config.state_directory).await?),
         None => Arc::new(Sqlite::open(&config.state_directory).await?),
     })
+}
+
+fn rules(freeing: &config::Freeing) -> Rules {
+    Rules {
+        idle: freeing.after_idle,
+        others: freeing.for_others,
+        host_memory: freeing.below_host_memory,
+        out_of_memory: freeing.after_out_of_memory,
+        before_job: freeing.before_jobs,
+    }
 }
 
 /// Without tokens only this machine may ask, unless somebody said otherwise.

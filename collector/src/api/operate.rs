@@ -25,8 +25,8 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let (fleet, ledger, ready) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().reconciled);
-    match app.metrics.text(|metrics| figures::show(metrics, &fleet, &ledger, ready)) {
+    let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
+    match app.metrics.text(|metrics| figures::show(metrics, &fleet, &ledger, &view)) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }

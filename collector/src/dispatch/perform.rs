@@ -6,10 +6,11 @@ use std::sync::Arc;
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
 
-use super::act::Work;
+use super::act::{FreeReply, Work};
 use super::conclude::conclude;
 use super::deliver::{DeliveryError, bring};
 use super::done::{Done, Sent};
+use super::kept::{Kept, SETTING};
 use super::recover::{self, Found, Known};
 use super::tools::Tools;
 use super::{loaded, rename};
@@ -31,7 +32,8 @@ pub(super) async fn perform(tools: Arc<Tools>, work: Work) -> Done {
             stop(tools, backend, job, attempt, prompt_id, pending).await
         }
         Work::Cancel { job, only_pending, reply } => cancel(tools, job, only_pending, reply).await,
-        Work::Free { backend, reason, request, reply } => free(tools, backend, reason, request, reply).await,
+        Work::Free { backend, number, request, reply } => free(tools, backend, number, request, reply).await,
+        Work::Keep(kept) => keep(&tools, &kept).await,
     }
 }
 
@@ -201,15 +203,28 @@ async fn interrupt(client: &Client, job: JobId, prompt_id: &str) -> Result<(), E
 async fn free(
     tools: Arc<Tools>,
     backend: BackendId,
-    reason: &'static str,
+    number: u64,
     request: FreeRequest,
-    reply: Option<tokio::sync::oneshot::Sender<Result<(), String>>>,
+    reply: Option<FreeReply>,
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) => client.free(&request).await,
         None => Ok(()),
     };
-    Done::Freed { backend, reason, result, reply }
+    Done::Freed { backend, number, result, reply }
+}
+
+/// Should it fail it is written the next time: it is only what was learned.
+async fn keep(tools: &Tools, kept: &Kept) -> Done {
+    let row = serde_json::to_string(kept).map_err(|error| error.to_string());
+    let written = match row {
+        Ok(row) => tools.queue.store().keep_setting(SETTING, &row).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        tracing::warn!(error, "what was learned of jobs' memory could not be written");
+    }
+    Done::Kept
 }
 
 /// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.

@@ -82,7 +82,10 @@ async fn a_backends_gpu_is_told_with_what_comfyui_holds_of_it_and_what_others_do
     assert_eq!((&gpu["vram_free_bytes"], &gpu["others_bytes"]["bytes"]), (&mib(24576 - 7512), &mib(3000)));
     assert!(gpu["age_seconds"].as_f64().unwrap() >= 0.25, "{gpu}");
     let host = &backend["machine"]["host"];
-    assert_eq!((&host["cpu_utilization_ratio"], &host["ram_available_bytes"]), (&json!(0.125), &mib(48 << 10)));
+    assert_eq!(
+        (&host["cpu_utilization_ratio"], &host["ram_available_bytes"]),
+        (&json!(0.125), &mib(48 << 10))
+    );
     assert!(backend["machine"]["comfyui"]["start_time_seconds"].as_f64().unwrap() > 1e9);
     assert_eq!(backend["metrics"]["gpu_memory_used"], 7512, "and as the old node tells it");
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
+use super::free;
 use super::machine::Machine;
 use super::openapi::Problem;
 use crate::address::without_password;
@@ -19,6 +20,7 @@ use crate::dispatch::View;
 use crate::fleet::{Backend, Health, Status};
 use crate::id::{BackendId, Tag};
 use crate::queue::Ledger;
+use crate::route::Candidate;
 
 /// All backends.
 #[derive(Serialize, ToSchema)]
@@ -65,6 +67,23 @@ pub(super) struct Shown {
     metrics: Option<NodeMetrics>,
     #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<Machine>,
+    /// The last times that it was asked to free memory since the collector's start, the newest first.
+    frees: Vec<free::Past>,
+    /// While it has not freed its memory twice in a row or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_freed: Option<free::NotFreed>,
+    /// Why it gets no job now though it is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rests: Option<Rests>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Rests {
+    reason: String,
+    /// In milliseconds since 1970; absent where it is not a matter of time.
+    #[schema(value_type = Option<u64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<UnixMillis>,
 }
 
 #[derive(Clone, PartialEq, Serialize, ToSchema)]
@@ -116,6 +135,8 @@ pub(super) fn jobs_by_backend(ledger: &Ledger) -> HashMap<&BackendId, usize> {
 impl Shown {
     fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View, now: UnixMillis) -> Self {
         let (state, since) = state(&backend.health);
+        let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == backend.id);
+        let frees = view.frees.get(&backend.id);
         let jobs = jobs.get(&backend.id).copied().unwrap_or_default();
         Self {
             id: backend.id.clone(),
@@ -130,16 +151,20 @@ impl Shown {
             drain: drain(backend, jobs),
             jobs,
             backlog: backend.backlog.as_ref().map(|read| read.value.total),
-            models: models(view, &backend.id),
+            models: candidate.map(|its| its.resident.iter().cloned().collect()).unwrap_or_default(),
             metrics: backend.agent.as_ref().map(|read| read.value.document.clone()),
             machine: Machine::of(backend, now),
+            frees: frees.map(|frees| free::Past::all(frees)).unwrap_or_default(),
+            not_freed: frees.and_then(|frees| free::NotFreed::of(frees)),
+            rests: candidate.and_then(|candidate| rests(candidate, now)),
         }
     }
 }
 
-fn models(view: &View, id: &BackendId) -> Vec<String> {
-    let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == *id);
-    candidate.map(|candidate| candidate.resident.iter().cloned().collect()).unwrap_or_default()
+fn rests(candidate: &Candidate, now: UnixMillis) -> Option<Rests> {
+    let refusal = candidate.rests(now)?;
+    let until = (candidate.rests_until > now).then_some(candidate.rests_until);
+    Some(Rests { reason: refusal.to_string(), until })
 }
 
 pub(super) fn drain(backend: &Backend, jobs: usize) -> Option<Drain> {

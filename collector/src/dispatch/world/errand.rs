@@ -48,9 +48,10 @@ impl Stage {
                 Self::Stop { backend, job, attempt, prompt_id, pending }
             }
             Work::Cancel { job, only_pending, reply } => Self::Cancel { job, only_pending, reply },
-            Work::Free { backend, reason, reply, .. } => {
-                Self::Finish(Box::new(Done::Freed { backend, reason, result: Ok(()), reply }))
+            Work::Free { backend, number, reply, .. } => {
+                Self::Finish(Box::new(Done::Freed { backend, number, result: Ok(()), reply }))
             }
+            Work::Keep(_) => Self::Finish(Box::new(Done::Kept)),
         }
     }
 }

@@ -26,6 +26,7 @@ use self::store::Store;
 use super::act::Act;
 use super::core::{Core, Request};
 use super::done::Done;
+use super::kept::Kept;
 use super::step::Settings;
 use crate::clock::UnixMillis;
 use crate::event::Event;
@@ -34,6 +35,7 @@ use crate::id::{BackendId, JobId};
 use crate::job::{Job, Needs, Outcome, Place, State};
 use crate::metrics::Metrics;
 use crate::poll::{Heard, SocketEvent};
+use crate::route::free::Rules;
 
 const LOOK_EVERY: u64 = 250;
 const POLL_EVERY: u64 = 1000;
@@ -270,12 +272,14 @@ impl World {
         if self.core.is_some() {
             return;
         }
-        let settings = Settings { free_after_idle: None, rerun_after_unreachable: None };
+        let free =
+            Rules { idle: None, others: None, host_memory: None, out_of_memory: true, before_job: true };
+        let settings = Settings { free, rerun_after_unreachable: None };
         let metrics = Arc::new(Metrics::new().unwrap());
         let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
         let backend = |comfy: &Comfy| Backend::new(comfy.id.clone(), url.clone(), url.clone());
         self.fleet = Fleet::of(self.comfies.iter().map(backend));
-        self.core = Some(Core::of(&self.store.ledger, settings, metrics, self.clock()));
+        self.core = Some(Core::of(&self.store.ledger, Kept::default(), settings, metrics, self.clock()));
     }
 
     fn killed(&mut self) {
@@ -448,13 +452,14 @@ impl World {
         self.at(pause, Happening::Cancel);
         let live: Vec<JobId> =
             self.store.ledger.waiting().chain(self.store.ledger.dispatched()).map(|job| job.id).collect();
+        let now = self.clock();
         let Some(core) = self.core.as_mut().filter(|_| !live.is_empty()) else { return };
         let (job, (reply, _)) = (live[self.rng.usize(..live.len())], oneshot::channel());
         self.cancelled.insert(job);
         let only_pending = self.rng.bool();
         let request =
             if only_pending { Request::Remove { job, reply } } else { Request::Interrupt { job, reply } };
-        core.take_up(request, &self.fleet);
+        core.take_up(request, &self.fleet, now);
         self.look();
     }
 
