@@ -62,6 +62,8 @@ pub const PICTURE_TEXT_BYTES: usize = 64 * 1024 * 1024;
 pub const AGENT_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// How old an agent's figure may be before it is unknown; three of its polls, where these are further apart.
 pub const FIGURES_FRESH: Duration = Duration::from_secs(15);
+/// How old ComfyUI's own figures may be before they show nothing of what was freed.
+pub const STATS_FRESH: Duration = Duration::from_secs(60);
 /// Two figures read no further apart than this are of one moment.
 pub const SAME_MOMENT: Duration = Duration::from_millis(1500);
 /// Model folders of one backend.

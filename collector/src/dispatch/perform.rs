@@ -87,7 +87,7 @@ async fn send(
         Ok(prompt) => Documents { prompt, ..documents },
         Err(error) => return Sent::Impossible { reason: format!("its prompt cannot be read: {error}") },
     };
-    match client.queue_prompt(&request(tools, job.id, documents)).await {
+    match client.queue_prompt(&request(tools, job.id, attempt, documents)).await {
         Ok(accepted) => accept(tools, job.id, attempt, accepted).await,
         Err(error) => refusal(error),
     }
@@ -102,9 +102,9 @@ fn undelivered(error: &DeliveryError) -> Sent {
     }
 }
 
-fn request(tools: &Tools, job: JobId, documents: Documents) -> PromptRequest {
+fn request(tools: &Tools, job: JobId, attempt: u32, documents: Documents) -> PromptRequest {
     let mut extra_data = documents.extra_data;
-    extra_data.insert(recover::MARK.to_owned(), recover::mark(job));
+    extra_data.insert(recover::MARK.to_owned(), recover::mark(job, attempt));
     PromptRequest {
         prompt: documents.prompt,
         client_id: Some(tools.client_id.as_str().to_owned()),
@@ -146,7 +146,7 @@ async fn look_up(
     prompt_id: Option<String>,
 ) -> Done {
     let found = match tools.clients.get(&backend) {
-        Some(client) => find(&client, Known { job, prompt_id: prompt_id.as_deref() }).await,
+        Some(client) => find(&client, Known { job, attempt, prompt_id: prompt_id.as_deref() }).await,
         None => Ok(Found::Nowhere),
     };
     Done::LookedUp { job, attempt, found: found.map_err(|error| error.to_string()) }
@@ -157,7 +157,8 @@ async fn find(client: &Client, known: Known<'_>) -> Result<Found, Error> {
         return Ok(found);
     }
     let id = known.prompt_id.map_or_else(|| known.job.to_string(), str::to_owned);
-    if let Some(entry) = client.history_of(&id).await? {
+    let entry = client.history_of(&id).await?;
+    if let Some(entry) = entry.filter(|entry| recover::is_attempt(&entry.prompt.extra_data, known.attempt)) {
         return Ok(Found::Ended { prompt_id: id, entry: Box::new(entry) });
     }
     match known.prompt_id {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 pub use self::estimate::{Estimates, Timing};
 pub use self::verdict::{Refusal, Verdict, Why, suits};
-use self::vram::Fit;
-pub use self::vram::{Fits, GpuClass, Room};
+use self::vram::Claim;
+pub use self::vram::{Fits, GpuClass, Room, fits_somewhere};
 use crate::clock::UnixMillis;
 use crate::fleet::Backend;
 use crate::id::{BackendId, JobId};
@@ -69,7 +69,8 @@ pub fn route<'a>(
         if looked_at == limits::ROUTE_LOOKAHEAD || !desks.iter().any(Desk::can_start) {
             break;
         }
-        if let Some(choice) = choose(&mut desks, job, estimates, now) {
+        let claim = Claim::of(job, &estimates.fits, candidates, now);
+        if let Some(choice) = choose(&mut desks, job, claim, estimates, now) {
             looked_at += 1;
             assignments.extend(choice);
         }
@@ -84,20 +85,20 @@ pub fn explain(
     estimates: &Estimates,
     now: UnixMillis,
 ) -> Vec<(BackendId, Verdict)> {
-    let fit = estimates.fits.of(&job.needs);
+    let claim = Claim::of(job, &estimates.fits, candidates, now);
     let desks = candidates.iter().map(|candidate| Desk::new(candidates, candidate, estimates, now));
-    desks.map(|desk| (desk.candidate.backend.id.clone(), desk.judge(job, fit, estimates, now))).collect()
+    desks.map(|desk| (desk.candidate.backend.id.clone(), desk.judge(job, claim, estimates, now))).collect()
 }
 
 /// `None`: no backend may run it. `Some(None)`: it waits for a busy one.
 fn choose(
     desks: &mut [Desk<'_>],
     job: &Job,
+    claim: Claim<'_>,
     estimates: &Estimates,
     now: UnixMillis,
 ) -> Option<Option<Assignment>> {
-    let fit = estimates.fits.of(&job.needs);
-    let verdicts: Vec<Verdict> = desks.iter().map(|desk| desk.judge(job, fit, estimates, now)).collect();
+    let verdicts: Vec<Verdict> = desks.iter().map(|desk| desk.judge(job, claim, estimates, now)).collect();
     let completions =
         verdicts.iter().enumerate().filter_map(|(at, verdict)| Some((at, verdict.completion_seconds()?)));
     let (best, completion) = completions.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
@@ -144,10 +145,10 @@ impl<'a> Desk<'a> {
         self.free && self.refusal.is_none()
     }
 
-    fn judge(&self, job: &Job, fit: Option<&Fit>, estimates: &Estimates, now: UnixMillis) -> Verdict {
+    fn judge(&self, job: &Job, claim: Claim<'_>, estimates: &Estimates, now: UnixMillis) -> Verdict {
         let refusal = Refusal::of_wishes(&self.candidate.backend, &job.wishes);
         let refusal = refusal.or_else(|| self.refusal.clone());
-        if let Some(refusal) = refusal.or_else(|| Refusal::of_job(self.candidate, job, fit, now)) {
+        if let Some(refusal) = refusal.or_else(|| Refusal::of_job(self.candidate, job, claim, now)) {
             return Verdict::Refused(refusal);
         }
         let fetch_seconds = match away::fetch_seconds(self.fleet, &self.candidate.backend.id, &job.needs) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Candidate;
-use super::vram::{Fit, gib};
+use super::vram::{Claim, gib};
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Missing};
 use crate::id::BackendId;
@@ -66,18 +66,18 @@ impl Refusal {
         wishes.elsewhere(&backend.id, &backend.tags).map(Self::Elsewhere)
     }
 
-    /// What forbids this job. `fit`: what was learned of such jobs.
+    /// What forbids this job.
     pub(super) fn of_job(
         candidate: &Candidate,
         job: &Job,
-        fit: Option<&Fit>,
+        claim: Claim<'_>,
         now: UnixMillis,
     ) -> Option<Self> {
         if candidate.conduct.unfit.contains(&job.id) {
             return Some(Self::Unfit);
         }
         let lacks = Self::of_needs(&candidate.backend, &job.needs);
-        lacks.or_else(|| fit?.refusal(&candidate.room, now))
+        lacks.or_else(|| claim.refusal(&candidate.room, now))
     }
 
     fn of_needs(backend: &Backend, needs: &Needs) -> Option<Self> {

@@ -9,10 +9,10 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Refusal;
+use super::{Candidate, Refusal, suits};
 use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Read};
-use crate::job::Needs;
+use crate::job::{Job, Needs};
 use crate::limits;
 
 /// Out of memory so often, without a success in between, is too big; the first time its memory is freed and it is tried again.
@@ -55,6 +55,15 @@ pub struct Room {
 pub struct Fits {
     by_signature: BTreeMap<Signature, Fit>,
     learned: u64,
+}
+
+/// What is known of one job's memory, while it is decided where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim<'a> {
+    fit: Option<&'a Fit>,
+    /// Whether it may be too big for a GPU: where it is too big for all, it is tried all the same, since its client would
+    /// rather hear the exception than wait for ever.
+    may_be_too_big: bool,
 }
 
 /// What was learned of one signature.
@@ -193,6 +202,31 @@ impl Fits {
     }
 }
 
+impl<'a> Claim<'a> {
+    pub(super) fn of(job: &Job, fits: &'a Fits, candidates: &[Candidate], now: UnixMillis) -> Self {
+        let fit = fits.of(&job.needs).filter(|fit| !fit.on.is_empty());
+        let failed = fit.is_some_and(|fit| fit.on.iter().any(|on| on.out_of_memory > 0));
+        Self { fit, may_be_too_big: failed && fits_somewhere(job, fits, candidates, now) }
+    }
+
+    pub(super) fn refusal(self, room: &Room, now: UnixMillis) -> Option<Refusal> {
+        let (fit, class) = (self.fit?, room.class.as_ref()?);
+        let too_big = self.may_be_too_big.then(|| fit.too_big(class, now)).flatten();
+        too_big.or_else(|| fit.no_room(class, room))
+    }
+}
+
+/// Whether there is a backend for the job, whatever its state, whose GPU was not shown to be too small. One whose class is
+/// not known may do.
+pub fn fits_somewhere(job: &Job, fits: &Fits, candidates: &[Candidate], now: UnixMillis) -> bool {
+    let fit = fits.of(&job.needs);
+    candidates.iter().any(|candidate| {
+        let class = candidate.room.class.as_ref();
+        let too_big = || fit.zip(class).and_then(|(fit, class)| fit.too_big(class, now));
+        suits(&candidate.backend, job) && too_big().is_none()
+    })
+}
+
 impl Fit {
     fn on(&mut self, class: &GpuClass) -> &mut OnClass {
         // Moved to the end, so that the one used longest ago is the first.
@@ -213,13 +247,8 @@ impl Fit {
         self.find(class)?.peaks_bytes.iter().min().copied()
     }
 
-    pub(super) fn refusal(&self, room: &Room, now: UnixMillis) -> Option<Refusal> {
-        let class = room.class.as_ref()?;
-        self.too_big(class, now).or_else(|| self.no_room(class, room))
-    }
-
     /// It has run out of memory on this class again and again, or on one with more, and has never run on this one.
-    pub fn too_big(&self, class: &GpuClass, now: UnixMillis) -> Option<Refusal> {
+    fn too_big(&self, class: &GpuClass, now: UnixMillis) -> Option<Refusal> {
         let here = self.find(class);
         let recent = |on: &&OnClass| on.out_of_memory > 0 && now - on.out_of_memory_at < TOO_BIG_FOR;
         let refused_here = here.filter(recent).filter(|on| on.out_of_memory >= TIMES_TO_BE_TOO_BIG);
@@ -290,7 +319,8 @@ mod tests {
     }
 
     fn refusal(fits: &Fits, needs: &Needs, room: &Room) -> Option<String> {
-        Some(fits.of(needs)?.refusal(room, NOW)?.to_string())
+        let claim = Claim { fit: fits.of(needs), may_be_too_big: true };
+        Some(claim.refusal(room, NOW)?.to_string())
     }
 
     #[test]
@@ -360,7 +390,10 @@ mod tests {
         let replaced = Room { class: Some(another), ..room(24, 24) };
         assert_eq!(refusal(&fits, &job, &replaced), None, "a GPU of another class is tried");
         assert_eq!(refusal(&fits, &needs("a", 1 << 18), &room(24, 24)), None, "and so is a smaller picture");
-        assert_eq!(fits.of(&job).unwrap().refusal(&room(24, 24), NOW.after(TOO_BIG_FOR)), None);
+        let claim = Claim { fit: fits.of(&job), may_be_too_big: true };
+        assert_eq!(claim.refusal(&room(24, 24), NOW.after(TOO_BIG_FOR)), None);
+        let anywhere = Claim { may_be_too_big: false, ..claim };
+        assert_eq!(anywhere.refusal(&room(24, 24), NOW), None, "where it is too big for all");
         fits.has_run(&job, &class(24), None);
         assert_eq!(refusal(&fits, &job, &room(24, 24)), None);
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sim::{Agent, AgentConfig, Comfy, ComfyConfig, Figures, Generation};
 
 use super::prompts::picture;
-use super::stage::{Stage, quick};
+use super::stage::{NAMES, Stage, quick};
 use super::wait::until;
 
 /// Servers with a GPU each, and an agent beside each.
@@ -45,6 +45,10 @@ impl Machines {
         });
         let machines = Self { stage: stage.await, agents };
         machines.stage.all_take_jobs().await;
+        for name in &NAMES[..machines.agents.len()] {
+            let known = |backend: &Value| backend["machine"]["gpus"][0]["vram_used_bytes"].is_u64();
+            machines.shows(name, "its GPU", known).await;
+        }
         machines
     }
 

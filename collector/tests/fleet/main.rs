@@ -23,6 +23,7 @@ mod events;
 mod failures;
 mod files;
 mod follow;
+mod freeing;
 mod interface;
 mod jobs;
 mod loaded;

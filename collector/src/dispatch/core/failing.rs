@@ -14,7 +14,7 @@ use crate::dispatch::track::{Phase, Stop, Track};
 use crate::id::JobId;
 use crate::job::Outcome;
 use crate::route::free::{Outcome as Freed, Reason};
-use crate::route::suits;
+use crate::route::{GpuClass, fits_somewhere, suits};
 
 /// Rest of a backend whose GPU has failed; it doubles with each time in a row.
 const SUSPECT_REST: Duration = Duration::from_secs(30);
@@ -40,13 +40,12 @@ impl Core {
 
     fn has_run(&mut self, job: JobId, now: UnixMillis) {
         let Some(track) = self.board.tracks.get(&job) else { return };
-        let Track { gpu, pauses, models_loaded, backend, job: of, .. } = track;
-        self.board.pace.learn(&of.needs.models(), pauses);
-        if let Some(class) = &gpu.class {
-            let needed = gpu.needed_bytes(*models_loaded);
-            Arc::make_mut(&mut self.board.estimates).fits.has_run(&of.needs, class, needed);
+        let (backend, needs) = (track.backend.clone(), Arc::clone(&track.job.needs));
+        self.board.pace.learn(&needs.models(), &track.pauses);
+        let needed_bytes = track.gpu.needed_bytes(track.models_loaded);
+        if let Some(class) = self.class_of(track) {
+            Arc::make_mut(&mut self.board.estimates).fits.has_run(&needs, &class, needed_bytes);
         }
-        let backend = backend.clone();
         let past = self.board.pasts.get(&job).and_then(|past| past.out_of_memory_on.as_ref());
         let failed_here = past == Some(&backend);
         let belief = self.board.belief(&backend, now);
@@ -61,13 +60,16 @@ impl Core {
         self.learned = true;
     }
 
+    /// If it was not known when the job was sent, or the attempt was found at start, it is by now.
+    fn class_of(&self, track: &Track) -> Option<GpuClass> {
+        track.gpu.class.clone().or_else(|| self.candidate(&track.backend)?.room.class.clone())
+    }
+
     fn ran_out_of_memory(&mut self, job: JobId, now: UnixMillis) {
         let frees = self.settings.free.out_of_memory;
         let Some(track) = self.board.tracks.get(&job) else { return };
         let (backend, needs) = (track.backend.clone(), Arc::clone(&track.job.needs));
-        // That of an attempt which was found at start is known by now.
-        let now_there = || self.candidate(&backend)?.room.class.clone();
-        if let Some(class) = track.gpu.class.clone().or_else(now_there) {
+        if let Some(class) = self.class_of(track) {
             // Where nothing is freed, trying again shows nothing new.
             let times = if frees { 1 } else { 2 };
             let fits = &mut Arc::make_mut(&mut self.board.estimates).fits;
@@ -99,8 +101,9 @@ impl Core {
             return false;
         };
         let (backend, of) = (track.backend.clone(), Arc::clone(&track.job));
+        let fits = &self.board.estimates.fits;
         let lost = match failure.kind {
-            Kind::OutOfMemory if self.may_fit(track, now) => Lost::OutOfMemory,
+            Kind::OutOfMemory if fits_somewhere(&track.job, fits, &self.candidates, now) => Lost::OutOfMemory,
             Kind::OutOfMemory => return false,
             Kind::BrokenContext => Lost::BrokenContext,
         };
@@ -115,16 +118,6 @@ impl Core {
 
     fn has_attempts_left(&self, track: &Track) -> bool {
         track.stop == Stop::No && track.job.spent_attempts + 1 < track.job.wishes.attempts()
-    }
-
-    /// Whether the fleet has a GPU on which it was not shown to be too big. One whose class is not known may be.
-    fn may_fit(&self, track: &Track, now: UnixMillis) -> bool {
-        let fit = self.board.estimates.fits.of(&track.job.needs);
-        self.candidates.iter().any(|candidate| {
-            let class = candidate.room.class.as_ref();
-            let too_big = || fit.zip(class).and_then(|(fit, class)| fit.too_big(class, now));
-            suits(&candidate.backend, &track.job) && too_big().is_none()
-        })
     }
 
     /// Whether a prompt that its backend refused goes to another one: what this one lacks another may have. Files that it

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use comfyui::Message;
 use tokio::sync::oneshot;
 
-use self::comfy::{Comfy, Network};
+use self::comfy::{Comfy, Exception, Network};
 use self::errand::{Stage, Then};
 use self::store::Store;
 use super::act::Act;
@@ -95,7 +95,7 @@ enum Happening {
     Frame(usize, u32, Box<comfyui::Frame>),
     Stage(u32, Box<Stage>),
     /// A prompt that nobody waits for any more arrives at this process.
-    Arrive(usize, u32, JobId),
+    Arrive(usize, u32, JobId, u32),
     Submit,
     Cancel,
     Trouble,
@@ -121,6 +121,8 @@ struct World {
     under_way: usize,
     /// Jobs whose end is committed and not told yet.
     untold: BTreeSet<JobId>,
+    /// In which life of the program.
+    begins_told: BTreeSet<(u32, JobId)>,
     ends_told: BTreeSet<JobId>,
     /// Whose end nobody may have been told: the program died in between.
     excused: BTreeSet<JobId>,
@@ -170,6 +172,7 @@ impl World {
             life: 0,
             under_way: 0,
             untold: BTreeSet::new(),
+            begins_told: BTreeSet::new(),
             ends_told: BTreeSet::new(),
             excused: BTreeSet::new(),
             cancelled: BTreeSet::new(),
@@ -250,9 +253,9 @@ impl World {
             }
             Happening::Stage(life, stage) if life == self.life && self.core.is_some() => self.stage(*stage),
             Happening::Stage(..) => {}
-            Happening::Arrive(at, process, job) => {
+            Happening::Arrive(at, process, job, attempt) => {
                 if self.comfies[at].process == Some(process) {
-                    self.deliver(at, job);
+                    self.deliver(at, job, attempt);
                 }
             }
             Happening::Submit => self.submit(),
@@ -393,16 +396,18 @@ impl World {
         if self.comfies[at].process.is_none() || self.comfies[at].stuck_until > now {
             return;
         }
-        for job in std::mem::take(&mut self.comfies[at].inbox) {
-            self.deliver(at, job);
+        for (job, attempt) in std::mem::take(&mut self.comfies[at].inbox) {
+            self.deliver(at, job, attempt);
         }
-        let fails = self.faulty && self.rng.u8(..) < 4;
+        let fails = self.faulty && self.rng.u8(..) < 6;
+        let fails = fails.then(|| Exception::ALL[self.rng.usize(..Exception::ALL.len())]);
         let running = self.comfies[at].running.as_ref().map(|prompt| prompt.job);
         for message in self.comfies[at].work(fails) {
             if let (Some(job), Message::Executing(executing)) = (running, &message)
                 && executing.node.is_none()
             {
-                let kept = if self.comfies[at].has(job) { &mut self.succeeded } else { &mut self.failed };
+                let kept =
+                    if self.comfies[at].has_made(job) { &mut self.succeeded } else { &mut self.failed };
                 kept.insert(job);
             }
             self.send(at, message);
@@ -419,10 +424,10 @@ impl World {
     }
 
     /// A prompt arrives at a process that lives.
-    fn deliver(&mut self, at: usize, job: JobId) -> String {
+    fn deliver(&mut self, at: usize, job: JobId, attempt: u32) -> String {
         self.check_delivery(at, job);
         self.counts.attempts += 1;
-        self.comfies[at].take(job)
+        self.comfies[at].take(job, attempt)
     }
 
     // What clients do.
@@ -531,7 +536,7 @@ impl World {
 
     // What must hold.
 
-    /// No prompt arrives where an earlier one of its job may still run or has succeeded.
+    /// No prompt arrives while an earlier one of its job may still run, or has ended for good.
     fn check_delivery(&self, at: usize, job: JobId) {
         let holder = self.comfies.iter().find(|comfy| comfy.has(job));
         if let Some(holder) = holder {
@@ -542,6 +547,9 @@ impl World {
     /// Told as finished ⇒ committed as finished; and once.
     fn tell(&mut self, job: JobId, event: &Event) {
         let Event::Text { text, .. } = event else { return };
+        if text.contains("\"execution_start\"") {
+            assert!(self.begins_told.insert((self.life, job)), "the begin of {job} is told twice");
+        }
         if text.contains("\"executing\"") && text.contains("\"node\":null") {
             assert!(self.store.ended.contains_key(&job), "{job} is told as over before that is committed");
             assert!(self.ends_told.insert(job), "the end of {job} is told twice");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use self::record::{Free, Frees, Outcome};
 pub use self::watch::{Doing, Reading, Source, Verdict, Watch};
-use super::vram::Fit;
+use super::vram::Claim;
 use super::{Candidate, Estimates, Refusal};
 use crate::clock::UnixMillis;
 use crate::fleet::Backend;
@@ -87,8 +87,7 @@ pub fn to_free<'a>(
     while !due.is_empty()
         && let Some(job) = waiting.next()
     {
-        let fit = estimates.fits.of(&job.needs);
-        due.retain(|(_, idle)| !wants(job, fit, idle.candidate, now));
+        due.retain(|(_, idle)| !wants(job, estimates, idle.candidate, now));
     }
     // Of a host that runs short the one that has been idle longest, and then it is looked again.
     due.sort_by_key(|(_, idle)| idle.since);
@@ -101,11 +100,12 @@ fn host(backend: &Backend) -> String {
     backend.agent_url.host_str().unwrap_or_default().to_owned()
 }
 
-fn wants(job: &Job, fit: Option<&Fit>, candidate: &Candidate, now: UnixMillis) -> bool {
+fn wants(job: &Job, estimates: &Estimates, candidate: &Candidate, now: UnixMillis) -> bool {
     let names = || job.needs.assets.iter().any(|asset| candidate.resident.contains(&asset.name));
     let backend = &candidate.backend;
     let is_open = || backend.draining_since.is_none() && Refusal::of_wishes(backend, &job.wishes).is_none();
-    names() && is_open() && Refusal::of_job(candidate, job, fit, now).is_none()
+    let claim = || Claim::of(job, &estimates.fits, std::slice::from_ref(candidate), now);
+    names() && is_open() && Refusal::of_job(candidate, job, claim(), now).is_none()
 }
 
 impl Idle<'_> {

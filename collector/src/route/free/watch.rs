@@ -76,7 +76,7 @@ impl Reading {
                 (gpu.used_bytes?, gpu.at)
             }
             Source::SystemStats => {
-                let read = backend.stats.as_ref()?;
+                let read = backend.stats.as_ref().filter(|read| now - read.at <= limits::STATS_FRESH)?;
                 let device = read.value.devices.first().filter(|device| device.kind != "cpu")?;
                 (device.vram_total?.saturating_sub(device.vram_free?), read.at)
             }
