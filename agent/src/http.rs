@@ -7,7 +7,7 @@ mod release;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use door::files::{Reloads, Tls};
 use report::{NodeMetrics, Report};
+use serde::Deserialize;
 use tokio::sync::watch;
 
 pub(crate) use guard::{MayChange, guarded};
@@ -88,8 +89,18 @@ async fn node_metrics(State(shared): State<Shared>) -> Json<NodeMetrics> {
     Json(derive::node_metrics(&shared.sample(), Instant::now(), shared.ram_used))
 }
 
-async fn report(State(shared): State<Shared>) -> Json<Report> {
-    Json(shared.report())
+/// What is wanted of a report.
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    /// The model files, of which there may be many.
+    models: Option<bool>,
+}
+
+async fn report(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Report> {
+    let mut report = shared.report();
+    report.models = report.models.filter(|_| wanted.models != Some(false));
+    report.node_metrics = Some(derive::node_metrics(&shared.sample(), Instant::now(), shared.ram_used));
+    Json(report)
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

@@ -171,6 +171,10 @@ fn named_folders_are_told_by_their_models_and_filesystems_alone() {
         report::ModelFile { folder: "loras".into(), name: "sdxl/a.safetensors".into(), bytes: Some(7) };
     assert_eq!((inventory.files.as_ref(), inventory.truncated), (&[file][..], None));
     assert!(inventory.age_seconds.unwrap() < 10.0);
+    let without: report::Report =
+        serde_json::from_value(json(&agent.ask("GET", "/v1/report?models=false"))).unwrap();
+    assert_eq!(without.models, None);
+    assert!(without.node_metrics.unwrap().ram_total.is_some());
     let filesystems = report.host.storage.unwrap().filesystems;
     assert_eq!(filesystems.len(), 1, "{filesystems:?}");
     assert!(folder.path().canonicalize().unwrap().starts_with(&filesystems[0].mountpoint));

@@ -22,6 +22,10 @@ impl UnixMillis {
         at.unwrap_or(jiff::Timestamp::MAX).to_string()
     }
 
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(wait)))
+    }
+
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }

@@ -60,6 +60,14 @@ pub const PICTURE_BYTES: u64 = 256 * 1024 * 1024;
 pub const PICTURES_AT_ONCE: usize = 2;
 /// One compressed text in a picture, opened.
 pub const PICTURE_TEXT_BYTES: usize = 64 * 1024 * 1024;
+/// An agent's report: a list of 100,000 model files, which is the agent's own bound, is half of it.
+pub const AGENT_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How old an agent's figure may be before it is unknown; three of its polls, where these are further apart.
+pub const FIGURES_FRESH: Duration = Duration::from_secs(15);
+/// How old ComfyUI's own figures may be before they show nothing of what was freed.
+pub const STATS_FRESH: Duration = Duration::from_secs(60);
+/// Two figures read no further apart than this are of one moment.
+pub const SAME_MOMENT: Duration = Duration::from_millis(1500);
 /// Model folders of one backend.
 pub const MODEL_FOLDERS: usize = 256;
 /// Path of an uploaded file below the input folder.
@@ -99,6 +107,12 @@ pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TAGS: usize = 16;
 /// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
 pub const ROUTE_LOOKAHEAD: usize = 1000;
+/// Kinds of jobs whose GPU memory is remembered, the classes of GPU of each, and the runs on each.
+pub const VRAM_SIGNATURES: usize = 2048;
+/// See [`VRAM_SIGNATURES`].
+pub const VRAM_CLASSES: usize = 8;
+/// See [`VRAM_SIGNATURES`].
+pub const VRAM_PEAKS: usize = 8;
 /// Frames of a running job that are kept until a backend's answer tells under which id they come.
 pub const EARLY_FRAMES: usize = 256;
 /// Lookups, dispatches and conclusions under way at once.
@@ -143,8 +157,16 @@ pub const FAILURES_UNTIL_DOWN: u32 = 3;
 pub const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a backend that reports an empty queue may keep silent about the job it was given.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// How long a job may be silent on any backend until it is looked up there.
+/// How long a job may be silent on any backend until it is looked up there, while it is not known how often it speaks.
 pub const ANY_SILENCE: Duration = Duration::from_secs(60);
+/// And at least, where that is known.
+pub const LEAST_SILENCE: Duration = Duration::from_secs(30);
+/// Model sets of which it is remembered how often their jobs speak.
+pub const PACES: usize = 1024;
+/// Pause between two times that what was learned of memory and silences is kept.
+pub const KEEP_LEARNED_EVERY: Duration = Duration::from_secs(60);
+/// How long after a ComfyUI was restarted its agent may still tell of the process before.
+pub const PROCESS_SEEN_WITHIN: Duration = Duration::from_secs(30);
 /// Entries of a backend's history searched for a job whose id there is not known.
 pub const HISTORY_SEARCH: u64 = 500;
 /// Tokens in the file of tokens.
@@ -176,7 +198,11 @@ pub const PREVIEW_BYTES: usize = 1024 * 1024;
 /// See [`PREVIEW_BYTES`].
 pub const PREVIEWS_BYTES: usize = 64 * 1024 * 1024;
 /// How long is waited for figures that show that a backend has freed memory.
-pub const FREED_WITHIN: Duration = Duration::from_secs(10);
+pub const FREED_WITHIN: Duration = Duration::from_secs(15);
+/// How long who asked for it waits for that.
+pub const FREED_ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Times that are remembered of each backend.
+pub const FREES_REMEMBERED: usize = 8;
 /// How long open requests get to end when the program is told to stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 

@@ -12,6 +12,7 @@ use prometheus::{
 use crate::id::BackendId;
 use crate::job::Outcome;
 use crate::queue::Tried;
+use crate::route::free::{Outcome as Freed, Reason};
 
 /// From 0.1 s to 4 h: what jobs take.
 const JOB_SECONDS: [f64; 14] =
@@ -33,6 +34,7 @@ pub struct Metrics {
     attempts: IntCounterVec,
     requeues: IntCounterVec,
     frees: IntCounterVec,
+    freed_bytes: IntCounterVec,
     model_loads: IntCounterVec,
     webhooks: IntCounterVec,
     pub webhooks_waiting: IntGauge,
@@ -40,6 +42,7 @@ pub struct Metrics {
     pub backend_up: IntGaugeVec,
     pub backend_agent_up: IntGaugeVec,
     pub backend_backlog: IntGaugeVec,
+    pub backend_frees_failed: IntGaugeVec,
     poll_seconds: HistogramVec,
     poll_failures: IntCounterVec,
     pub ready: Gauge,
@@ -144,8 +147,28 @@ impl Metrics {
             frees: register(
                 r,
                 IntCounterVec::new(
-                    opts("frees_total", "Requests to free memory, by reason and answer."),
-                    &["reason", "answer"],
+                    opts(
+                        "frees_total",
+                        "Times that a backend was asked to free memory, by reason and what came of it.",
+                    ),
+                    &["reason", "outcome"],
+                )?,
+            )?,
+            freed_bytes: register(
+                r,
+                IntCounterVec::new(
+                    opts("freed_bytes_total", "GPU memory that was seen to be freed, by reason."),
+                    &["reason"],
+                )?,
+            )?,
+            backend_frees_failed: register(
+                r,
+                IntGaugeVec::new(
+                    opts(
+                        "backend_frees_failed",
+                        "Times in a row that a backend has not freed memory; absent where it was never asked.",
+                    ),
+                    &["backend"],
                 )?,
             )?,
             model_loads: register(
@@ -263,8 +286,9 @@ impl Metrics {
         self.jobs_ended.with_label_values(&[outcome.as_str()]).inc();
     }
 
-    pub fn freed(&self, reason: &str, answered: bool) {
-        self.frees.with_label_values(&[reason, if answered { "accepted" } else { "failed" }]).inc();
+    pub fn freed(&self, reason: Reason, outcome: Freed, bytes: Option<u64>) {
+        self.frees.with_label_values(&[reason.label(), outcome.label()]).inc();
+        self.freed_bytes.with_label_values(&[reason.label()]).inc_by(bytes.unwrap_or_default());
     }
 
     pub fn webhook(&self, tried: &Tried) {

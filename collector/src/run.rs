@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::api::{self, App, Auth, Interface};
 use crate::chronicle::{self, Chronicle};
 use crate::clients::{ByBackend, Clients};
@@ -94,6 +95,7 @@ impl Collector {
         let config::History { jobs, age, bytes } = config.history;
         let retention = Retention { jobs, age, bytes };
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
+        let kept = dispatch::load_kept(store.as_ref()).await?;
         let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let settings = watch::Sender::new(dispatch::Settings::of(&config));
@@ -107,6 +109,7 @@ impl Collector {
             clients: clients.clone(),
             client_id: client_id.clone(),
             clock,
+            kept,
             settings: settings.subscribe(),
             fleet: fleet.clone(),
             hub: Arc::clone(&hub),

@@ -20,7 +20,8 @@ pub use node_metrics::NodeMetrics;
 
 /// The answer to `GET /v1/report`: everything that one agent knows of its machine.
 ///
-/// Every group of readings carries `age_seconds`: how long before this answer it was read.
+/// Every group of readings carries `age_seconds`: how long before this answer it was read. With `?models=false` it leaves
+/// `models` out, which may be megabytes and seldom change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The agent that answered.
@@ -44,6 +45,9 @@ pub struct Report {
     /// How each probe of the agent fares.
     #[serde(default)]
     pub probes: Vec<Probe>,
+    /// What `GET /orchestrator/metrics` answers now, for whoever reads reports and is asked for that document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_metrics: Option<NodeMetrics>,
 }
 
 /// The agent's own process.

@@ -26,10 +26,10 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let (fleet, ledger, ready) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().reconciled);
+    let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
     let (reloads, tls) = (*app.reloads.borrow(), app.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())));
     let show = |metrics: &Metrics| {
-        figures::show(metrics, &fleet, &ledger, ready);
+        figures::show(metrics, &fleet, &ledger, &view);
         figures::show_files(metrics, &reloads, tls.as_deref());
     };
     match app.metrics.text(show) {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::flags::LogFormat;
-use super::value::{self, BackendUrl, Wait};
+use super::value::{self, BackendUrl, Share, Wait};
 use crate::id::{BackendId, Tag};
 
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +22,10 @@ pub(super) struct File {
     #[serde(deserialize_with = "poll_interval")]
     pub poll_interval: Option<Duration>,
     pub free_after_idle: Option<Wait>,
+    pub free_for_others: Option<Share>,
+    pub free_below_host_memory: Option<Share>,
+    pub free_after_out_of_memory: Option<bool>,
+    pub free_before_jobs: Option<bool>,
     pub rerun_after_unreachable: Option<Wait>,
     #[serde(deserialize_with = "history_jobs")]
     pub history_jobs: Option<u64>,

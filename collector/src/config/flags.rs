@@ -11,6 +11,7 @@ use serde::Deserialize;
 mod access;
 mod client;
 mod command;
+mod freeing;
 mod given;
 mod webhooks;
 
@@ -22,6 +23,7 @@ pub use self::client::{
 pub use self::command::{
     CheckFlags, ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags,
 };
+pub use self::freeing::FreeingFlags;
 pub(crate) use self::given::Given;
 pub use self::webhooks::WebhookFlags;
 use super::value::{self, BackendUrl, Wait};
@@ -97,9 +99,8 @@ pub struct ServeFlags {
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_POLL_INTERVAL", value_parser = value::poll_interval)]
     pub poll_interval: Option<Duration>,
 
-    /// Ask a backend to free its memory when it has been idle for so long; `never` to leave it [default: 10m]
-    #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_FREE_AFTER_IDLE")]
-    pub free_after_idle: Option<Wait>,
+    #[command(flatten)]
+    pub freeing: FreeingFlags,
 
     /// Run the jobs of a backend elsewhere when it has been unreachable for so long, although they may still run there.
     /// A backend whose address refuses connections is not meant: its jobs go elsewhere after 3 s [default: never]

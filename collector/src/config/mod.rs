@@ -29,11 +29,11 @@ pub use self::explain::{Row, default_of, explain};
 pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
-    ConvertFlags, Flags, FreeFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServeFlags, ServerFlags,
-    SubmitFlags, TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
+    ConvertFlags, Flags, FreeFlags, FreeingFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServeFlags,
+    ServerFlags, SubmitFlags, TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
-pub use self::value::{BackendUrl, Pair, Wait};
+pub use self::value::{BackendUrl, Pair, Share, Wait};
 pub use self::webhooks::Webhooks;
 use crate::address::without_password;
 use crate::id::{BackendId, Tag};
@@ -50,11 +50,23 @@ pub struct Config {
     pub database: Database,
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
-    pub free_after_idle: Option<Duration>,
+    pub freeing: Freeing,
     pub rerun_after_unreachable: Option<Duration>,
     pub history: History,
     pub max_body_bytes: usize,
     pub log: Log,
+}
+
+/// When memory is freed though nobody asks; `None` and false: not for this reason.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Freeing {
+    pub after_idle: Option<Duration>,
+    /// Share of a GPU's memory.
+    pub for_others: Option<f64>,
+    /// Share of a host's memory.
+    pub below_host_memory: Option<f64>,
+    pub after_out_of_memory: bool,
+    pub before_jobs: bool,
 }
 
 /// How many ended jobs are remembered, how long, and in how many bytes.
@@ -118,6 +130,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8288";
 pub const DEFAULT_BACKEND: &str = "http://127.0.0.1:8188";
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_FREE_AFTER_IDLE: Wait = Wait(Some(Duration::from_secs(10 * 60)));
+const DEFAULT_FREE_FOR_OTHERS: Share = Share(Some(0.1));
+const DEFAULT_FREE_BELOW_HOST_MEMORY: Share = Share(Some(0.05));
 const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 
 impl Config {
@@ -148,11 +162,32 @@ impl Config {
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),
-            free_after_idle: flags
-                .free_after_idle
-                .or(file.free_after_idle)
-                .unwrap_or(DEFAULT_FREE_AFTER_IDLE)
-                .0,
+            freeing: Freeing {
+                after_idle: flags
+                    .freeing
+                    .after_idle
+                    .or(file.free_after_idle)
+                    .unwrap_or(DEFAULT_FREE_AFTER_IDLE)
+                    .0,
+                for_others: flags
+                    .freeing
+                    .for_others
+                    .or(file.free_for_others)
+                    .unwrap_or(DEFAULT_FREE_FOR_OTHERS)
+                    .0,
+                below_host_memory: flags
+                    .freeing
+                    .below_host_memory
+                    .or(file.free_below_host_memory)
+                    .unwrap_or(DEFAULT_FREE_BELOW_HOST_MEMORY)
+                    .0,
+                after_out_of_memory: flags
+                    .freeing
+                    .after_out_of_memory
+                    .or(file.free_after_out_of_memory)
+                    .unwrap_or(true),
+                before_jobs: flags.freeing.before_jobs.or(file.free_before_jobs).unwrap_or(true),
+            },
             rerun_after_unreachable: flags
                 .rerun_after_unreachable
                 .or(file.rerun_after_unreachable)

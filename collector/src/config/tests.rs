@@ -37,7 +37,24 @@ fn a_flag_goes_before_the_file() {
         Config::load(flags(&["--config", path, "--listen", "127.0.0.1:2", "--backend", "http://b:2"]))
             .unwrap();
     assert_eq!((config.listen.port(), config.backends[0].id.as_str()), (2, "b-2"));
-    assert_eq!(config.free_after_idle, None);
+    assert_eq!(config.freeing.after_idle, None);
+}
+
+#[test]
+fn each_reason_to_free_memory_has_a_switch_of_its_own() {
+    let freeing = |arguments: &[&str]| Config::load(flags(arguments)).unwrap().freeing;
+    let unset = freeing(&[]);
+    assert_eq!((unset.for_others, unset.below_host_memory), (Some(0.1), Some(0.05)));
+    assert!(unset.after_out_of_memory && unset.before_jobs && unset.after_idle.is_some());
+    for (flag, value, wanted) in [
+        ("--free-after-idle", "never", Freeing { after_idle: None, ..unset }),
+        ("--free-for-others", "25%", Freeing { for_others: Some(0.25), ..unset }),
+        ("--free-below-host-memory", "never", Freeing { below_host_memory: None, ..unset }),
+        ("--free-after-out-of-memory", "false", Freeing { after_out_of_memory: false, ..unset }),
+        ("--free-before-jobs", "false", Freeing { before_jobs: false, ..unset }),
+    ] {
+        assert_eq!(freeing(&[flag, value]), wanted, "{flag}");
+    }
 }
 
 #[test]
@@ -72,6 +89,8 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
         ("[[backend]]\nurl = 'http://a'\nnmae = 'a'", &["line 3", "nmae", "name"]),
         ("[[backend]]\nname = 'a'", &["line 1", "missing field `url`"]),
         ("free_after_idle = '10 parsecs'", &["line 1", "never"]),
+        ("free_for_others = '0.1'", &["line 1", "10%", "never"]),
+        ("free_below_host_memory = '0%'", &["line 1", "above 0%"]),
         ("poll_interval = '1ms'", &["line 1", "50ms to 60s"]),
         ("history_jobs = 0", &["line 1", "1 to 100000"]),
         ("history_bytes = 1000", &["line 1", "1048576"]),

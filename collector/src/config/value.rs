@@ -91,6 +91,36 @@ impl TryFrom<String> for Wait {
     }
 }
 
+/// A share of a whole, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Share(pub Option<f64>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no share; write it as 10%, above 0% and at most 100%, or write never")]
+pub struct BadShare(String);
+
+impl FromStr for Share {
+    type Err = BadShare;
+
+    fn from_str(text: &str) -> Result<Self, BadShare> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        let percent = text.strip_suffix('%').and_then(|percent| percent.trim().parse::<f64>().ok());
+        let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+        percent.map(|percent| Self(Some(percent / 100.0))).ok_or_else(|| BadShare(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = BadShare;
+
+    fn try_from(text: String) -> Result<Self, BadShare> {
+        text.parse()
+    }
+}
+
 /// `NAME=VALUE`: up to the first sign of equality, and all behind it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {

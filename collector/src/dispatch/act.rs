@@ -7,6 +7,7 @@ use comfyui::api::FreeRequest;
 use tokio::sync::oneshot;
 
 use super::conclude::Closing;
+use super::kept::Kept;
 use crate::event::Event;
 use crate::id::{BackendId, ClientId, JobId};
 use crate::job::Job;
@@ -48,11 +49,16 @@ pub(super) enum Work {
     },
     Free {
         backend: BackendId,
-        reason: &'static str,
+        number: u64,
         request: FreeRequest,
-        reply: Option<oneshot::Sender<Result<(), String>>>,
+        reply: Option<FreeReply>,
     },
+    /// What was learned is written down.
+    Keep(Box<Kept>),
 }
+
+/// The number of the free, once the backend has accepted it, or why it could not be asked.
+pub(super) type FreeReply = oneshot::Sender<Result<u64, String>>;
 
 pub(super) enum Act {
     Begin(Work),

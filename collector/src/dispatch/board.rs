@@ -4,14 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::kept::Kept;
+use super::pace::Pace;
 use super::running::{Loads, Running};
+use super::step::Lost;
 use super::track::{Phase, Track};
 use crate::clock::UnixMillis;
+use crate::fleet::figures::Process;
 use crate::fleet::{Backend, Fleet};
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
+use crate::limits;
 use crate::queue::Ledger;
-use crate::route::{Candidate, Estimates, Idle};
+use crate::route::free::{Doing, Frees, Idle, Reading, Reason, Source, Watch};
+use crate::route::{Candidate, Conduct, Estimates, Room, suits};
 
 /// A job that runs past its estimate is expected to need this share of what it has taken already.
 const OVERDUE: f64 = 0.2;
@@ -20,9 +26,13 @@ const OVERDUE: f64 = 0.2;
 pub(super) struct Board {
     /// In an order of its own, so that the same board gives the same commands.
     pub tracks: BTreeMap<JobId, Track>,
-    beliefs: HashMap<BackendId, Belief>,
+    beliefs: BTreeMap<BackendId, Belief>,
+    /// Of jobs that wait again after an attempt.
+    pub pasts: BTreeMap<JobId, Past>,
     pub estimates: Arc<Estimates>,
     loads: Arc<HashMap<BackendId, Loads>>,
+    /// How long jobs may be silent.
+    pub pace: Pace,
 }
 
 /// What is believed of one backend.
@@ -35,24 +45,69 @@ pub(super) struct Belief {
     pub rests_until: UnixMillis,
     /// Times in a row that it could not be given a job.
     pub refusals: u32,
-    /// Asked to free its memory, and not yet answered.
-    pub freeing: bool,
+    /// When it was last seen working for others.
+    pub others_at: UnixMillis,
+    /// Asked to free its memory, and what came of it is not known yet.
+    pub freeing: Option<Freeing>,
+    pub frees: Arc<Frees>,
+    /// A job ran out of memory there, and it was not asked to free it since.
+    pub wants_free: bool,
+    /// What it could not run it could, once its memory was freed: it makes no room by itself.
+    pub keeps_models: bool,
+    /// Times in a row that its GPU has failed.
+    pub gpu_failures: u32,
+    /// ComfyUI's process, by its agent, and when our socket to it was opened.
+    pub process: Option<Process>,
+    pub opened_at: UnixMillis,
+}
+
+/// A free that is under way.
+#[derive(Clone, Debug)]
+pub(super) struct Freeing {
+    pub number: u64,
+    pub reason: Reason,
+    pub before: Option<Reading>,
+    /// What ComfyUI held, by its agent.
+    pub held_bytes: Option<u64>,
+    /// It is known or believed to hold something.
+    pub holds: bool,
+    pub doing: Doing,
+    /// Once it was accepted.
+    pub watch: Option<Watch>,
+}
+
+/// What earlier attempts of a job left.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    job: Arc<Job>,
+    /// Its client was told that it has begun.
+    pub begun: bool,
+    pub out_of_memory_on: Option<BackendId>,
+    /// Where it is not tried again while others may run it.
+    pub unfit: BTreeMap<BackendId, Lost>,
 }
 
 /// What others may see of the board: enough to say why a job waits and what runs where.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    pub candidates: Vec<Candidate>,
+    pub candidates: Arc<[Candidate]>,
     pub estimates: Arc<Estimates>,
     /// The attempts that are under way.
     pub running: HashMap<JobId, Running>,
     /// Of each backend that was given a job with models.
     pub loads: Arc<HashMap<BackendId, Loads>>,
+    /// Of the backends that were ever asked to free memory.
+    pub frees: BTreeMap<BackendId, Arc<Frees>>,
     /// Every attempt found at start has been resolved, or its backend is known to be down.
     pub reconciled: bool,
 }
 
 impl Board {
+    pub(super) fn knowing(kept: Kept) -> Self {
+        let estimates = Arc::new(Estimates::knowing(kept.fits));
+        Self { estimates, pace: kept.pace, ..Self::default() }
+    }
+
     /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed.
     pub(super) fn take_up_found(&mut self, ledger: &Ledger, now: UnixMillis) {
         for job in ledger.dispatched() {
@@ -65,29 +120,74 @@ impl Board {
         self.beliefs.entry(backend.clone()).or_insert_with(|| Belief { idle_since: now, ..Belief::default() })
     }
 
+    pub(super) fn past(&mut self, job: &Arc<Job>) -> &mut Past {
+        self.pasts.entry(job.id).or_insert_with(|| Past {
+            job: Arc::clone(job),
+            begun: false,
+            out_of_memory_on: None,
+            unfit: BTreeMap::new(),
+        })
+    }
+
     pub(super) fn tracks_on<'a>(&'a self, backend: &'a BackendId) -> impl Iterator<Item = &'a Track> {
         self.tracks.values().filter(move |track| track.backend == *backend)
     }
 
-    /// A backend that came up anew, or went away, holds nothing.
-    pub(super) fn forget_residency(&mut self, backend: &BackendId) {
+    /// A backend that came up anew, or went away, holds nothing, and nothing is held against it but that its GPU failed:
+    /// it has one job to prove that it works again.
+    pub(super) fn begin_anew(&mut self, backend: &BackendId) {
         if let Some(belief) = self.beliefs.get_mut(backend) {
             belief.resident.clear();
+            (belief.wants_free, belief.keeps_models) = (false, false);
+            if belief.gpu_failures > 0 {
+                belief.rests_until = UnixMillis::default();
+            }
+        }
+        for past in self.pasts.values_mut() {
+            past.unfit.remove(backend);
         }
     }
 
+    /// Its agent sees another process than before. Where our socket was opened anew that is known already; agents look at
+    /// processes less often than we hear of them.
+    pub(super) fn has_other_process(&mut self, backend: &Backend, now: UnixMillis) -> bool {
+        let seen = backend.agent.as_ref().and_then(|read| read.value.comfyui.as_ref());
+        let Some(seen) = seen.map(|read| read.value) else { return false };
+        let belief = self.belief(&backend.id, now);
+        let before = belief.process.replace(seen);
+        let is_known = now - belief.opened_at < limits::PROCESS_SEEN_WITHIN;
+        before.is_some_and(|before| seen.is_another_than(&before)) && !is_known
+    }
+
     pub(super) fn candidates(&self, fleet: &Fleet, now: UnixMillis) -> Vec<Candidate> {
+        let unknown = Belief::default();
         let candidate = |backend: &Arc<Backend>| {
-            let belief = self.beliefs.get(&backend.id).cloned().unwrap_or_default();
+            let belief = self.beliefs.get(&backend.id).unwrap_or(&unknown);
             Candidate {
                 backend: Arc::clone(backend),
                 residual_seconds: self.residual_seconds(&backend.id, now),
-                foreign: self.foreign(backend, &belief),
-                resident: belief.resident,
+                foreign: self.foreign(backend, belief),
+                resident: belief.resident.clone(),
                 rests_until: belief.rests_until,
+                room: Room::of(backend, now),
+                conduct: belief.conduct(),
             }
         };
-        fleet.backends.iter().map(candidate).collect()
+        let mut candidates: Vec<Candidate> = fleet.backends.iter().map(candidate).collect();
+        self.name_unfit(fleet, &mut candidates);
+        candidates
+    }
+
+    /// A job is kept from a backend that could not run it only while there are others that may.
+    fn name_unfit(&self, fleet: &Fleet, candidates: &mut [Candidate]) {
+        for (job, past) in &self.pasts {
+            for (id, lost) in &past.unfit {
+                let unfit = candidates.iter_mut().find(|candidate| candidate.backend.id == *id);
+                if let Some(candidate) = unfit.filter(|_| past.has_elsewhere(fleet, *lost)) {
+                    candidate.conduct.unfit.insert(*job);
+                }
+            }
+        }
     }
 
     /// Where it was not read yet whose the prompts are: those beyond our own. A count from before our last job ended may
@@ -144,9 +244,31 @@ impl Board {
     pub(super) fn idle<'a>(&'a self, candidates: &'a [Candidate]) -> impl Iterator<Item = Idle<'a>> {
         candidates.iter().filter_map(|candidate| {
             let belief = self.beliefs.get(&candidate.backend.id)?;
-            let busy = belief.freeing || self.tracks_on(&candidate.backend.id).next().is_some();
-            (!busy).then_some(Idle { candidate, since: belief.idle_since })
+            let busy = belief.freeing.is_some() || self.tracks_on(&candidate.backend.id).next().is_some();
+            let since = belief.idle_since.max(belief.others_at);
+            (!busy).then_some(Idle { candidate, since, frees: &belief.frees })
         })
+    }
+
+    /// Backends where a job ran out of memory, which are to be freed before they get another.
+    pub(super) fn want_free(&self) -> impl Iterator<Item = &BackendId> {
+        let wants = |belief: &Belief| belief.wants_free && belief.freeing.is_none();
+        self.beliefs.iter().filter(move |(_, belief)| wants(belief)).map(|(backend, _)| backend)
+    }
+
+    pub(super) fn keeps_models(&self, backend: &BackendId) -> bool {
+        self.beliefs.get(backend).is_some_and(|belief| belief.keeps_models)
+    }
+
+    pub(super) fn frees(&self) -> BTreeMap<BackendId, Arc<Frees>> {
+        let tried = self.beliefs.iter().filter(|(_, belief)| belief.frees.last().next().is_some());
+        tried.map(|(backend, belief)| (backend.clone(), Arc::clone(&belief.frees))).collect()
+    }
+
+    /// What it is asked to free, and what came of it is not known yet.
+    pub(super) fn freeing(&self) -> Vec<BackendId> {
+        let freeing = self.beliefs.iter().filter(|(_, belief)| belief.freeing.is_some());
+        freeing.map(|(backend, _)| backend.clone()).collect()
     }
 
     /// Waiting jobs that are not being dispatched already.
@@ -161,6 +283,36 @@ impl Board {
             let doubtful = matches!(track.phase, Phase::Doubtful { .. } | Phase::LookingUp);
             let known_down = fleet.get(&track.backend).is_none_or(|backend| backend.health.is_down());
             !doubtful || known_down
+        })
+    }
+}
+
+impl Belief {
+    fn conduct(&self) -> Conduct {
+        Conduct {
+            freeing: self.wants_free || self.freeing.as_ref().is_some_and(Freeing::comes_first),
+            suspect: self.gpu_failures > 0,
+            unfit: BTreeSet::new(),
+        }
+    }
+}
+
+impl Freeing {
+    /// What runs when it is asked comes first, so the next job may as well. Nor is anything held up for ComfyUI's own
+    /// figures, which are read seldom.
+    fn comes_first(&self) -> bool {
+        let is_seen_soon = self.watch.as_ref().is_none_or(|watch| watch.source() == Some(Source::Agent));
+        self.doing == Doing::Nothing && is_seen_soon
+    }
+}
+
+impl Past {
+    /// Whether another backend may run it. For what a backend lacks it waits until one can be asked; after a failure of a
+    /// GPU only for one that takes jobs now.
+    pub(super) fn has_elsewhere(&self, fleet: &Fleet, lost: Lost) -> bool {
+        fleet.backends.iter().any(|backend| {
+            let is_open = lost == Lost::Lacking || backend.takes_jobs();
+            is_open && !self.unfit.contains_key(&backend.id) && suits(backend, &self.job)
         })
     }
 }

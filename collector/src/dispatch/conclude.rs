@@ -8,9 +8,9 @@ use comfyui::message::{Executing, ExecutionStart, Message};
 use serde_json::{Map, Value, json};
 
 use super::done::{Conclusion, Done};
-use super::results;
 use super::tools::Tools;
 use super::track::{Ending, Track};
+use super::{recover, results};
 use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::id::BackendId;
@@ -96,8 +96,10 @@ async fn read(tools: &Tools, closing: &Closing) -> Option<HistoryEntry> {
     let (client, prompt_id) = (tools.clients.get(&closing.backend)?, closing.prompt_id.as_deref()?);
     for pause in READ_AGAIN.into_iter().map(Some).chain([None]) {
         match client.history_of(prompt_id).await {
-            Ok(Some(entry)) => return Some(entry),
-            Ok(None) => {}
+            Ok(Some(entry)) if recover::is_attempt(&entry.prompt.extra_data, closing.attempt) => {
+                return Some(entry);
+            }
+            Ok(_) => {}
             Err(error) if pause.is_none() => {
                 let job = closing.job.id;
                 tracing::warn!(%job, %error, "its results are kept as its events told them");

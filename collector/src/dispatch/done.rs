@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use comfyui::Error;
 use comfyui::api::PromptRejected;
-use tokio::sync::oneshot;
 
+use super::act::FreeReply;
 use super::recover::Found;
 use crate::event::Event;
 use crate::id::{BackendId, JobId};
@@ -37,11 +37,12 @@ pub(super) enum Done {
     },
     Freed {
         backend: BackendId,
-        reason: &'static str,
+        number: u64,
         result: Result<(), Error>,
-        /// Whoever wants to know what came of it.
-        reply: Option<oneshot::Sender<Result<(), String>>>,
+        /// Whoever asked for it.
+        reply: Option<FreeReply>,
     },
+    Kept,
     /// A job that never left the queue was taken out of it.
     Cancelled {
         job: JobId,

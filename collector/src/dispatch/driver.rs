@@ -12,6 +12,7 @@ use super::act::Act;
 use super::board::View;
 use super::core::{Core, Request};
 use super::done::Done;
+use super::kept::Kept;
 use super::perform::perform;
 use super::step::Settings;
 use super::tools::Tools;
@@ -51,6 +52,7 @@ pub struct Parts {
     pub clients: crate::clients::Clients,
     pub client_id: crate::id::ClientId,
     pub clock: crate::clock::Clock,
+    pub kept: Kept,
     pub settings: watch::Receiver<Settings>,
     pub fleet: watch::Receiver<Arc<Fleet>>,
     pub hub: Arc<Hub>,
@@ -62,9 +64,10 @@ pub struct Parts {
 pub fn start(parts: Parts) -> Dispatch {
     let (requests, incoming) = mpsc::channel(limits::REQUESTS);
     let (publish, view) = watch::channel(Arc::default());
-    let Parts { queue, files, clients, client_id, clock, settings, fleet, hub, metrics, heard, stop } = parts;
+    let Parts { queue, files, clients, client_id, clock, kept, settings, fleet, hub, metrics, heard, stop } =
+        parts;
     let ledger = queue.ledger();
-    let core = Core::of(&ledger.borrow(), *settings.borrow(), metrics, clock.now());
+    let core = Core::of(&ledger.borrow(), kept, *settings.borrow(), metrics, clock.now());
     let tools = Arc::new(Tools { queue, files, clients, delivered: Default::default(), client_id, clock });
     let driver =
         Driver { core, tools, settings, fleet, ledger, hub, under_way: JoinSet::new(), publish, stop };
@@ -115,7 +118,7 @@ impl Driver {
     }
 
     fn take_up(&mut self, request: Request) {
-        self.core.take_up(request, &self.fleet.borrow());
+        self.core.take_up(request, &self.fleet.borrow(), self.tools.clock.now());
     }
 
     fn step(&mut self) {

@@ -12,7 +12,10 @@ mod core;
 mod deliver;
 mod done;
 mod driver;
+mod failure;
+mod kept;
 mod loaded;
+mod pace;
 mod perform;
 mod recover;
 mod rename;
@@ -25,6 +28,7 @@ mod track;
 pub use self::board::View;
 pub use self::core::Request;
 pub use self::driver::{Dispatch, Parts, start};
+pub use self::kept::{Kept, load as load_kept};
 pub use self::running::{Loads, Running};
 pub use self::step::Settings;
 

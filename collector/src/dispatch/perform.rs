@@ -6,10 +6,11 @@ use std::sync::Arc;
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
 
-use super::act::Work;
+use super::act::{FreeReply, Work};
 use super::conclude::conclude;
 use super::deliver::{DeliveryError, bring};
 use super::done::{Done, Sent};
+use super::kept::{Kept, SETTING};
 use super::recover::{self, Found, Known};
 use super::tools::Tools;
 use super::{loaded, rename};
@@ -31,7 +32,8 @@ pub(super) async fn perform(tools: Arc<Tools>, work: Work) -> Done {
             stop(tools, backend, job, attempt, prompt_id, pending).await
         }
         Work::Cancel { job, only_pending, reply } => cancel(tools, job, only_pending, reply).await,
-        Work::Free { backend, reason, request, reply } => free(tools, backend, reason, request, reply).await,
+        Work::Free { backend, number, request, reply } => free(tools, backend, number, request, reply).await,
+        Work::Keep(kept) => keep(&tools, &kept).await,
     }
 }
 
@@ -85,7 +87,7 @@ async fn send(
         Ok(prompt) => Documents { prompt, ..documents },
         Err(error) => return Sent::Impossible { reason: format!("its prompt cannot be read: {error}") },
     };
-    match client.queue_prompt(&request(tools, job.id, documents)).await {
+    match client.queue_prompt(&request(tools, job.id, attempt, documents)).await {
         Ok(accepted) => accept(tools, job.id, attempt, accepted).await,
         Err(error) => refusal(error),
     }
@@ -100,9 +102,9 @@ fn undelivered(error: &DeliveryError) -> Sent {
     }
 }
 
-fn request(tools: &Tools, job: JobId, documents: Documents) -> PromptRequest {
+fn request(tools: &Tools, job: JobId, attempt: u32, documents: Documents) -> PromptRequest {
     let mut extra_data = documents.extra_data;
-    extra_data.insert(recover::MARK.to_owned(), recover::mark(job));
+    extra_data.insert(recover::MARK.to_owned(), recover::mark(job, attempt));
     PromptRequest {
         prompt: documents.prompt,
         client_id: Some(tools.client_id.as_str().to_owned()),
@@ -144,7 +146,7 @@ async fn look_up(
     prompt_id: Option<String>,
 ) -> Done {
     let found = match tools.clients.get(&backend) {
-        Some(client) => find(&client, Known { job, prompt_id: prompt_id.as_deref() }).await,
+        Some(client) => find(&client, Known { job, attempt, prompt_id: prompt_id.as_deref() }).await,
         None => Ok(Found::Nowhere),
     };
     Done::LookedUp { job, attempt, found: found.map_err(|error| error.to_string()) }
@@ -155,7 +157,8 @@ async fn find(client: &Client, known: Known<'_>) -> Result<Found, Error> {
         return Ok(found);
     }
     let id = known.prompt_id.map_or_else(|| known.job.to_string(), str::to_owned);
-    if let Some(entry) = client.history_of(&id).await? {
+    let entry = client.history_of(&id).await?;
+    if let Some(entry) = entry.filter(|entry| recover::is_attempt(&entry.prompt.extra_data, known.attempt)) {
         return Ok(Found::Ended { prompt_id: id, entry: Box::new(entry) });
     }
     match known.prompt_id {
@@ -201,15 +204,28 @@ async fn interrupt(client: &Client, job: JobId, prompt_id: &str) -> Result<(), E
 async fn free(
     tools: Arc<Tools>,
     backend: BackendId,
-    reason: &'static str,
+    number: u64,
     request: FreeRequest,
-    reply: Option<tokio::sync::oneshot::Sender<Result<(), String>>>,
+    reply: Option<FreeReply>,
 ) -> Done {
     let result = match tools.clients.get(&backend) {
         Some(client) => client.free(&request).await,
         None => Ok(()),
     };
-    Done::Freed { backend, reason, result, reply }
+    Done::Freed { backend, number, result, reply }
+}
+
+/// Should it fail it is written the next time: it is only what was learned.
+async fn keep(tools: &Tools, kept: &Kept) -> Done {
+    let row = serde_json::to_string(kept).map_err(|error| error.to_string());
+    let written = match row {
+        Ok(row) => tools.queue.store().keep_setting(SETTING, &row).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        tracing::warn!(error, "what was learned of jobs' memory could not be written");
+    }
+    Done::Kept
 }
 
 /// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.

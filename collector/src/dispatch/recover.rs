@@ -2,7 +2,8 @@
 //!
 //! The queue is read first and the history after it: a prompt that moved from one to the other in between is then seen
 //! in both, never in none. A prompt is known by its id, or, on a server that gives its own ids, by the mark that
-//! dispatch put into its `extra_data`.
+//! dispatch put into its `extra_data`. The mark names the attempt as well, since a job that failed for its backend's sake
+//! may be tried there again under the same id.
 
 use comfyui::api::{History, HistoryEntry, QueueItem, QueueState};
 use serde_json::{Map, Value, json};
@@ -29,8 +30,14 @@ pub(super) enum Found {
     Nowhere,
 }
 
-pub(super) fn mark(job: JobId) -> Value {
-    json!({ "job": job.to_string() })
+pub(super) fn mark(job: JobId, attempt: u32) -> Value {
+    json!({ "job": job.to_string(), "attempt": attempt })
+}
+
+/// Whether a prompt is none of an earlier attempt. Marks of earlier versions name none.
+pub(super) fn is_attempt(extra_data: &Map<String, Value>, attempt: u32) -> bool {
+    let marked = extra_data.get(MARK).and_then(|mark| mark.get("attempt"));
+    marked.and_then(Value::as_u64).is_none_or(|marked| marked == u64::from(attempt))
 }
 
 fn is_marked(extra_data: &Map<String, Value>, job: JobId) -> bool {
@@ -42,15 +49,17 @@ fn is_marked(extra_data: &Map<String, Value>, job: JobId) -> bool {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub job: JobId,
+    pub attempt: u32,
     pub prompt_id: Option<&'a str>,
 }
 
 impl Known<'_> {
     fn is(&self, item: &QueueItem) -> bool {
-        match self.prompt_id {
+        let is_this = match self.prompt_id {
             Some(id) => item.prompt_id == id,
             None => item.prompt_id == self.job.to_string() || is_marked(&item.extra_data, self.job),
-        }
+        };
+        is_this && is_attempt(&item.extra_data, self.attempt)
     }
 }
 
@@ -79,23 +88,40 @@ mod tests {
     #[test]
     fn a_prompt_under_a_foreign_id_is_known_by_its_mark() {
         let job = JobId::random();
-        let marked = item("theirs", json!({ "client_id": "x", MARK: mark(job) }));
+        let marked = item("theirs", json!({ "client_id": "x", MARK: mark(job, 1) }));
         let queue = json!({"queue_running": [item("other", json!({}))], "queue_pending": [marked]});
         let queue: QueueState = serde_json::from_value(queue).unwrap();
-        let found = in_queue(&queue, Known { job, prompt_id: None });
+        let found = in_queue(&queue, Known { job, attempt: 1, prompt_id: None });
         assert!(matches!(found, Some(Found::Pending { prompt_id }) if prompt_id == "theirs"));
-        assert!(in_queue(&queue, Known { job: JobId::random(), prompt_id: None }).is_none());
+        assert!(in_queue(&queue, Known { job: JobId::random(), attempt: 1, prompt_id: None }).is_none());
     }
 
     #[test]
     fn an_earlier_attempt_on_the_same_backend_is_not_taken_for_this_one() {
         let job = JobId::random();
-        let history = json!({"first": {"prompt": item("first", json!({ MARK: mark(job) })), "outputs": {}}});
+        let history = json!({"first": {"prompt": item("first", json!({ MARK: {"job": job.to_string()} })), "outputs": {}}});
         let history: History = serde_json::from_value(history).unwrap();
         assert!(matches!(
-            in_history(history.clone(), Known { job, prompt_id: Some("second") }),
+            in_history(history.clone(), Known { job, attempt: 2, prompt_id: Some("second") }),
             Found::Nowhere
         ));
-        assert!(matches!(in_history(history, Known { job, prompt_id: None }), Found::Ended { .. }));
+        assert!(matches!(
+            in_history(history, Known { job, attempt: 2, prompt_id: None }),
+            Found::Ended { .. }
+        ));
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_left_under_the_same_id_is_not_this_ones_end() {
+        let job = JobId::random();
+        let id = job.to_string();
+        let history = json!({&id: {"prompt": item(&id, json!({ MARK: mark(job, 1) })), "outputs": {}}});
+        let history: History = serde_json::from_value(history).unwrap();
+        for (attempt, is_found) in [(1, true), (2, false)] {
+            for prompt_id in [None, Some(id.as_str())] {
+                let found = in_history(history.clone(), Known { job, attempt, prompt_id });
+                assert_eq!(matches!(found, Found::Ended { .. }), is_found, "{attempt} {prompt_id:?}");
+            }
+        }
     }
 }

@@ -11,12 +11,13 @@ use crate::fleet::{Backend, Fleet, Status};
 use crate::id::{BackendId, JobId};
 use crate::limits;
 use crate::queue::Ledger;
+use crate::route::free::{self, Reason, Rules};
 use crate::route::{self, Assignment, Candidate};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// `None`: memory is freed only when a client asks.
-    pub free_after_idle: Option<Duration>,
+    /// When memory is freed though nobody asks.
+    pub free: Rules,
     /// When a backend has been unreachable for so long, its jobs run again elsewhere although they may still run there;
     /// `None`: they wait until it can be asked, or until nothing listens at its address.
     pub rerun_after_unreachable: Option<Duration>,
@@ -24,8 +25,15 @@ pub struct Settings {
 
 impl Settings {
     pub fn of(config: &Config) -> Self {
-        let Config { free_after_idle, rerun_after_unreachable, .. } = *config;
-        Self { free_after_idle, rerun_after_unreachable }
+        let freeing = &config.freeing;
+        let free = Rules {
+            idle: freeing.after_idle,
+            others: freeing.for_others,
+            host_memory: freeing.below_host_memory,
+            out_of_memory: freeing.after_out_of_memory,
+            before_job: freeing.before_jobs,
+        };
+        Self { free, rerun_after_unreachable: config.rerun_after_unreachable }
     }
 }
 
@@ -39,7 +47,7 @@ pub(super) enum Command {
         reason: Lost,
     },
     Stop(JobId),
-    FreeIdle(BackendId),
+    Free(BackendId, Reason),
 }
 
 /// Why an attempt is lost; the label in the metrics, and a sentence.
@@ -52,6 +60,9 @@ pub(super) enum Lost {
     NeverSent,
     Undeliverable,
     Refused,
+    OutOfMemory,
+    BrokenContext,
+    Lacking,
 }
 
 impl Lost {
@@ -64,6 +75,9 @@ impl Lost {
             Self::NeverSent => "never_sent",
             Self::Undeliverable => "undeliverable",
             Self::Refused => "refused",
+            Self::OutOfMemory => "out_of_memory",
+            Self::BrokenContext => "broken_context",
+            Self::Lacking => "lacking",
         }
     }
 
@@ -81,6 +95,9 @@ impl Lost {
             Self::NeverSent => "the backend could not be reached",
             Self::Undeliverable => "the backend could not be given what the job needs",
             Self::Refused => "the backend refused it",
+            Self::OutOfMemory => "its GPU ran out of memory",
+            Self::BrokenContext => "its GPU failed, so that its ComfyUI may have to be restarted",
+            Self::Lacking => "the backend lacks what it needs, and another may have it",
         }
     }
 }
@@ -100,21 +117,48 @@ pub(super) fn step(
     let candidates = board.candidates(fleet, now);
     let mut commands: Vec<Command> = Vec::new();
     for track in board.tracks.values() {
-        commands.extend(care(track, fleet.get(&track.backend).map(AsRef::as_ref), settings, now));
+        commands.extend(care(board, track, fleet.get(&track.backend).map(AsRef::as_ref), settings, now));
     }
+    commands.extend(board.want_free().map(|backend| Command::Free(backend.clone(), Reason::OutOfMemory)));
     let assignments = route::route(&candidates, board.undispatched(ledger), &board.estimates, now);
     let chosen: Vec<BackendId> = assignments.iter().map(|assignment| assignment.backend.clone()).collect();
-    commands.extend(assignments.into_iter().map(Command::Dispatch));
-    if let Some(after) = settings.free_after_idle {
-        let idle = board.idle(&candidates).filter(|idle| !chosen.contains(&idle.candidate.backend.id));
-        let due = route::to_free(idle, board.undispatched(ledger), after, now);
-        commands.extend(due.into_iter().map(Command::FreeIdle));
+    for assignment in assignments {
+        let frees = settings.free.before_job && frees_first(board, &candidates, ledger, &assignment, now);
+        commands.push(match frees {
+            true => Command::Free(assignment.backend, Reason::BeforeJob),
+            false => Command::Dispatch(assignment),
+        });
     }
+    let idle = board.idle(&candidates).filter(|idle| !chosen.contains(&idle.candidate.backend.id));
+    let due = free::to_free(idle, board.undispatched(ledger), &board.estimates, &settings.free, now);
+    commands.extend(due.into_iter().map(|(backend, reason)| Command::Free(backend, reason)));
     Due { commands, candidates }
 }
 
+/// The backend has failed to make room before, and this job needs more than is free.
+fn frees_first(
+    board: &Board,
+    candidates: &[Candidate],
+    ledger: &Ledger,
+    assignment: &Assignment,
+    now: UnixMillis,
+) -> bool {
+    let Some(job) = ledger.get(assignment.job).filter(|_| board.keeps_models(&assignment.backend)) else {
+        return false;
+    };
+    let mut idle = board.idle(candidates);
+    idle.find(|idle| idle.candidate.backend.id == assignment.backend)
+        .is_some_and(|idle| free::comes_first(job, &idle, &board.estimates, now))
+}
+
 /// What one attempt needs now.
-fn care(track: &Track, backend: Option<&Backend>, settings: &Settings, now: UnixMillis) -> Option<Command> {
+fn care(
+    board: &Board,
+    track: &Track,
+    backend: Option<&Backend>,
+    settings: &Settings,
+    now: UnixMillis,
+) -> Option<Command> {
     let job = track.job.id;
     let open = matches!(track.phase, Phase::Following | Phase::Doubtful { .. });
     if let Some(reason) = lost(backend, settings, now).filter(|_| open) {
@@ -127,7 +171,7 @@ fn care(track: &Track, backend: Option<&Backend>, settings: &Settings, now: Unix
     let is_up = backend.is_some_and(|backend| backend.health.is_up());
     match track.phase {
         Phase::Doubtful { not_before } if is_up && not_before <= now => Some(Command::LookUp(job)),
-        Phase::Following if is_up && is_silent(track, backend, now) => Some(Command::LookUp(job)),
+        Phase::Following if is_up && is_silent(board, track, backend, now) => Some(Command::LookUp(job)),
         Phase::Following if is_up && stop_is_due(track, now) => Some(Command::Stop(job)),
         _ => None,
     }
@@ -145,13 +189,15 @@ fn lost(backend: Option<&Backend>, settings: &Settings, now: UnixMillis) -> Opti
 }
 
 /// Its end may have been missed: the backend says that it has nothing to do, or went on to the next job long ago, or
-/// nothing at all was heard for a long time.
-fn is_silent(track: &Track, backend: Option<&Backend>, now: UnixMillis) -> bool {
+/// nothing was heard for far longer than such jobs are silent.
+fn is_silent(board: &Board, track: &Track, backend: Option<&Backend>, now: UnixMillis) -> bool {
     let long_ago = |at: UnixMillis| now - at >= limits::SILENT_AFTER;
     let empty = backend.and_then(|backend| backend.backlog.as_ref());
     let empty = empty
         .is_some_and(|read| read.value.total == 0 && read.at > track.heard_at && long_ago(track.heard_at));
-    empty || track.released_at.is_some_and(long_ago) || now - track.heard_at >= limits::ANY_SILENCE
+    let patience = || board.pace.patience(&track.job.needs.models());
+    let stalled = || now - track.heard_at >= limits::LEAST_SILENCE && now - track.heard_at >= patience();
+    empty || track.released_at.is_some_and(long_ago) || stalled()
 }
 
 fn stop_is_due(track: &Track, now: UnixMillis) -> bool {

@@ -1,12 +1,19 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::fleet::{Backlog, Catalog, Failure, Read};
+use crate::dispatch::board::Freeing;
+use crate::dispatch::pace::Pauses;
+use crate::fleet::figures::Gpu;
+use crate::fleet::{Backlog, Catalog, Failure, Figures, Read};
 use crate::job::{Asset, Job, Needs, Place, State};
-use crate::route::Timing;
+use crate::route::free::Doing;
+use crate::route::{GpuClass, Timing};
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
-const SETTINGS: Settings = Settings { free_after_idle: None, rerun_after_unreachable: None };
+const SETTINGS: Settings = Settings {
+    free: Rules { idle: None, others: None, host_memory: None, out_of_memory: true, before_job: true },
+    rerun_after_unreachable: None,
+};
 
 fn before(seconds: u64) -> UnixMillis {
     UnixMillis(NOW.0 - seconds * 1000)
@@ -245,16 +252,94 @@ fn a_job_that_takes_far_longer_than_expected_keeps_no_other_waiting_beside_an_id
     assert_eq!(dispatched(due), [(waiting.id, "b".to_owned())]);
 }
 
+fn under_way(doing: Doing) -> Freeing {
+    let (before, held_bytes, watch) = (None, None, None);
+    Freeing { number: 1, reason: Reason::Asked, before, held_bytes, holds: true, doing, watch }
+}
+
+#[test]
+fn a_backend_gets_no_job_while_it_frees_its_memory_unless_another_job_came_before() {
+    let waiting = job(1);
+    for (doing, wanted) in [(Doing::Nothing, vec![]), (Doing::Ours(job(2).id), vec!["a"])] {
+        let mut board = board([]);
+        board.belief(&"a".parse().unwrap(), before(60)).freeing = Some(under_way(doing));
+        let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of([waiting.clone()]), &SETTINGS, NOW);
+        let given: Vec<String> = dispatched(due).into_iter().map(|(_, backend)| backend).collect();
+        assert_eq!(given, wanted, "{doing:?}");
+    }
+}
+
+#[test]
+fn where_a_job_ran_out_of_memory_that_is_freed_before_the_next_one() {
+    let mut board = board([]);
+    let id: BackendId = "a".parse().unwrap();
+    board.belief(&id, before(1)).wants_free = true;
+    let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of([job(1)]), &SETTINGS, NOW);
+    assert_eq!(due.commands, [Command::Free(id, Reason::OutOfMemory)]);
+}
+
+#[test]
+fn memory_is_freed_before_a_job_only_where_room_was_not_made_before() {
+    let (id, waiting): (BackendId, Job) = ("a".parse().unwrap(), job(1));
+    let with_gpu = || {
+        let mut backend = backend("a");
+        let stats =
+            serde_json::json!({"devices": [{"name": "G", "type": "cuda", "vram_total": 24_u64 << 30}]});
+        let stats = Arc::new(serde_json::from_value(stats).unwrap());
+        backend.stats = Some(Read { at: NOW, value: stats });
+        let read = |gib: u64| Some(Read { at: NOW, value: gib << 30 });
+        let (used_bytes, free_bytes) = (Some(20 << 30), Some(4 << 30));
+        let gpu = Gpu { at: NOW, used_bytes, free_bytes, own: read(20), others: read(0), ..Gpu::default() };
+        let figures = Figures { gpus: vec![gpu], ..Figures::default() };
+        backend.agent = Some(Read { at: NOW, value: Arc::new(figures) });
+        Fleet::of([backend])
+    };
+    let due = |keeps_models: bool, settings: &Settings| {
+        let mut board = board([]);
+        board.belief(&id, before(1)).keeps_models = keeps_models;
+        let class = GpuClass { name: "G".into(), total_bytes: 24 << 30 };
+        let fits = &mut Arc::make_mut(&mut board.estimates).fits;
+        fits.has_run(&waiting.needs, &class, Some(14 << 30));
+        step(&board, &with_gpu(), &Ledger::of([waiting.clone()]), settings, NOW).commands
+    };
+    assert_eq!(due(true, &SETTINGS), [Command::Free(id.clone(), Reason::BeforeJob)]);
+    let off = Settings { free: Rules { before_job: false, ..SETTINGS.free }, ..SETTINGS };
+    for commands in [due(false, &SETTINGS), due(true, &off)] {
+        assert!(matches!(commands.as_slice(), [Command::Dispatch(_)]), "{commands:?}");
+    }
+}
+
+#[test]
+fn a_job_is_looked_up_when_it_is_silent_for_far_longer_than_such_jobs_are() {
+    let mut slow = Pauses::default();
+    (0..100).for_each(|_| slow.add(Duration::from_secs(20)));
+    for (pauses, silent_seconds, wanted) in
+        [(None, 59, false), (None, 60, true), (Some(&slow), 79, false), (Some(&slow), 101, true)]
+    {
+        let mut track = track(Phase::Following);
+        track.heard_at = before(silent_seconds);
+        let (id, models) = (track.job.id, track.job.needs.models());
+        let mut board = board([track]);
+        pauses.into_iter().for_each(|pauses| board.pace.learn(&models, pauses));
+        let mut works = backend("a");
+        works.backlog = Some(Read { at: NOW, value: Backlog { total: 1, foreign: Some(0) } });
+        let due = step(&board, &Fleet::of([works]), &Ledger::default(), &SETTINGS, NOW);
+        assert_eq!(due.commands.contains(&Command::LookUp(id)), wanted, "{silent_seconds}");
+    }
+}
+
 #[test]
 fn memory_is_freed_of_a_backend_that_is_idle_and_gets_no_job_now() {
-    let settings = Settings { free_after_idle: Some(Duration::from_secs(60)), ..SETTINGS };
+    let free = Rules { idle: Some(Duration::from_secs(60)), ..SETTINGS.free };
+    let settings = Settings { free, ..SETTINGS };
     let id: BackendId = "a".parse().unwrap();
     let frees = |tracks: Vec<Track>, waiting: Vec<Job>, freeing: bool, settings: &Settings| {
         let mut board = board(tracks);
         let belief = board.belief(&id, before(60));
-        (belief.resident, belief.freeing) = (["m.ckpt".to_owned()].into(), freeing);
+        belief.resident = ["m.ckpt".to_owned()].into();
+        belief.freeing = freeing.then(|| under_way(Doing::Nothing));
         let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of(waiting), settings, NOW);
-        due.commands.contains(&Command::FreeIdle(id.clone()))
+        due.commands.contains(&Command::Free(id.clone(), Reason::Idle))
     };
     assert!(frees(vec![], vec![], false, &settings));
     assert!(!frees(vec![], vec![], true, &settings), "it was asked and has not answered");

@@ -7,13 +7,15 @@ use axum::extract::ws::Utf8Bytes;
 use comfyui::message::{Frame, Message};
 use serde_json::Value;
 
+use super::pace::Pauses;
 use super::results;
 use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::id::BackendId;
 use crate::job::{Attempt, Job, Outcome};
 use crate::limits;
-use crate::route::Timing;
+use crate::route::free::HELD_BYTES;
+use crate::route::{GpuClass, Room, Timing};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -60,6 +62,14 @@ pub(super) struct Track {
     pub heard_at: UnixMillis,
     /// The models were believed loaded when it was sent.
     pub models_loaded: bool,
+    /// The GPU that it was sent to, and its memory while it runs.
+    pub gpu: Gpu,
+    /// Pauses between the steps that it told.
+    pub pauses: Pauses,
+    stepped_at: Option<UnixMillis>,
+    /// Its client was told that it has begun, by an attempt before this one or by this one: it hears that once.
+    pub begun_before: bool,
+    pub begun: bool,
     early: VecDeque<Frame>,
     /// How it ended, as frames told; they are passed on only once the end is committed.
     pub ending: Ending,
@@ -67,6 +77,35 @@ pub(super) struct Track {
     pub told_outputs: Vec<String>,
     /// Results as frames told, in case the backend is lost before its history can be read.
     pub outputs: serde_json::Map<String, Value>,
+}
+
+/// What one attempt sees of its backend's GPU.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gpu {
+    pub class: Option<GpuClass>,
+    /// What ComfyUI held when the job was sent.
+    pub held_bytes: Option<u64>,
+    /// The most that it held while the job ran, the time of the last reading, and how many there were.
+    most_bytes: u64,
+    read_at: UnixMillis,
+    readings: u32,
+}
+
+impl Gpu {
+    pub(super) fn of(room: &Room) -> Self {
+        Self { class: room.class.clone(), held_bytes: room.own_bytes, ..Self::default() }
+    }
+
+    /// Memory that jobs before it left there is not its own, as far as that can be told: where nothing was held, or none
+    /// of its models were. One reading alone may have come between two nodes.
+    pub(super) fn needed_bytes(&self, models_loaded: bool) -> Option<u64> {
+        let held = self.held_bytes.filter(|_| self.readings >= 2)?;
+        match held {
+            held if held < HELD_BYTES => Some(self.most_bytes),
+            _ if models_loaded => None,
+            held => Some(self.most_bytes.saturating_sub(held).saturating_add(HELD_BYTES / 2)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +165,11 @@ impl Track {
             released_at: None,
             heard_at: now,
             models_loaded,
+            gpu: Gpu::default(),
+            pauses: Pauses::default(),
+            stepped_at: None,
+            begun_before: false,
+            begun: false,
             early: VecDeque::new(),
             ending: Ending::default(),
             told_outputs: Vec::new(),
@@ -140,6 +184,16 @@ impl Track {
         track.phase = Phase::Doubtful { not_before: now };
         track.heard_at = now;
         track
+    }
+
+    /// What its backend's ComfyUI holds of the GPU now.
+    pub(super) fn see_memory(&mut self, room: &Room) {
+        let Some((own, at)) = room.own_bytes.zip(room.read_at) else { return };
+        let runs = self.runs() && self.started_at.is_some_and(|started| at > started);
+        if runs && at > self.gpu.read_at {
+            let gpu = &mut self.gpu;
+            (gpu.most_bytes, gpu.read_at, gpu.readings) = (gpu.most_bytes.max(own), at, gpu.readings + 1);
+        }
     }
 
     pub(super) fn is_released(&self) -> bool {
@@ -223,15 +277,23 @@ impl Track {
             Message::Executing(executing) if executing.node.is_none() => return self.over(now),
             Message::Executing(executing) => {
                 self.started_at.get_or_insert(now);
-                (self.node, self.steps) = (executing.node.clone(), None);
+                (self.node, self.steps, self.stepped_at) = (executing.node.clone(), None, None);
                 return vec![Effect::Executing(message.to_text().into())];
             }
             Message::ExecutionSuccess(_) => return self.ends(Outcome::Succeeded, message, now),
             Message::ExecutionError(_) => return self.ends(Outcome::Failed, message, now),
             Message::ExecutionInterrupted(_) => return self.ends(Outcome::Interrupted, message, now),
+            Message::ExecutionStart(_) | Message::ExecutionCached(_) if self.begun_before => {
+                // Another attempt: to its client it is one run.
+                self.started_at.get_or_insert(now);
+                return Vec::new();
+            }
             Message::Progress(progress) => {
                 self.first_step_at.get_or_insert(now);
                 self.steps = progress.value.as_f64().zip(progress.max.as_f64());
+                if let Some(before) = self.stepped_at.replace(now) {
+                    self.pauses.add(now - before);
+                }
             }
             Message::Executed(executed) => {
                 results::name_backend(&mut executed.output, &self.backend);
@@ -241,6 +303,7 @@ impl Track {
             _ => {}
         }
         self.started_at.get_or_insert(now);
+        self.begun |= matches!(message, Message::ExecutionStart(_));
         let light = matches!(message, Message::Progress(_) | Message::ProgressState(_));
         let text = message.to_text();
         vec![Effect::Tell(if light { Event::light(text) } else { Event::heavy(text) })]

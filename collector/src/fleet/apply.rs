@@ -30,7 +30,7 @@ pub fn apply(fleet: &Fleet, observation: Observation) -> (Fleet, Option<Change>)
     let mut after = fleet.clone();
     let Some(slot) = after.backends.get_mut(at) else { return (after, None) };
     let before = Arc::clone(slot);
-    let backend = see(&before, observation);
+    let backend = see(fleet, &before, observation);
     let change = change_between(&before, &backend);
     let catalog_changed = sha256(&before) != sha256(&backend);
     *slot = Arc::new(backend);
@@ -44,7 +44,7 @@ fn sha256(backend: &Backend) -> Option<[u8; 32]> {
     backend.catalog.as_deref().map(|catalog: &Catalog| catalog.sha256)
 }
 
-fn see(before: &Backend, observation: Observation) -> Backend {
+fn see(fleet: &Fleet, before: &Backend, observation: Observation) -> Backend {
     let at = observation.at;
     let mut backend = before.clone();
     match observation.seen {
@@ -65,9 +65,11 @@ fn see(before: &Backend, observation: Observation) -> Backend {
                 (backend.backlog, backend.stats) = (None, None);
             }
         }
-        Seen::Agent(metrics) => {
+        Seen::Agent(figures) => {
             backend.agent_health = before.agent_health.after_answer(at);
-            backend.agent = Some(Read { at, value: *metrics });
+            let value =
+                if fleet.share_an_agent(before) { Arc::new(figures.without_process()) } else { figures };
+            backend.agent = Some(Read { at, value });
         }
         Seen::AgentFailed(failure) => {
             backend.agent_health = before.agent_health.after_failure(&failure, at);
@@ -77,6 +79,12 @@ fn see(before: &Backend, observation: Observation) -> Backend {
         }
     }
     backend
+}
+
+impl Fleet {
+    fn share_an_agent(&self, backend: &Backend) -> bool {
+        self.backends.iter().any(|other| other.id != backend.id && other.agent_url == backend.agent_url)
+    }
 }
 
 fn change_between(before: &Backend, after: &Backend) -> Option<Change> {
@@ -100,7 +108,8 @@ fn change_between(before: &Backend, after: &Backend) -> Option<Change> {
 mod tests {
     use super::*;
     use crate::clock::UnixMillis;
-    use crate::fleet::{Backlog, Failure};
+    use crate::fleet::figures::Process;
+    use crate::fleet::{Backlog, Failure, Figures};
 
     fn fleet() -> Fleet {
         let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
@@ -147,5 +156,20 @@ mod tests {
         assert!(matches!(change, Some(Change::AgentDown { .. })));
         assert!(after.backends[0].health.is_up());
         assert_eq!(after.backends[0].agent, None);
+    }
+
+    #[test]
+    fn of_an_agent_that_two_backends_share_it_is_not_known_whose_process_it_found() {
+        let process = Process { start_time_seconds: 7.0, memory_bytes: None };
+        let figures = || {
+            let comfyui = Some(Read { at: UnixMillis(1), value: process });
+            Seen::Agent(Arc::new(Figures { comfyui, ..Figures::default() }))
+        };
+        let told = |fleet: &Fleet| fleet.backends[0].agent.as_ref().unwrap().value.comfyui.is_some();
+        let mut fleet = fleet();
+        assert!(told(&observe(&fleet, 1, figures()).0));
+        let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
+        fleet.backends.push(Arc::new(Backend::new("b".parse().unwrap(), url.clone(), url)));
+        assert!(!told(&observe(&fleet, 1, figures()).0));
     }
 }

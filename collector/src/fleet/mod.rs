@@ -3,6 +3,7 @@
 
 mod apply;
 mod catalog;
+pub mod figures;
 mod health;
 pub mod models;
 mod order;
@@ -13,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comfyui::api::SystemStats;
-use report::NodeMetrics;
 use url::Url;
 
 pub use self::apply::{Change, apply};
 pub use self::catalog::{Catalog, Missing, Union};
+pub use self::figures::Figures;
 pub use self::health::{Failure, Health, Status};
 pub use self::models::Models;
 pub use self::order::Order;
@@ -52,7 +53,8 @@ pub struct Backend {
     pub catalog_problem: Option<String>,
     /// The model files that it lists.
     pub models: Option<Arc<Models>>,
-    pub agent: Option<Read<NodeMetrics>>,
+    /// What its agent said last.
+    pub agent: Option<Read<Arc<Figures>>>,
     pub agent_health: Health,
 }
 
@@ -90,7 +92,7 @@ pub enum Seen {
     Failed(Failure),
     SocketOpened,
     SocketClosed,
-    Agent(Box<NodeMetrics>),
+    Agent(Arc<Figures>),
     AgentFailed(Failure),
 }
 

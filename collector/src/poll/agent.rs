@@ -1,29 +1,41 @@
-//! Asks a host's agent for its figures. A host that still runs the Python node answers the same document on
-//! ComfyUI's own port, so that is asked where no agent answers.
+//! Asks a host's agent for its report. An agent that has none is asked for the old node's document, and where no agent
+//! answers, ComfyUI's own port is, since a host that still runs the Python node answers there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfyui::{Cause, Client};
-use report::NodeMetrics;
+use report::{NodeMetrics, Report};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
+use serde::de::DeserializeOwned;
 
 use super::Poller;
-use crate::fleet::{Failure, Seen};
+use crate::clock::UnixMillis;
+use crate::fleet::{Failure, Figures, Seen};
+use crate::limits;
 
-/// An agent's document has eight keys; whatever is longer is something else.
-const ANSWER_BYTES: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What is remembered from one answer to the next.
+#[derive(Default)]
+struct Last {
+    figures: Option<Arc<Figures>>,
+    /// When the model files were listed last: they may be many, so they are left out of most reports.
+    models_at: Option<UnixMillis>,
+    /// It answers, but has no report.
+    has_no_report: bool,
+}
+
 pub(super) async fn poll(poller: Poller) {
-    let mut failures = 0;
+    let (mut last, mut failures) = (Last::default(), 0);
     loop {
-        let seen = match read(&poller).await {
-            Ok(metrics) => {
+        let seen = match read(&poller, &mut last).await {
+            Ok(figures) => {
                 failures = 0;
-                Seen::Agent(Box::new(metrics))
+                Seen::Agent(figures)
             }
             Err(failure) => {
-                failures += 1;
+                (last, failures) = (Last::default(), failures + 1);
                 Seen::AgentFailed(failure)
             }
         };
@@ -35,16 +47,60 @@ pub(super) async fn poll(poller: Poller) {
     }
 }
 
-/// The agent's failure is the one to report: the old node is only where else it could have been.
-async fn read(poller: &Poller) -> Result<NodeMetrics, Failure> {
-    let shown = poller.agent_authorization.clone().map(|shown| (AUTHORIZATION, shown));
-    let has_token = shown.is_some();
-    match metrics(&poller.agent, HeaderMap::from_iter(shown)).await {
-        Ok(metrics) => Ok(metrics),
-        Err(cause) => metrics(&poller.client, HeaderMap::new())
-            .await
-            .map_err(|_| failure(poller.agent.backend(), &cause, has_token)),
+async fn read(poller: &Poller, last: &mut Last) -> Result<Arc<Figures>, Failure> {
+    let fresh_for = limits::FIGURES_FRESH.max(poller.intervals.agent * 3);
+    let figures = match answer(poller, last).await? {
+        Answer::Report(report) => {
+            Figures::of(*report, poller.clock.now(), fresh_for, last.figures.as_deref())
+        }
+        Answer::Node(document) => Figures::of_node(document, poller.clock.now(), fresh_for),
+    };
+    let figures = Arc::new(figures);
+    last.figures = Some(Arc::clone(&figures));
+    Ok(figures)
+}
+
+enum Answer {
+    Report(Box<Report>),
+    Node(NodeMetrics),
+}
+
+/// The agent's failure is the one to tell: the old node is only where else it could have been.
+async fn answer(poller: &Poller, last: &mut Last) -> Result<Answer, Failure> {
+    match of_agent(poller, last).await {
+        Ok(answer) => Ok(answer),
+        Err(cause) => match node_metrics(&poller.client, HeaderMap::new()).await {
+            Ok(document) => Ok(Answer::Node(document)),
+            Err(_) => Err(failure(poller.agent.backend(), &cause, poller.agent_authorization.is_some())),
+        },
     }
+}
+
+async fn of_agent(poller: &Poller, last: &mut Last) -> Result<Answer, Cause> {
+    let shown = poller.agent_authorization.clone().map(|shown| (AUTHORIZATION, shown));
+    let shown = HeaderMap::from_iter(shown);
+    if !last.has_no_report {
+        match report(poller, last, shown.clone()).await {
+            Err(Cause::Status { status: 404, .. }) => last.has_no_report = true,
+            report => return report.map(Box::new).map(Answer::Report),
+        }
+    }
+    node_metrics(&poller.agent, shown).await.map(Answer::Node)
+}
+
+async fn report(poller: &Poller, last: &mut Last, shown: HeaderMap) -> Result<Report, Cause> {
+    let now = poller.clock.now();
+    let lists_models = last.models_at.is_none_or(|at| now - at >= poller.intervals.object_info);
+    let query: &[(&str, &str)] = if lists_models { &[] } else { &[("models", "false")] };
+    let report = document(&poller.agent, "/v1/report", query, shown).await?;
+    if lists_models {
+        last.models_at = Some(now);
+    }
+    Ok(report)
+}
+
+async fn node_metrics(server: &Client, shown: HeaderMap) -> Result<NodeMetrics, Cause> {
+    document(server, "/orchestrator/metrics", &[], shown).await
 }
 
 fn failure(agent: &str, cause: &Cause, has_token: bool) -> Failure {
@@ -66,19 +122,30 @@ fn failure(agent: &str, cause: &Cause, has_token: bool) -> Failure {
     Failure { refused, reason: format!("cannot read the agent's figures at {agent}: {reason}") }
 }
 
-async fn metrics(server: &Client, headers: HeaderMap) -> Result<NodeMetrics, Cause> {
-    let body = tokio::time::timeout(TIMEOUT, body(server, headers)).await.unwrap_or(Err(Cause::Timeout))?;
+async fn document<T: DeserializeOwned>(
+    server: &Client,
+    path: &str,
+    query: &[(&str, &str)],
+    headers: HeaderMap,
+) -> Result<T, Cause> {
+    let body = body(server, path, query, headers);
+    let body = tokio::time::timeout(TIMEOUT, body).await.unwrap_or(Err(Cause::Timeout))?;
     serde_json::from_slice(&body).map_err(|e| Cause::Document(e.to_string()))
 }
 
-async fn body(server: &Client, headers: HeaderMap) -> Result<Vec<u8>, Cause> {
-    let answer = server.get_stream("/orchestrator/metrics", &[], headers).await;
+async fn body(
+    server: &Client,
+    path: &str,
+    query: &[(&str, &str)],
+    headers: HeaderMap,
+) -> Result<Vec<u8>, Cause> {
+    let answer = server.get_stream(path, query, headers).await;
     let mut answer = answer.map_err(|error| error.cause)?;
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|e| Cause::Broken(e.to_string()))? {
         body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_BYTES {
-            return Err(Cause::TooLarge { limit_bytes: ANSWER_BYTES as u64 });
+        if body.len() > limits::AGENT_ANSWER_BYTES {
+            return Err(Cause::TooLarge { limit_bytes: limits::AGENT_ANSWER_BYTES as u64 });
         }
     }
     match answer.status() {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Fits;
 use crate::job::ModelSet;
 
 const FIRST_RUN_SECONDS: f64 = 23.0;
@@ -27,6 +28,8 @@ pub struct Estimates {
     by_models: BTreeMap<ModelSet, Learned>,
     overall: Learned,
     observations: u64,
+    /// What jobs need of a GPU's memory.
+    pub fits: Fits,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +54,10 @@ impl Mean {
 }
 
 impl Estimates {
+    pub fn knowing(fits: Fits) -> Self {
+        Self { fits, ..Self::default() }
+    }
+
     pub fn learn(&mut self, models: &ModelSet, timing: Timing) {
         self.observations += 1;
         self.overall.learn(timing, self.observations);

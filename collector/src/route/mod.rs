@@ -5,16 +5,18 @@
 mod away;
 mod estimate;
 mod forecast;
-mod free;
+pub mod free;
 mod verdict;
+mod vram;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::estimate::{Estimates, Timing};
 pub use self::forecast::{Expected, Forecast, Outlook, forecast};
-pub use self::free::{Idle, to_free};
-pub use self::verdict::{Refusal, Verdict, Why};
+pub use self::verdict::{Refusal, Verdict, Why, suits};
+use self::vram::Claim;
+pub use self::vram::{Fits, GpuClass, Room, fits_somewhere};
 use crate::clock::UnixMillis;
 use crate::fleet::Backend;
 use crate::id::{BackendId, JobId};
@@ -33,6 +35,19 @@ pub struct Candidate {
     pub resident: BTreeSet<String>,
     /// After a failure to hand it a job it gets none until then.
     pub rests_until: UnixMillis,
+    pub room: Room,
+    pub conduct: Conduct,
+}
+
+/// What is held against a backend beyond what polling tells of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conduct {
+    /// It was asked to free its memory, and what came of it is not known yet.
+    pub freeing: bool,
+    /// Its GPU has failed, and it has not run a job since.
+    pub suspect: bool,
+    /// Jobs that it could not run while others may.
+    pub unfit: BTreeSet<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +71,8 @@ pub fn route<'a>(
         if looked_at == limits::ROUTE_LOOKAHEAD || !desks.iter().any(Desk::can_start) {
             break;
         }
-        if let Some(choice) = choose(&mut desks, job, estimates) {
+        let claim = Claim::of(job, &estimates.fits, candidates, now);
+        if let Some(choice) = choose(&mut desks, job, claim, estimates, now) {
             looked_at += 1;
             assignments.extend(choice);
         }
@@ -71,13 +87,20 @@ pub fn explain(
     estimates: &Estimates,
     now: UnixMillis,
 ) -> Vec<(BackendId, Verdict)> {
+    let claim = Claim::of(job, &estimates.fits, candidates, now);
     let desks = candidates.iter().map(|candidate| Desk::new(candidates, candidate, estimates, now));
-    desks.map(|desk| (desk.candidate.backend.id.clone(), desk.judge(job, estimates))).collect()
+    desks.map(|desk| (desk.candidate.backend.id.clone(), desk.judge(job, claim, estimates, now))).collect()
 }
 
 /// `None`: no backend may run it. `Some(None)`: it waits for a busy one.
-fn choose(desks: &mut [Desk<'_>], job: &Job, estimates: &Estimates) -> Option<Option<Assignment>> {
-    let verdicts: Vec<Verdict> = desks.iter().map(|desk| desk.judge(job, estimates)).collect();
+fn choose(
+    desks: &mut [Desk<'_>],
+    job: &Job,
+    claim: Claim<'_>,
+    estimates: &Estimates,
+    now: UnixMillis,
+) -> Option<Option<Assignment>> {
+    let verdicts: Vec<Verdict> = desks.iter().map(|desk| desk.judge(job, claim, estimates, now)).collect();
     let completions =
         verdicts.iter().enumerate().filter_map(|(at, verdict)| Some((at, verdict.completion_seconds()?)));
     let (best, completion) = completions.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
@@ -124,10 +147,10 @@ impl<'a> Desk<'a> {
         self.free && self.refusal.is_none()
     }
 
-    fn judge(&self, job: &Job, estimates: &Estimates) -> Verdict {
-        let backend = &self.candidate.backend;
-        let refusal = Refusal::of_wishes(backend, &job.wishes).or_else(|| self.refusal.clone());
-        if let Some(refusal) = refusal.or_else(|| Refusal::of_needs(backend, &job.needs)) {
+    fn judge(&self, job: &Job, claim: Claim<'_>, estimates: &Estimates, now: UnixMillis) -> Verdict {
+        let refusal = Refusal::of_wishes(&self.candidate.backend, &job.wishes);
+        let refusal = refusal.or_else(|| self.refusal.clone());
+        if let Some(refusal) = refusal.or_else(|| Refusal::of_job(self.candidate, job, claim, now)) {
             return Verdict::Refused(refusal);
         }
         let fetch_seconds = match away::fetch_seconds(self.fleet, &self.candidate.backend.id, &job.needs) {

@@ -6,7 +6,7 @@ use crate::job::{Asset, Needs, Place, State};
 pub(super) const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A backend that is up, heard and known to offer class `C` with the models `m`, `n` and `o`.
-fn backend(name: &str) -> Backend {
+pub(super) fn backend(name: &str) -> Backend {
     let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
     let mut backend = Backend::new(name.parse().unwrap(), url.clone(), url);
     backend.health = backend.health.after_answer(NOW);
@@ -15,7 +15,7 @@ fn backend(name: &str) -> Backend {
     backend
 }
 
-fn catalog(models: &[&str]) -> Arc<Catalog> {
+pub(super) fn catalog(models: &[&str]) -> Arc<Catalog> {
     let models: Vec<String> = models.iter().map(|model| format!("{model}.ckpt")).collect();
     let class = serde_json::json!({ "C": { "input": { "required": { "model": [models] } } } });
     Arc::new(Catalog::new(serde_json::from_value(class).unwrap(), [0; 32]))
@@ -25,11 +25,12 @@ pub(super) fn idle(name: &str, resident: &[&str]) -> Candidate {
     of(backend(name), resident)
 }
 
-fn of(backend: Backend, resident: &[&str]) -> Candidate {
+pub(super) fn of(backend: Backend, resident: &[&str]) -> Candidate {
     let resident = resident.iter().map(|model| format!("{model}.ckpt")).collect();
     let foreign = backend.backlog.as_ref().and_then(|read| read.value.foreign).unwrap_or(0);
     let (backend, rests_until) = (Arc::new(backend), UnixMillis(0));
-    Candidate { backend, residual_seconds: None, foreign, resident, rests_until }
+    let (room, conduct) = (Room::default(), Conduct::default());
+    Candidate { backend, residual_seconds: None, foreign, resident, rests_until, room, conduct }
 }
 
 pub(super) fn busy(name: &str, resident: &[&str], seconds: f64) -> Candidate {
@@ -117,6 +118,9 @@ fn a_backend_that_must_not_run_the_job_is_named_with_the_reason_and_gets_none() 
     let mut down = backend("a");
     down.health = down.health.after_failure(&failure, NOW);
     let resting = Candidate { rests_until: UnixMillis(NOW.0 + 1), ..idle("a", &[]) };
+    let conduct = |conduct| Candidate { conduct, ..resting.clone() };
+    let suspect = conduct(Conduct { suspect: true, ..Conduct::default() });
+    let freeing = Candidate { rests_until: NOW, ..conduct(Conduct { freeing: true, ..Conduct::default() }) };
     for (candidate, refusal) in [
         (of(down.clone(), &[]), "is down"),
         (of(Backend { draining_since: Some(NOW), ..down }, &[]), "is draining"),
@@ -133,6 +137,8 @@ fn a_backend_that_must_not_run_the_job_is_named_with_the_reason_and_gets_none() 
             "lacks node class C",
         ),
         (resting, "rests after a failure"),
+        (suspect, "rests, since its GPU has failed; ComfyUI there may have to be restarted"),
+        (freeing, "is freeing its memory"),
     ] {
         let job = job(1, "m");
         assert_eq!(decided(std::slice::from_ref(&candidate), std::slice::from_ref(&job)), ["-"], "{refusal}");
@@ -140,6 +146,37 @@ fn a_backend_that_must_not_run_the_job_is_named_with_the_reason_and_gets_none() 
         assert_eq!(explained[0].1.to_string(), refusal);
         assert_eq!(decided(&[candidate, idle("b", &[])], &[job]), ["b"], "{refusal}");
     }
+}
+
+#[test]
+fn a_backend_that_could_not_run_a_job_gets_others_and_not_that_one() {
+    let (first, second) = (job(1, "m"), job(2, "m"));
+    let unfit = Conduct { unfit: [first.id].into(), ..Conduct::default() };
+    let backends = [Candidate { conduct: unfit, ..idle("a", &[]) }, idle("b", &[])];
+    assert_eq!(decided(&backends[..1], &[first.clone(), second.clone()]), ["-", "a"]);
+    assert_eq!(decided(&backends, &[first, second]), ["b", "a"]);
+}
+
+#[test]
+fn a_job_goes_where_the_gpus_memory_suffices_as_far_as_that_is_known() {
+    let gpu = |gib: u64| GpuClass { name: "G".into(), total_bytes: gib << 30 };
+    let with = |name: &str, gib: u64, available_gib: u64| {
+        let others_bytes = Some((gib - available_gib) << 30);
+        let available_bytes = Some(available_gib << 30);
+        let room = Room { class: Some(gpu(gib)), available_bytes, others_bytes, ..Room::default() };
+        Candidate { room, ..idle(name, &[]) }
+    };
+    let mut estimates = estimates();
+    let job = job(1, "m");
+    estimates.fits.has_run(&job.needs, &gpu(24), Some(14 << 30));
+    let backends = [with("a", 24, 13), with("b", 80, 2), idle("c", &[])];
+    let goes_to = |backends: &[Candidate], estimates: &Estimates| {
+        route(backends, [&job], estimates, NOW).pop().map(|assignment| assignment.backend.to_string())
+    };
+    assert_eq!(goes_to(&backends[..1], &estimates), None);
+    assert_eq!(goes_to(&backends, &estimates).as_deref(), Some("b"), "of such a GPU nothing is known");
+    estimates.fits.ran_out_of_memory(&job.needs, &gpu(80), 2, NOW);
+    assert_eq!(goes_to(&backends, &estimates).as_deref(), Some("c"));
 }
 
 #[test]
@@ -289,49 +326,4 @@ fn the_first_job_is_not_passed_for_ever_however_many_come_behind_it() {
     // One backend holds m, and jobs of m keep coming; the one that needs n came first.
     let jobs: Vec<_> = std::iter::once(job(1, "n")).chain((2..100).map(|at| job(at, "m"))).collect();
     assert_eq!(decided(&[idle("a", &["m"])], &jobs)[0], "a");
-}
-
-mod freeing {
-    use std::time::Duration;
-
-    use super::*;
-
-    const AFTER: Duration = Duration::from_secs(60);
-
-    fn alone(name: &str, resident: &[&str]) -> Candidate {
-        let mut backend = backend(name);
-        backend.backlog = Some(Read { at: NOW, value: Backlog { total: 0, foreign: Some(0) } });
-        of(backend, resident)
-    }
-
-    fn due(candidate: &Candidate, idle_seconds: u64, waiting: &[Arc<Job>]) -> bool {
-        let since = UnixMillis(NOW.0 - idle_seconds * 1000);
-        !to_free([Idle { candidate, since }], waiting, AFTER, NOW).is_empty()
-    }
-
-    #[test]
-    fn an_idle_backend_is_freed_after_the_configured_time_and_not_before() {
-        let candidate = alone("a", &["m"]);
-        assert!(!due(&candidate, 59, &[]));
-        assert!(due(&candidate, 60, &[]));
-    }
-
-    #[test]
-    fn a_backend_that_holds_nothing_or_works_for_others_or_is_not_up_is_not_freed() {
-        let mut works = alone("a", &["m"]);
-        Arc::make_mut(&mut works.backend).backlog =
-            Some(Read { at: NOW, value: Backlog { total: 1, foreign: None } });
-        let mut down = alone("a", &["m"]);
-        Arc::make_mut(&mut down.backend).health = Default::default();
-        for candidate in [alone("a", &[]), works, down, idle("a", &["m"])] {
-            assert!(!due(&candidate, 600, &[]), "{candidate:?}");
-        }
-    }
-
-    #[test]
-    fn models_that_a_waiting_job_names_are_kept() {
-        let candidate = alone("a", &["m"]);
-        assert!(!due(&candidate, 600, &[job(1, "n"), job(2, "m")]));
-        assert!(due(&candidate, 600, &[job(1, "n")]));
-    }
 }

@@ -53,7 +53,12 @@ fn vram(metrics: &NodeMetrics) -> Option<String> {
 fn remark(backend: &Backend) -> String {
     let drained = backend.drain.as_ref().filter(|_| backend.state != "up").map(|drain| drain.state.clone());
     let idle = backend.drain.is_none() && backend.state == "up" && !backend.takes_jobs;
-    let parts = [backend.reason.clone(), drained, idle.then(|| "takes no jobs now".to_owned())];
+    let rests = backend.rests.as_ref().map(|rests| rests.reason.clone());
+    let not_freed = backend.not_freed.as_ref();
+    let not_freed =
+        not_freed.map(|not| format!("has not freed its memory {} times in a row", not.times_in_a_row));
+    let idle = idle.then(|| "takes no jobs now".to_owned());
+    let parts = [backend.reason.clone(), drained, idle, rests, not_freed];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -72,6 +77,8 @@ mod tests {
             {"id": "long", "url": "http://b/", "state": "down", "reason": "nothing listens there", "models": [],
              "drain": {"state": "drained", "since": 1}},
             {"id": "c", "url": "http://c/", "state": "up", "drain": {"state": "draining", "since": 1}},
+            {"id": "d", "url": "http://d/", "state": "up", "takes_jobs": true, "rests": {"reason": "is freeing its memory"},
+             "not_freed": {"times_in_a_row": 2, "next_at": 1}},
         ]}))
         .unwrap();
         let text = anstream::adapter::strip_str(&shown(&list.backends)).to_string();
@@ -80,6 +87,7 @@ ID    STATE     GPU   VRAM                  JOBS  BACKLOG  MODELS            ADD
 a     up        H200  912 MiB of 140.4 GiB  1     2        x.safetensors, y  http://a:8188/
 long  down      -     -                     -     -        -                 http://b/       nothing listens there; drained
 c     draining  -     -                     -     -        -                 http://c/
+d     up        -     -                     -     -        -                 http://d/       is freeing its memory; has not freed its memory 2 times in a row
 ";
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         assert_eq!(lines, expected.lines().collect::<Vec<_>>());

@@ -32,6 +32,9 @@ fn told(freed: &Value) -> String {
         (Some(before), Some(after)) if freed.get("proved") == Some(&Value::Bool(true)) => {
             format!("has freed memory: {before} of VRAM were in use, {after} are now")
         }
+        (Some(before), Some(after)) if freed.get("outcome") == Some(&json!("not_freed")) => {
+            format!("has not freed memory: {before} of VRAM were in use, and {after} are")
+        }
         _ => "is asked to free memory as soon as it is idle".to_owned(),
     }
 }
@@ -50,6 +53,9 @@ mod tests {
     fn what_came_of_it_is_told_where_figures_show_it() {
         let figures = |proved: bool| json!({"backend": "a", "proved": proved, "vram_before": {"used_bytes": 20_u64 << 30}, "vram_after": {"used_bytes": 300 << 20}});
         assert_eq!(told(&figures(true)), "has freed memory: 20.0 GiB of VRAM were in use, 300 MiB are now");
+        let mut kept = figures(false);
+        kept["outcome"] = json!("not_freed");
+        assert_eq!(told(&kept), "has not freed memory: 20.0 GiB of VRAM were in use, and 300 MiB are");
         for open in [figures(false), json!({}), json!({"proved": true})] {
             assert_eq!(told(&open), "is asked to free memory as soon as it is idle", "{open}");
         }

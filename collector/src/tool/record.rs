@@ -168,6 +168,22 @@ pub(super) struct Backend {
     pub(super) drain: Option<Drain>,
     #[serde(default)]
     pub(super) metrics: Option<NodeMetrics>,
+    #[serde(default)]
+    pub(super) rests: Option<Rests>,
+    #[serde(default)]
+    pub(super) not_freed: Option<NotFreed>,
+}
+
+/// Why a backend that is up gets no job for a while.
+#[derive(Debug, Deserialize)]
+pub(super) struct Rests {
+    pub(super) reason: String,
+}
+
+/// A backend that does not free its memory.
+#[derive(Debug, Deserialize)]
+pub(super) struct NotFreed {
+    pub(super) times_in_a_row: u32,
 }
 
 /// While a backend is to get no new job.

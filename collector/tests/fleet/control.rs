@@ -256,7 +256,7 @@ async fn polls(comfy: &sim::Comfy, more: u64) {
 async fn a_backend_frees_its_memory_once_when_it_has_been_idle_and_not_while_it_works() {
     const IDLE: Duration = Duration::from_millis(300);
     let stage =
-        Stage::before(vec![comfy(Generation::V0_8).await], |config| config.free_after_idle = Some(IDLE))
+        Stage::before(vec![comfy(Generation::V0_8).await], |config| config.freeing.after_idle = Some(IDLE))
             .await;
     stage.all_take_jobs().await;
     let comfy = &stage.comfys[0];
@@ -280,6 +280,6 @@ async fn a_backend_frees_its_memory_once_when_it_has_been_idle_and_not_while_it_
     stage.client.succeeded(&id).await;
     comfy.wait_for(|state| state.counters.frees == 2).await.unwrap();
     assert_eq!(comfy.counters().loads[MODEL], 2);
-    let freed = "orchestrator_collector_frees_total{answer=\"accepted\",reason=\"idle\"}";
+    let freed = "orchestrator_collector_frees_total{outcome=\"unverified\",reason=\"idle\"}";
     until("both are counted", async || stage.client.metric(freed).await.filter(|n| *n == 2.0)).await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use collector::Collector;
 use collector::config::{
-    Access, Agents, Backend, Config, Database, History, Interface, Log, LogFormat, Webhooks,
+    Access, Agents, Backend, Config, Database, Freeing, History, Interface, Log, LogFormat, Webhooks,
 };
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
@@ -104,7 +104,13 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         database: Database::default(),
         state_directory: state.path().to_owned(),
         poll_interval: Duration::from_millis(50),
-        free_after_idle: None,
+        freeing: Freeing {
+            after_idle: None,
+            for_others: None,
+            below_host_memory: None,
+            after_out_of_memory: true,
+            before_jobs: true,
+        },
         rerun_after_unreachable: None,
         history: History::default(),
         max_body_bytes: 1 << 20,

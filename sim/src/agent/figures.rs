@@ -1,6 +1,8 @@
 //! The figures of a machine and the two documents made of them.
 
-use report::{Cpu, Gpu, GpuMemory, Host as HostReport, Memory, Report};
+use std::collections::BTreeMap;
+
+use report::{ComfyUi, Cpu, Gpu, GpuMemory, Host as HostReport, Memory, Report};
 use serde_json::{Map, Value, json};
 
 use crate::comfy::Rig;
@@ -19,6 +21,8 @@ pub struct Figures {
     pub ram_used_bytes: Option<u64>,
     /// The GPU, where there is one.
     pub gpu: Option<GpuFigures>,
+    /// When ComfyUI's process started, in seconds since 1970; `None`: none is found.
+    pub comfyui_started: Option<f64>,
 }
 
 /// The figures of one GPU.
@@ -32,6 +36,8 @@ pub struct GpuFigures {
     pub memory_total_bytes: Option<u64>,
     /// Memory in use on it.
     pub memory_used_bytes: Option<u64>,
+    /// What of it ComfyUI's process holds.
+    pub comfyui_bytes: Option<u64>,
     /// Share of the time in which it worked, percent.
     pub utilization_percent: Option<u32>,
     /// Of the die.
@@ -45,22 +51,26 @@ impl Default for Figures {
             ram_total_bytes: Some(64 << 30),
             ram_used_bytes: Some(16 << 30),
             gpu: None,
+            comfyui_started: None,
         }
     }
 }
 
 impl Figures {
-    /// With the GPU of a simulated server: its memory follows the models that are loaded. A server on a CPU
-    /// has none.
+    /// With the process and the GPU of a simulated server: its memory follows the models that are loaded, and what other
+    /// programs hold. A server on a CPU has none.
     pub(crate) fn beside(mut self, rig: &Rig) -> Self {
+        let state = rig.board.0.borrow();
+        self.comfyui_started = state.started_unix_seconds.filter(|_| state.up);
         if rig.config.device_name != "cpu" {
-            let state = rig.board.0.borrow();
+            let own = state.up.then(|| CONTEXT_BYTES + (state.loaded_mb << 20));
             let is_busy = state.running.is_some() && !state.waits_at_gate;
             self.gpu = Some(GpuFigures {
                 name: Some(rig.config.device_name.clone()),
                 uuid: Some(rig.gpu_uuid.clone()),
                 memory_total_bytes: Some(rig.config.vram_bytes),
-                memory_used_bytes: Some(CONTEXT_BYTES + (state.loaded_mb << 20)),
+                memory_used_bytes: Some(own.unwrap_or_default() + (state.others_mb << 20)),
+                comfyui_bytes: own,
                 utilization_percent: Some(if is_busy { 97 } else { 0 }),
                 temperature_celsius: Some(if is_busy { 71 } else { 42 }),
             });
@@ -105,7 +115,20 @@ impl Figures {
         Report {
             host: HostReport { cpu: Some(cpu), memory: Some(memory), ..HostReport::default() },
             gpus: self.gpu.iter().map(GpuFigures::report).collect(),
+            comfyui: Some(self.comfyui()),
+            node_metrics: serde_json::from_value(self.node_metrics()).ok(),
             ..Report::default()
+        }
+    }
+
+    fn comfyui(&self) -> ComfyUi {
+        let own = self.gpu.as_ref().and_then(|gpu| gpu.uuid.clone().zip(gpu.comfyui_bytes));
+        ComfyUi {
+            up: Some(self.comfyui_started.is_some()),
+            process_start_time_seconds: self.comfyui_started,
+            gpu_memory_bytes: BTreeMap::from_iter(own),
+            age_seconds: Some(0.25),
+            ..ComfyUi::default()
         }
     }
 }

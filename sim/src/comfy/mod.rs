@@ -18,6 +18,7 @@ mod user;
 mod validate;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -28,8 +29,8 @@ use crate::host::Host;
 use crate::lock::locked;
 pub use config::ComfyConfig;
 use files::Place;
-use process::Process;
 pub(crate) use process::Rig;
+use process::{Process, now_ms};
 pub use state::{Counters, Outcome, Run, Stamp, State, Step};
 
 /// How long [`Comfy::wait_for`] waits before it gives up.
@@ -161,6 +162,40 @@ impl Comfy {
         }
     }
 
+    /// Other programs hold so many MiB of the device's memory from now on.
+    pub fn occupy(&self, megabytes: u64) {
+        self.site.rig.board.change(|state| state.others_mb = megabytes);
+    }
+
+    /// From now on `/free` is accepted and nothing is freed, or it is again.
+    pub fn keep_memory(&self, keeps: bool) {
+        self.site.rig.quirks.keeps_memory.store(keeps, Ordering::Relaxed);
+    }
+
+    /// From now on models that were used before make no room for others, or they do again.
+    pub fn keep_models(&self, keeps: bool) {
+        self.site.rig.quirks.keeps_models.store(keeps, Ordering::Relaxed);
+    }
+
+    /// The next so many samplers run out of memory.
+    pub fn run_out_of_memory(&self, times: u64) {
+        self.site.rig.quirks.out_of_memory.store(times, Ordering::Relaxed);
+    }
+
+    /// An illegal access has broken the process's context on the GPU: every node fails until a restart.
+    pub fn break_context(&self) {
+        if let Some(process) = self.process() {
+            process.is_broken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Loses the prompt that runs, and tells nobody.
+    pub fn lose_running(&self) {
+        if let Some(process) = self.process() {
+            process.lost.notify_waiters();
+        }
+    }
+
     /// Interrupts what runs, as somebody else's `/interrupt` does.
     pub fn interrupt(&self) {
         if let Some(process) = self.process() {
@@ -225,7 +260,7 @@ impl Comfy {
             http::router(process)
         });
         started.map_err(|source| Error::Start { port, source })?;
-        rig.board.change(|state| state.up = true);
+        rig.board.started(now_ms() as f64 / 1000.0);
         Ok(())
     }
 }

@@ -20,12 +20,18 @@ impl Models {
         true
     }
 
-    /// Puts a model in, pushing out others where it does not fit.
-    pub(crate) fn load(&mut self, name: &str, size_mb: u64) {
-        while !self.loaded.is_empty() && self.used_mb() + size_mb > self.capacity_mb {
+    /// Puts a model in, pushing out others where it does not fit beside what other programs hold. False: it does not fit
+    /// at all, or `keeps` the others.
+    pub(crate) fn load(&mut self, name: &str, size_mb: u64, others_mb: u64, keeps: bool) -> bool {
+        let capacity_mb = self.capacity_mb.saturating_sub(others_mb);
+        while !keeps && !self.loaded.is_empty() && self.used_mb() + size_mb > capacity_mb {
             self.loaded.remove(0);
         }
-        self.loaded.push((name.to_owned(), size_mb));
+        let fits = self.used_mb() + size_mb <= capacity_mb;
+        if fits {
+            self.loaded.push((name.to_owned(), size_mb));
+        }
+        fits
     }
 
     pub(crate) fn unload_all(&mut self) {
@@ -48,11 +54,20 @@ mod tests {
     #[test]
     fn the_model_used_longest_ago_makes_room() {
         let mut models = Models::new(10 << 20);
-        models.load("a", 4);
-        models.load("b", 4);
+        assert!(models.load("a", 4, 0, false) && models.load("b", 4, 0, false));
         assert!(models.touch("a"));
-        models.load("c", 4);
+        assert!(models.load("c", 4, 0, false));
         assert_eq!(models.names(), ["a", "c"]);
         assert!(!models.touch("b"));
+    }
+
+    #[test]
+    fn what_other_programs_hold_and_what_makes_no_room_leaves_less() {
+        let mut models = Models::new(10 << 20);
+        assert!(models.load("a", 4, 0, false));
+        assert!(!models.load("b", 4, 3, true));
+        assert!(models.load("b", 4, 3, false));
+        assert!(!models.load("c", 8, 3, false));
+        assert_eq!(models.names(), [""; 0]);
     }
 }

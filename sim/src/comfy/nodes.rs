@@ -1,6 +1,7 @@
 //! What each simulated node class does, given its inputs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use image::{DynamicImage, RgbImage};
 use serde_json::{Map, Value, json};
@@ -161,7 +162,7 @@ fn pass_on(inputs: &Inputs<'_>, names: &[&str]) -> Made {
 
 async fn sim_loader(execution: &mut Execution<'_>, inputs: &Inputs<'_>) -> Result<Made, Stop> {
     let (name, size_mb) = (inputs.text("ckpt_name"), inputs.whole("size_mb"));
-    load_model(execution, name, size_mb, inputs.number("load_seconds")).await;
+    load_model(execution, name, size_mb, inputs.number("load_seconds")).await?;
     Ok(products([Product::Model { name: name.to_owned(), size_mb }]))
 }
 
@@ -169,21 +170,26 @@ async fn checkpoint_loader(execution: &mut Execution<'_>, inputs: &Inputs<'_>) -
     let config = &execution.process.rig.config;
     let (size_mb, seconds) = (config.size_mb, config.load_seconds);
     let name = inputs.text("ckpt_name");
-    load_model(execution, name, size_mb, seconds).await;
+    load_model(execution, name, size_mb, seconds).await?;
     let model = Product::Model { name: name.to_owned(), size_mb };
     Ok(products([model, Product::Token("CLIP"), Product::Token("VAE")]))
 }
 
 /// Takes its time only where the device does not hold the model.
-async fn load_model(execution: &Execution<'_>, name: &str, size_mb: u64, seconds: f64) {
+async fn load_model(execution: &Execution<'_>, name: &str, size_mb: u64, seconds: f64) -> Result<(), Stop> {
     let process = execution.process;
     let is_loaded = locked(&process.models).touch(name);
-    if !is_loaded {
+    let fits = is_loaded || {
         tokio::time::sleep(process.rig.config.sleep(seconds)).await;
-        locked(&process.models).load(name, size_mb);
+        let others_mb = process.rig.board.0.borrow().others_mb;
+        let keeps = process.rig.quirks.keeps_models.load(Ordering::Relaxed);
+        locked(&process.models).load(name, size_mb, others_mb, keeps)
+    };
+    if fits && !is_loaded {
         process.rig.board.count(|counters| *counters.loads.entry(name.to_owned()).or_default() += 1);
     }
     process.models_changed();
+    if fits { Ok(()) } else { Err(Stop::OutOfMemory) }
 }
 
 async fn sim_sampler(execution: &mut Execution<'_>, id: &str, inputs: &Inputs<'_>) -> Result<Made, Stop> {

@@ -35,8 +35,25 @@ pub(crate) struct Rig {
     pub(crate) faults: Faults,
     pub(crate) board: Board,
     pub(crate) gpu_uuid: String,
+    pub(crate) quirks: Quirks,
     /// The process that runs, if one does.
     pub(crate) process: Mutex<Option<Arc<Process>>>,
+}
+
+/// How its memory misbehaves on command.
+#[derive(Debug, Default)]
+pub(crate) struct Quirks {
+    pub(crate) keeps_memory: AtomicBool,
+    pub(crate) keeps_models: AtomicBool,
+    pub(crate) out_of_memory: AtomicU64,
+}
+
+impl Quirks {
+    /// Whether a sampler runs out of memory now.
+    pub(crate) fn takes_memory(&self) -> bool {
+        let less = |left: u64| left.checked_sub(1);
+        self.out_of_memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
 }
 
 impl Rig {
@@ -50,6 +67,7 @@ impl Rig {
             faults: Faults::default(),
             board: Board::default(),
             gpu_uuid: format!("GPU-{}", Uuid::new_v4()),
+            quirks: Quirks::default(),
             process: Mutex::new(None),
         }
     }
@@ -82,6 +100,10 @@ pub(crate) struct Process {
     pub(crate) flags: Mutex<Flags>,
     pub(crate) current: Mutex<Current>,
     pub(crate) interrupted: AtomicBool,
+    /// Its context on the GPU is broken.
+    pub(crate) is_broken: AtomicBool,
+    /// What runs is lost.
+    pub(crate) lost: Notify,
     pub(crate) wake: Notify,
     /// Five letters in the names of this process's previews.
     pub(crate) temp_letters: String,
@@ -102,6 +124,8 @@ impl Process {
             flags: Mutex::default(),
             current: Mutex::default(),
             interrupted: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
+            lost: Notify::new(),
             wake: Notify::new(),
             temp_letters: five_letters(),
             next_number: AtomicU64::new(0),
@@ -158,6 +182,9 @@ impl Process {
     /// Does what `/free` asked for: when idle, or between two prompts.
     pub(crate) fn apply_flags(&self) {
         let flags = std::mem::take(&mut *locked(&self.flags));
+        if self.rig.quirks.keeps_memory.load(Ordering::Relaxed) {
+            return;
+        }
         if flags.unload_models || flags.free_memory {
             self.unload_models();
         }

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 pub struct State {
     /// Whether its process runs.
     pub up: bool,
+    /// When it started, in seconds since 1970. Every restart adds ten, since agents tell processes apart by seconds.
+    pub started_unix_seconds: Option<f64>,
     /// The prompt that runs now.
     pub running: Option<String>,
     /// The node of it that runs now.
@@ -25,6 +27,8 @@ pub struct State {
     pub loaded: Vec<String>,
     /// MiB of those models.
     pub loaded_mb: u64,
+    /// MiB of the device's memory that other programs hold.
+    pub others_mb: u64,
     /// `clientId`s of the WebSockets that are open and hear events.
     pub clients: Vec<String>,
     /// Every execution that ever began, in order.
@@ -146,6 +150,14 @@ impl Board {
 
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
         self.0.send_modify(|state| count(&mut state.counters));
+    }
+
+    pub(crate) fn started(&self, unix_seconds: f64) {
+        self.change(|state| {
+            state.up = true;
+            let earliest = state.started_unix_seconds.map_or(unix_seconds, |before| before + 10.0);
+            state.started_unix_seconds = Some(unix_seconds.max(earliest));
+        });
     }
 
     pub(crate) fn began(&self, run: Run) {

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::{App, Refusal};
+use super::free;
 use super::gpu::Gpu;
+use super::machine::Machine;
 use super::openapi::Problem;
 use crate::address::without_password;
 use crate::clock::UnixMillis;
@@ -19,6 +21,7 @@ use crate::dispatch::View;
 use crate::fleet::{Backend, Health, Status};
 use crate::id::{BackendId, Tag};
 use crate::queue::Ledger;
+use crate::route::Candidate;
 
 /// All backends.
 #[derive(Serialize, ToSchema)]
@@ -61,10 +64,29 @@ pub(super) struct Shown {
     gpu: Gpu,
     /// The models of its last job, if believed loaded still.
     models: Vec<String>,
-    /// What its agent says of the machine.
+    /// What its agent says of the machine, in the old node's words.
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<NodeMetrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<Machine>,
+    /// The last times that it was asked to free memory since the collector's start, the newest first.
+    frees: Vec<free::Past>,
+    /// While it has not freed its memory twice in a row or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_freed: Option<free::NotFreed>,
+    /// Why it gets no job now though it is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rests: Option<Rests>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Rests {
+    reason: String,
+    /// In milliseconds since 1970; absent where it is not a matter of time.
+    #[schema(value_type = Option<u64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<UnixMillis>,
 }
 
 #[derive(Clone, PartialEq, Serialize, ToSchema)]
@@ -81,8 +103,8 @@ pub(super) struct Drain {
     responses((status = 200, body = Backends)))]
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Backends> {
     let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
-    let jobs = jobs_by_backend(&ledger);
-    let backends = fleet.backends.iter().map(|backend| Shown::of(backend, &jobs, &view)).collect();
+    let (jobs, now) = (jobs_by_backend(&ledger), app.clock.now());
+    let backends = fleet.backends.iter().map(|backend| Shown::of(backend, &jobs, &view, now)).collect();
     Json(Backends { backends })
 }
 
@@ -100,7 +122,8 @@ pub(super) fn known(app: &App, id: &str) -> Result<Arc<Backend>, Refusal> {
 }
 
 pub(super) fn shown(app: &App, backend: &Backend) -> Shown {
-    Shown::of(backend, &jobs_by_backend(&app.queue.snapshot()), &app.dispatch.view.borrow())
+    let ledger = app.queue.snapshot();
+    Shown::of(backend, &jobs_by_backend(&ledger), &app.dispatch.view.borrow(), app.clock.now())
 }
 
 /// How many of our jobs each backend has, of those that have any.
@@ -113,8 +136,10 @@ pub(super) fn jobs_by_backend(ledger: &Ledger) -> HashMap<&BackendId, usize> {
 }
 
 impl Shown {
-    fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View) -> Self {
+    fn of(backend: &Backend, jobs: &HashMap<&BackendId, usize>, view: &View, now: UnixMillis) -> Self {
         let (state, since) = state(&backend.health);
+        let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == backend.id);
+        let frees = view.frees.get(&backend.id);
         let jobs = jobs.get(&backend.id).copied().unwrap_or_default();
         Self {
             id: backend.id.clone(),
@@ -131,14 +156,19 @@ impl Shown {
             backlog: backend.backlog.as_ref().map(|read| read.value.total),
             gpu: Gpu::of(backend),
             models: models(view, &backend.id),
-            metrics: backend.agent.as_ref().map(|read| read.value.clone()),
+            metrics: backend.agent.as_ref().map(|read| read.value.document.clone()),
+            machine: Machine::of(backend, now),
+            frees: frees.map(|frees| free::Past::all(frees)).unwrap_or_default(),
+            not_freed: frees.and_then(|frees| free::NotFreed::of(frees)),
+            rests: candidate.and_then(|candidate| rests(candidate, now)),
         }
     }
 }
 
-fn models(view: &View, id: &BackendId) -> Vec<String> {
-    let candidate = view.candidates.iter().find(|candidate| candidate.backend.id == *id);
-    candidate.map(|candidate| candidate.resident.iter().cloned().collect()).unwrap_or_default()
+fn rests(candidate: &Candidate, now: UnixMillis) -> Option<Rests> {
+    let refusal = candidate.rests(now)?;
+    let until = (candidate.rests_until > now).then_some(candidate.rests_until);
+    Some(Rests { reason: refusal.to_string(), until })
 }
 
 pub(super) fn drain(backend: &Backend, jobs: usize) -> Option<Drain> {
@@ -166,13 +196,15 @@ pub(super) async fn agents(
 ) -> Result<Json<Value>, Refusal> {
     let fleet = app.fleet();
     let Some(id) = which.backend else {
-        let all =
-            fleet.backends.iter().filter_map(|b| Some((b.id.to_string(), json!(b.agent.as_ref()?.value))));
+        let all = fleet
+            .backends
+            .iter()
+            .filter_map(|b| Some((b.id.to_string(), json!(b.agent.as_ref()?.value.document))));
         return Ok(Json(Value::Object(all.collect())));
     };
     let backend = fleet.get(&id).ok_or_else(|| Refusal::not_found(format!("no backend is called {id}")))?;
     let reading = backend.agent.as_ref();
     let unknown =
         || Refusal::not_found(format!("the agent of {id} does not answer, so its figures are unknown"));
-    reading.map(|read| Json(json!(read.value))).ok_or_else(unknown)
+    reading.map(|read| Json(json!(read.value.document))).ok_or_else(unknown)
 }

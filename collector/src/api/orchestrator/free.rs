@@ -18,10 +18,11 @@ use super::super::{App, Refusal};
 use super::backends::known;
 use super::openapi::Problem;
 use crate::clock::UnixMillis;
-use crate::dispatch::Request;
+use crate::dispatch::{Request, View};
 use crate::fleet::Backend;
 use crate::id::BackendId;
 use crate::limits;
+use crate::route::free::{Free, Frees, Outcome, Reading};
 
 /// What is to be freed.
 #[derive(Deserialize, ToSchema)]
@@ -40,9 +41,14 @@ pub(super) struct Wish {
 pub(super) struct Freed {
     #[schema(value_type = String)]
     backend: BackendId,
-    /// Whether figures show that memory was freed. False proves nothing: there may have been nothing to free, a job may
-    /// run that comes first, or nothing tells.
+    /// `freed`; `pending`: a job runs that comes first, or figures have not settled; `not_freed`; `unverified`: no figure
+    /// tells, or a job began before one did.
+    outcome: &'static str,
+    /// Whether figures show that memory was freed.
     proved: bool,
+    /// How much less is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vram_before: Option<Vram>,
     /// Read after it was accepted, from the same source.
@@ -51,21 +57,72 @@ pub(super) struct Freed {
 }
 
 /// A GPU's memory in use.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-pub(super) struct Vram {
+#[derive(Clone, Serialize, ToSchema)]
+struct Vram {
     used_bytes: u64,
     /// In milliseconds since 1970.
     #[schema(value_type = u64)]
     at: UnixMillis,
     /// `agent`, or `system_stats` of ComfyUI.
-    source: Source,
+    source: &'static str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Source {
-    Agent,
-    SystemStats,
+/// One time that the backend was asked to free memory.
+#[derive(Clone, Serialize, ToSchema)]
+pub(super) struct Past {
+    /// In milliseconds since 1970.
+    #[schema(value_type = u64)]
+    at: UnixMillis,
+    /// `idle`, `others` (other programs want the GPU), `host_memory` (main memory runs short), `out_of_memory`, `before_job` or
+    /// `asked`.
+    reason: &'static str,
+    /// `pending`, `freed`, `not_freed`, `unverified` or `failed` (it could not be asked).
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vram_before: Option<Vram>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vram_after: Option<Vram>,
+}
+
+/// A backend that does not free its memory.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NotFreed {
+    times_in_a_row: u32,
+    /// When it is tried again unasked, in milliseconds since 1970.
+    #[schema(value_type = u64)]
+    next_at: UnixMillis,
+}
+
+impl Vram {
+    fn of(reading: Reading) -> Self {
+        Self { used_bytes: reading.used_bytes, at: reading.at, source: reading.source.label() }
+    }
+}
+
+impl Past {
+    fn of(free: &Free) -> Self {
+        Self {
+            at: free.at,
+            reason: free.reason.label(),
+            outcome: free.outcome.label(),
+            freed_bytes: free.freed_bytes(),
+            vram_before: free.before.map(Vram::of),
+            vram_after: free.after.map(Vram::of),
+        }
+    }
+
+    /// The newest first.
+    pub(super) fn all(frees: &Frees) -> Vec<Self> {
+        frees.last().rev().map(Self::of).collect()
+    }
+}
+
+impl NotFreed {
+    pub(super) fn of(frees: &Frees) -> Option<Self> {
+        frees.fails().map(|(times_in_a_row, next_at)| Self { times_in_a_row, next_at })
+    }
 }
 
 /// Frees a backend's memory: 200 when figures show it, 202 when it was accepted and nothing proves it in time.
@@ -84,20 +141,22 @@ pub(super) async fn free(
         return Err(Refusal::bad_request("nothing_to_free", message));
     }
     let backend = known(&app, &id)?;
-    let before = Source::best(&backend);
-    ask_dispatch(&app, &backend, FreeRequest { unload_models, free_memory }).await?;
-    let after = match before {
-        Some(before) => after(&app, &backend.id, before).await,
-        None => None,
-    };
-    let proved =
-        matches!((before, after), (Some(before), Some(after)) if after.used_bytes < before.used_bytes);
+    let number = ask_dispatch(&app, &backend, FreeRequest { unload_models, free_memory }).await?;
+    let free = outcome(&app, &backend.id, number).await;
+    let proved = free.as_ref().is_some_and(|free| free.outcome == Outcome::Freed);
     let status = if proved { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let freed = Freed { backend: backend.id.clone(), proved, vram_before: before, vram_after: after };
+    let freed = Freed {
+        backend: backend.id.clone(),
+        outcome: free.as_ref().map_or(Outcome::Pending, |free| free.outcome).label(),
+        proved,
+        freed_bytes: free.as_ref().and_then(Free::freed_bytes),
+        vram_before: free.as_ref().and_then(|free| free.before).map(Vram::of),
+        vram_after: free.as_ref().and_then(|free| free.after).map(Vram::of),
+    };
     Ok((status, Json(freed)))
 }
 
-async fn ask_dispatch(app: &App, backend: &Backend, request: FreeRequest) -> Result<(), Refusal> {
+async fn ask_dispatch(app: &App, backend: &Backend, request: FreeRequest) -> Result<u64, Refusal> {
     if !backend.health.is_up() {
         let message = format!("{} does not answer, so it cannot be asked to free its memory", backend.id);
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "backend_down", message));
@@ -108,41 +167,12 @@ async fn ask_dispatch(app: &App, backend: &Backend, request: FreeRequest) -> Res
     answer.map_err(|reason| Refusal::new(StatusCode::BAD_GATEWAY, "backend_refused", reason))
 }
 
-/// The first reading after now that shows less, else the last one within the bound.
-async fn after(app: &App, id: &BackendId, before: Vram) -> Option<Vram> {
-    let (accepted_at, mut fleet, mut last) = (app.clock.now(), app.fleet.clone(), None);
-    let fallen = async {
-        loop {
-            let now = fleet.borrow_and_update().get(id).cloned();
-            last = now.and_then(|now| before.source.read(&now)).filter(|read| read.at > accepted_at);
-            if last.is_some_and(|read| read.used_bytes < before.used_bytes) || fleet.changed().await.is_err()
-            {
-                return;
-            }
-        }
-    };
-    // At the bound the last reading is the answer.
-    let _ = tokio::time::timeout(limits::FREED_WITHIN, fallen).await;
-    last
-}
-
-impl Source {
-    fn best(backend: &Backend) -> Option<Vram> {
-        Self::Agent.read(backend).or_else(|| Self::SystemStats.read(backend))
-    }
-
-    fn read(self, backend: &Backend) -> Option<Vram> {
-        let (used_bytes, at) = match self {
-            Self::Agent => {
-                let read = backend.agent.as_ref()?;
-                (read.value.gpu_memory_used?.saturating_mul(1024 * 1024), read.at)
-            }
-            Self::SystemStats => {
-                let read = backend.stats.as_ref()?;
-                let device = read.value.devices.first()?;
-                (device.vram_total?.saturating_sub(device.vram_free?), read.at)
-            }
-        };
-        Some(Vram { used_bytes, at, source: self })
-    }
+/// What dispatch saw come of it, within the bound; what it is by then, where that is longer.
+async fn outcome(app: &App, id: &BackendId, number: u64) -> Option<Free> {
+    let find = |view: &View| view.frees.get(id)?.last().find(|free| free.number == number).cloned();
+    let mut view = app.dispatch.view.clone();
+    let is_over = |view: &Arc<View>| find(view).is_some_and(|free| free.outcome != Outcome::Pending);
+    // At the bound it is pending.
+    let _ = tokio::time::timeout(limits::FREED_ANSWER_WITHIN, view.wait_for(is_over)).await;
+    find(&app.dispatch.view.borrow())
 }

@@ -30,7 +30,8 @@ impl Gpu {
     pub(super) fn of(backend: &Backend) -> Self {
         let device = backend.stats.as_ref().and_then(|read| read.value.devices.first());
         let told = device.map(Self::by_comfyui).unwrap_or_default();
-        let seen = backend.agent.as_ref().map(|read| Self::by_agent(&read.value)).unwrap_or_default();
+        let seen =
+            backend.agent.as_ref().map(|read| Self::by_agent(&read.value.document)).unwrap_or_default();
         // Of one source: the two count differently.
         let memory = if seen.vram_total_bytes.is_some() { &seen } else { &told };
         Self {

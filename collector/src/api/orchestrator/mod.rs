@@ -14,6 +14,7 @@ mod job_actions;
 mod job_list;
 mod jobs;
 mod live;
+mod machine;
 mod openapi;
 mod preview;
 mod queue;

@@ -25,7 +25,8 @@ impl Core {
             Heard::Opened => {
                 // It may be another process than before. Nothing is replayed, so whatever was followed there may have
                 // gone on or ended unheard.
-                self.forget_what_it_has(&event.backend);
+                self.is_new(&event.backend);
+                self.board.belief(&event.backend, now).opened_at = now;
                 self.doubt_all(&event.backend, now);
                 true
             }
@@ -38,7 +39,7 @@ impl Core {
         }
     }
 
-    fn doubt_all(&mut self, backend: &BackendId, now: UnixMillis) {
+    pub(super) fn doubt_all(&mut self, backend: &BackendId, now: UnixMillis) {
         let tracks = self.board.tracks.values_mut().filter(|track| track.backend == *backend);
         tracks.for_each(|track| track.doubt(now));
     }
@@ -61,7 +62,7 @@ impl Core {
                     self.release(job, now);
                     due = true;
                 }
-                Effect::Ended => self.conclude(job, None),
+                Effect::Ended => self.conclude(job, None, now),
             }
         }
         due
@@ -78,9 +79,13 @@ impl Core {
             self.metrics.job_run_seconds.observe(timing.run_seconds + timing.load_seconds.unwrap_or(0.0));
             Arc::make_mut(&mut self.board.estimates).learn(&models, timing);
         }
+        self.learn_of_backend(job, None, now);
     }
 
-    pub(super) fn conclude(&mut self, job: JobId, entry: Option<Box<HistoryEntry>>) {
+    pub(super) fn conclude(&mut self, job: JobId, entry: Option<Box<HistoryEntry>>, now: UnixMillis) {
+        if self.tries_again(job, entry.as_deref(), now) {
+            return;
+        }
         let Some(track) = self.board.tracks.get_mut(&job) else { return };
         track.phase = Phase::Concluding;
         let closing = Closing::of(track, entry);

@@ -1,6 +1,8 @@
 //! All that dispatch decides: a state machine that is told what happened and says what is to be done. Pure but for its
 //! counters and its log: no task, no clock, no connection; the driver has those.
 
+mod failing;
+mod freeing;
 mod hearing;
 mod outcomes;
 
@@ -13,9 +15,10 @@ use tokio::sync::oneshot;
 use super::act::{Act, Work};
 use super::board::{Board, View};
 use super::conclude::Closing;
+use super::kept::Kept;
 use super::results;
 use super::step::{Command, Lost, Settings, step};
-use super::track::{Phase, Stop, Track};
+use super::track::{Gpu, Phase, Stop, Track};
 use crate::clock::UnixMillis;
 use crate::fleet::Fleet;
 use crate::id::{BackendId, JobId};
@@ -23,7 +26,8 @@ use crate::job::{Job, Outcome};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::queue::Ledger;
-use crate::route::Assignment;
+use crate::route::free::Reason;
+use crate::route::{Assignment, Candidate};
 
 /// What an idle backend is asked for: to unload its models, and to drop its cache of results too.
 const EVERYTHING: FreeRequest = FreeRequest { unload_models: true, free_memory: true };
@@ -41,8 +45,8 @@ pub enum Request {
     Count { backend: BackendId, reply: oneshot::Sender<usize> },
     /// Ask every backend that is up, or one, to free memory.
     Free { backend: Option<BackendId>, request: FreeRequest },
-    /// Ask one backend, and tell what it answered, in words where it refused.
-    FreeOne { backend: BackendId, request: FreeRequest, reply: oneshot::Sender<Result<(), String>> },
+    /// Ask one backend, and tell the free's number once it has accepted, or in words why it has not.
+    FreeOne { backend: BackendId, request: FreeRequest, reply: oneshot::Sender<Result<u64, String>> },
 }
 
 pub(super) struct Core {
@@ -50,15 +54,38 @@ pub(super) struct Core {
     metrics: Arc<Metrics>,
     board: Board,
     reconciled: bool,
+    /// As the last look saw them.
+    candidates: Arc<[Candidate]>,
+    /// Backends that were asked to free memory so far.
+    frees: u64,
+    /// When what was learned was kept last, and whether there is more since.
+    kept_at: UnixMillis,
+    learned: bool,
     acts: Vec<Act>,
 }
 
 impl Core {
     /// At start: every attempt in the ledger is in doubt.
-    pub(super) fn of(ledger: &Ledger, settings: Settings, metrics: Arc<Metrics>, now: UnixMillis) -> Self {
-        let mut board = Board::default();
+    pub(super) fn of(
+        ledger: &Ledger,
+        kept: Kept,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+        now: UnixMillis,
+    ) -> Self {
+        let mut board = Board::knowing(kept);
         board.take_up_found(ledger, now);
-        Self { settings, metrics, board, reconciled: false, acts: Vec::new() }
+        Self {
+            settings,
+            metrics,
+            board,
+            reconciled: false,
+            candidates: Arc::default(),
+            frees: 0,
+            kept_at: now,
+            learned: false,
+            acts: Vec::new(),
+        }
     }
 
     /// The configuration has changed.
@@ -79,18 +106,22 @@ impl Core {
     pub(super) fn step(&mut self, fleet: &Fleet, ledger: &Ledger, under_way: usize, now: UnixMillis) -> View {
         self.see_restarts(fleet, now);
         self.board.take_up_found(ledger, now);
+        self.watch_frees(fleet, now);
         let due = step(&self.board, fleet, ledger, &self.settings, now);
+        self.candidates = due.candidates.into();
+        self.watch_memory();
         let room = limits::COMMANDS_UNDER_WAY.saturating_sub(under_way + self.acts.len());
         for command in due.commands.into_iter().take(room) {
-            self.obey(command, ledger, now);
+            self.obey(command, fleet, ledger, now);
         }
+        self.keep_learned(now);
         self.reconciled = self.reconciled || self.board.is_reconciled(fleet);
-        let estimates = Arc::clone(&self.board.estimates);
         View {
-            candidates: due.candidates,
-            estimates,
+            candidates: Arc::clone(&self.candidates),
+            estimates: Arc::clone(&self.board.estimates),
             running: self.board.running(now),
             loads: self.board.loads(),
+            frees: self.board.frees(),
             reconciled: self.reconciled,
         }
     }
@@ -98,19 +129,48 @@ impl Core {
     /// A backend that is down holds neither models nor, for all we know, the files it was given.
     fn see_restarts(&mut self, fleet: &Fleet, now: UnixMillis) {
         for backend in &fleet.backends {
-            self.board.belief(&backend.id, now);
+            let belief = self.board.belief(&backend.id, now);
+            if backend
+                .backlog
+                .as_ref()
+                .is_some_and(|read| read.value.foreign.is_some_and(|others| others > 0))
+            {
+                belief.others_at = now;
+            }
             if backend.health.is_down() {
-                self.forget_what_it_has(&backend.id);
+                self.is_new(&backend.id);
+            } else if self.board.has_other_process(backend, now) {
+                self.is_new(&backend.id);
+                self.doubt_all(&backend.id, now);
             }
         }
     }
 
-    fn forget_what_it_has(&mut self, backend: &BackendId) {
-        self.board.forget_residency(backend);
+    /// Another process stands, or will stand, in its place: it holds nothing, was given nothing, and its GPU may work again.
+    fn is_new(&mut self, backend: &BackendId) {
+        self.board.begin_anew(backend);
         self.acts.push(Act::ForgetDelivered(backend.clone()));
     }
 
-    fn obey(&mut self, command: Command, ledger: &Ledger, now: UnixMillis) {
+    /// What ComfyUI holds of the GPU while a job runs is what such a job takes.
+    fn watch_memory(&mut self) {
+        let known = self.candidates.iter().filter(|candidate| candidate.room.own_bytes.is_some());
+        for candidate in known {
+            let tracks = self.board.tracks.values_mut().filter(|track| track.backend == candidate.backend.id);
+            tracks.for_each(|track| track.see_memory(&candidate.room));
+        }
+    }
+
+    fn keep_learned(&mut self, now: UnixMillis) {
+        if !self.learned || now - self.kept_at < limits::KEEP_LEARNED_EVERY {
+            return;
+        }
+        (self.learned, self.kept_at) = (false, now);
+        let kept = Kept { fits: self.board.estimates.fits.clone(), pace: self.board.pace.clone() };
+        self.begin(Work::Keep(Box::new(kept)));
+    }
+
+    fn obey(&mut self, command: Command, fleet: &Fleet, ledger: &Ledger, now: UnixMillis) {
         match command {
             Command::Dispatch(assignment) => {
                 if let Some(job) = ledger.get(assignment.job) {
@@ -120,9 +180,10 @@ impl Core {
             Command::LookUp(job) => self.look_up(job),
             Command::GiveUp { job, reason } => self.give_up(job, reason, reason.sentence().to_owned(), now),
             Command::Stop(job) => self.stop(job, now),
-            Command::FreeIdle(backend) => {
-                self.board.belief(&backend, now).freeing = true;
-                self.begin(Work::Free { backend, reason: "idle", request: EVERYTHING, reply: None });
+            Command::Free(id, reason) => {
+                if let Some(backend) = fleet.get(&id) {
+                    self.free(backend, reason, EVERYTHING, None, now);
+                }
             }
         }
     }
@@ -136,10 +197,16 @@ impl Core {
             self.board.count_load(&assignment.backend, loaded);
         }
         let attempt = job.attempts + 1;
-        let track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
+        let mut track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
+        track.gpu = self.candidate(&assignment.backend).map(|its| Gpu::of(&its.room)).unwrap_or_default();
+        track.begun_before = self.board.pasts.get(&job.id).is_some_and(|past| past.begun);
         self.board.tracks.insert(job.id, track);
         tracing::debug!(job = %job.id, backend = %assignment.backend, attempt, why = %assignment.why, "job dispatched");
         self.begin(Work::Dispatch { job, attempt, assignment });
+    }
+
+    fn candidate(&self, backend: &BackendId) -> Option<&Candidate> {
+        self.candidates.iter().find(|candidate| candidate.backend.id == *backend)
     }
 
     fn look_up(&mut self, job: JobId) {
@@ -152,9 +219,13 @@ impl Core {
     /// The attempt is over without an end: the job waits again, unless its attempts are used up or nobody wants it.
     fn give_up(&mut self, job: JobId, lost: Lost, reason: String, now: UnixMillis) {
         let Some(track) = self.board.tracks.get_mut(&job) else { return };
-        let (backend, attempt) = (track.backend.clone(), track.attempt);
+        let backend = track.backend.clone();
         if track.ending.outcome.is_some() {
             // It had told how it ended before it was lost.
+            if self.tries_again(job, None, now) {
+                return;
+            }
+            let Some(track) = self.board.tracks.get_mut(&job) else { return };
             track.phase = Phase::Concluding;
             let closing = Closing::of_frames(track);
             self.begin(Work::Conclude(Box::new(closing)));
@@ -170,6 +241,12 @@ impl Core {
             let reason = format!("{spent_attempts} attempts were lost; the last on {backend}: {reason}");
             return self.fail_with(job, "AttemptsLost", &reason, serde_json::Value::Null, now);
         }
+        self.wait_again(job, lost, reason);
+    }
+
+    fn wait_again(&mut self, job: JobId, lost: Lost, reason: String) {
+        let Some(track) = self.board.tracks.get_mut(&job) else { return };
+        let (backend, attempt) = (track.backend.clone(), track.attempt);
         track.phase = Phase::Concluding;
         tracing::warn!(%job, %backend, attempt, reason, "job waits again");
         self.metrics.requeued(lost.label());
@@ -196,7 +273,7 @@ impl Core {
         self.begin(Work::Stop { backend, job, attempt, prompt_id, pending });
     }
 
-    pub(super) fn take_up(&mut self, request: Request, fleet: &Fleet) {
+    pub(super) fn take_up(&mut self, request: Request, fleet: &Fleet, now: UnixMillis) {
         match request {
             Request::Interrupt { job, reply } => self.interrupt(job, false, reply),
             Request::Remove { job, reply } => self.interrupt(job, true, reply),
@@ -207,20 +284,14 @@ impl Core {
             Request::Free { backend, request } => {
                 let meant = |id: &BackendId| backend.as_ref().is_none_or(|backend| backend == id);
                 let up = fleet.backends.iter().filter(|b| b.health.is_up() && meant(&b.id));
-                let up: Vec<BackendId> = up.map(|backend| backend.id.clone()).collect();
-                up.into_iter().for_each(|backend| self.free(backend, request, None));
+                up.for_each(|backend| self.free(backend, Reason::Asked, request, None, now));
             }
-            Request::FreeOne { backend, request, reply } => self.free(backend, request, Some(reply)),
+            Request::FreeOne { backend, request, reply } => match fleet.get(&backend) {
+                Some(backend) => self.free(backend, Reason::Asked, request, Some(reply), now),
+                // Whoever asked may be gone.
+                None => drop(reply.send(Err(format!("{backend} is no longer part of the fleet")))),
+            },
         }
-    }
-
-    fn free(
-        &mut self,
-        backend: BackendId,
-        request: FreeRequest,
-        reply: Option<oneshot::Sender<Result<(), String>>>,
-    ) {
-        self.begin(Work::Free { backend, reason: "asked", request, reply });
     }
 
     fn interrupt(&mut self, job: JobId, only_pending: bool, reply: oneshot::Sender<()>) {

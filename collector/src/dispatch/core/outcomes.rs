@@ -28,11 +28,13 @@ impl Core {
             Done::Stopped { job, attempt, pending, result } => {
                 self.stopped(job, attempt, pending, result, now)
             }
-            Done::Freed { backend, reason, result, reply } => {
-                self.freed(&backend, reason, &result, now);
+            Done::Freed { backend, number, result, reply } => {
+                self.freed(&backend, number, &result, now);
+                let told = result.map(|()| number).map_err(|error| error.to_string());
                 // Whoever asked may be gone.
-                let _ = reply.map(|reply| reply.send(result.map_err(|error| error.to_string())));
+                let _ = reply.map(|reply| reply.send(told));
             }
+            Done::Kept => {}
             Done::Cancelled { job, only_pending, result } => self.cancelled(job, only_pending, result),
             Done::Lost => self.acts.push(Act::Halt),
         }
@@ -43,6 +45,7 @@ impl Core {
     fn let_go(&mut self, job: JobId) {
         self.acts.push(Act::TellNoMore(job));
         let Some(track) = self.board.tracks.remove(&job) else { return };
+        self.board.past(&track.job).begun |= track.begun_before || track.begun;
         if track.stop != Stop::No {
             // Whoever asked was answered when it was taken up.
             self.begin(Work::Cancel { job, only_pending: track.stop_only_pending, reply: None });
@@ -89,8 +92,10 @@ impl Core {
                 self.fail_with(job, "Impossible", &reason, serde_json::Value::Null, now)
             }
             Sent::Rejected(rejected) => {
-                let (reason, document) = results::rejection(&rejected);
-                self.fail_with(job, "PromptRejected", &reason, document, now);
+                if !self.goes_elsewhere(job, &rejected) {
+                    let (reason, document) = results::rejection(&rejected);
+                    self.fail_with(job, "PromptRejected", &reason, document, now);
+                }
             }
             Sent::Doubtful { reason } => {
                 tracing::warn!(%job, %backend, reason, "it is looked up whether the backend has the job");
@@ -144,10 +149,13 @@ impl Core {
             }
             Ok(Found::Ended { prompt_id, entry }) => {
                 track.prompt_id = Some(prompt_id);
+                let (backend, unheard) = (track.backend.clone(), track.released_at.is_none());
                 track.released_at.get_or_insert(now);
-                let backend = track.backend.clone();
                 self.board.belief(&backend, now).idle_since = now;
-                self.conclude(job, Some(entry));
+                if unheard {
+                    self.learn_of_backend(job, Some(&entry), now);
+                }
+                self.conclude(job, Some(entry), now);
             }
             Ok(Found::Nowhere) if track.misses == 0 => {
                 track.misses = 1;
@@ -166,6 +174,7 @@ impl Core {
     fn concluded(&mut self, conclusion: Conclusion) {
         let Conclusion { job, outcome, reason, events } = conclusion;
         let track = self.board.tracks.remove(&job.id);
+        self.board.pasts.remove(&job.id);
         let backend = track.as_ref().map(|track| track.backend.as_str());
         match outcome {
             Outcome::Failed => tracing::warn!(job = %job.id, backend, reason, "job failed"),
@@ -200,6 +209,7 @@ impl Core {
     fn cancelled(&mut self, job: JobId, only_pending: bool, result: Result<(), ChangeError>) {
         match result {
             Ok(()) => {
+                self.board.pasts.remove(&job);
                 self.metrics.ended(Outcome::Cancelled);
                 self.acts.push(Act::TellFewer);
             }
@@ -208,28 +218,6 @@ impl Core {
                 self.ask_to_stop(job, only_pending);
             }
             Err(error) => tracing::warn!(%job, %error, "the job could not be taken out of the queue"),
-        }
-    }
-
-    fn freed(
-        &mut self,
-        backend: &BackendId,
-        reason: &'static str,
-        result: &Result<(), comfyui::Error>,
-        now: UnixMillis,
-    ) {
-        self.metrics.freed(reason, result.is_ok());
-        let belief = self.board.belief(backend, now);
-        belief.freeing = false;
-        match result {
-            Ok(()) => {
-                belief.resident.clear();
-                tracing::info!(%backend, reason, "backend was asked to free its memory");
-            }
-            Err(error) => {
-                belief.idle_since = now;
-                tracing::warn!(%backend, reason, %error, "backend could not be asked to free its memory");
-            }
         }
     }
 }

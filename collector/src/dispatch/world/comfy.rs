@@ -22,14 +22,36 @@ pub(super) enum Network {
 pub(super) struct Prompt {
     pub id: String,
     pub job: JobId,
+    pub attempt: u32,
     pub steps: u32,
     pub interrupted: bool,
+}
+
+/// Exceptions of nodes: whose fault they are decides what becomes of the job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Exception {
+    Own,
+    OutOfMemory,
+    BrokenContext,
+}
+
+impl Exception {
+    pub(super) const ALL: [Self; 3] = [Self::Own, Self::OutOfMemory, Self::BrokenContext];
+
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Own => ("ValueError", "no"),
+            Self::OutOfMemory => ("torch.OutOfMemoryError", "CUDA out of memory"),
+            Self::BrokenContext => ("RuntimeError", "CUDA error: an illegal memory access was encountered"),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Past {
     prompt: Prompt,
     succeeded: bool,
+    exception: Option<Exception>,
 }
 
 pub(super) struct Comfy {
@@ -48,7 +70,7 @@ pub(super) struct Comfy {
     /// When the last frame on its way arrives: one socket keeps its order.
     pub arrives_at: u64,
     /// Requests that lie before a stuck process: it takes them up before it answers anything later.
-    pub inbox: Vec<JobId>,
+    pub inbox: Vec<(JobId, u32)>,
     pub pending: Vec<Prompt>,
     pub running: Option<Prompt>,
     past: Vec<Past>,
@@ -95,22 +117,28 @@ impl Comfy {
         }
     }
 
-    /// Whether a job runs, will run, or has run to success here.
+    /// Whether a job runs or will run here, or has ended so that it must not run again.
     pub(super) fn has(&self, job: JobId) -> bool {
         let queued = self.running.iter().chain(&self.pending).any(|prompt| prompt.job == job);
-        queued || self.past.iter().any(|past| past.prompt.job == job && past.succeeded)
+        let failed = |past: &Past| past.prompt.job == job && past.exception == Some(Exception::Own);
+        queued || self.has_made(job) || self.past.iter().any(failed)
+    }
+
+    /// Whether it has run to success here.
+    pub(super) fn has_made(&self, job: JobId) -> bool {
+        self.past.iter().any(|past| past.prompt.job == job && past.succeeded)
     }
 
     /// Takes a prompt; gives the id under which it is known here.
-    pub(super) fn take(&mut self, job: JobId) -> String {
+    pub(super) fn take(&mut self, job: JobId, attempt: u32) -> String {
         self.counter += 1;
         let id = if self.old { format!("{}-{}", self.id, self.counter) } else { job.to_string() };
-        self.pending.push(Prompt { id: id.clone(), job, steps: STEPS, interrupted: false });
+        self.pending.push(Prompt { id: id.clone(), job, attempt, steps: STEPS, interrupted: false });
         id
     }
 
     /// One step of work, and what is told of it.
-    pub(super) fn work(&mut self, fails: bool) -> Vec<Message> {
+    pub(super) fn work(&mut self, fails: Option<Exception>) -> Vec<Message> {
         let Some(prompt) = &mut self.running else {
             if self.pending.is_empty() {
                 return Vec::new();
@@ -124,10 +152,10 @@ impl Comfy {
             return told;
         };
         if prompt.interrupted {
-            return self.end(false, "execution_interrupted");
+            return self.end(false, "execution_interrupted", None);
         }
-        if fails {
-            return self.end(false, "execution_error");
+        if fails.is_some() {
+            return self.end(false, "execution_error", fails);
         }
         if prompt.steps > 0 {
             prompt.steps -= 1;
@@ -137,19 +165,19 @@ impl Comfy {
                 json!({ "prompt_id": id, "node": "1", "value": value, "max": STEPS }),
             )];
         }
-        self.end(true, "execution_success")
+        self.end(true, "execution_success", None)
     }
 
-    fn end(&mut self, succeeded: bool, last: &str) -> Vec<Message> {
+    fn end(&mut self, succeeded: bool, last: &str, exception: Option<Exception>) -> Vec<Message> {
         let Some(prompt) = self.running.take() else { return Vec::new() };
         let id = prompt.id.clone();
-        self.past.push(Past { prompt, succeeded });
+        self.past.push(Past { prompt, succeeded, exception });
         let mut told = Vec::new();
         if succeeded {
             told.push(message("executed", json!({ "prompt_id": id, "node": "1", "output": output() })));
         }
         if !(self.old && succeeded) {
-            told.push(message(last, ending(&id, last)));
+            told.push(message(last, ending(&id, last, exception)));
         }
         told.push(message("executing", json!({ "prompt_id": id, "node": null })));
         told
@@ -177,10 +205,11 @@ fn output() -> Value {
     json!({ "images": [{ "filename": "a.png", "subfolder": "", "type": "output" }] })
 }
 
-fn ending(id: &str, kind: &str) -> Value {
+fn ending(id: &str, kind: &str, exception: Option<Exception>) -> Value {
+    let (exception_type, message) = exception.unwrap_or(Exception::Own).words();
     match kind {
         "execution_error" => json!({ "prompt_id": id, "node_id": "1", "node_type": "C", "executed": [],
-            "exception_message": "no", "exception_type": "ValueError", "traceback": [] }),
+            "exception_message": message, "exception_type": exception_type, "traceback": [] }),
         "execution_interrupted" => {
             json!({ "prompt_id": id, "node_id": "1", "node_type": "C", "executed": [] })
         }
@@ -193,7 +222,10 @@ fn item(prompt: &Prompt) -> QueueItem {
         number: 1.into(),
         prompt_id: prompt.id.clone(),
         prompt: json!({}),
-        extra_data: serde_json::Map::from_iter([(recover::MARK.to_owned(), recover::mark(prompt.job))]),
+        extra_data: serde_json::Map::from_iter([(
+            recover::MARK.to_owned(),
+            recover::mark(prompt.job, prompt.attempt),
+        )]),
         outputs_to_execute: json!([]),
         rest: Vec::new(),
     }
@@ -208,7 +240,7 @@ fn entry(past: &Past) -> HistoryEntry {
     let status = json!({
         "status_str": if past.succeeded { "success" } else { "error" },
         "completed": past.succeeded,
-        "messages": [[kind, ending(&past.prompt.id, kind)]],
+        "messages": [[kind, ending(&past.prompt.id, kind, past.exception)]],
     });
     let outputs = if past.succeeded { json!({ "1": output() }) } else { json!({}) };
     let entry = json!({ "prompt": item(&past.prompt), "outputs": outputs, "status": status });

@@ -48,9 +48,10 @@ impl Stage {
                 Self::Stop { backend, job, attempt, prompt_id, pending }
             }
             Work::Cancel { job, only_pending, reply } => Self::Cancel { job, only_pending, reply },
-            Work::Free { backend, reason, reply, .. } => {
-                Self::Finish(Box::new(Done::Freed { backend, reason, result: Ok(()), reply }))
+            Work::Free { backend, number, reply, .. } => {
+                Self::Finish(Box::new(Done::Freed { backend, number, result: Ok(()), reply }))
             }
+            Work::Keep(_) => Self::Finish(Box::new(Done::Kept)),
         }
     }
 }
@@ -82,7 +83,7 @@ impl World {
                 Then::Done(Done::Sent { job, attempt, sent })
             }
             Stage::ReadQueue { job, attempt, backend, prompt_id } => {
-                let known = Known { job, prompt_id: prompt_id.as_deref() };
+                let known = Known { job, attempt, prompt_id: prompt_id.as_deref() };
                 let Some(comfy) = self.reached(&backend) else { return self.unknown(job, attempt) };
                 match recover::in_queue(&comfy.queue(), known) {
                     Some(found) => Then::Done(Done::LookedUp { job, attempt, found: Ok(found) }),
@@ -90,7 +91,7 @@ impl World {
                 }
             }
             Stage::ReadHistory { job, attempt, backend, prompt_id } => {
-                let known = Known { job, prompt_id: prompt_id.as_deref() };
+                let known = Known { job, attempt, prompt_id: prompt_id.as_deref() };
                 let Some(comfy) = self.reached(&backend) else { return self.unknown(job, attempt) };
                 let found: Found = recover::in_history(comfy.history(), known);
                 Then::Done(Done::LookedUp { job, attempt, found: Ok(found) })
@@ -109,6 +110,8 @@ impl World {
                     && let Some(prompt_id) = closing.prompt_id.clone()
                 {
                     let entry = self.reached(&closing.backend).and_then(|comfy| entry(comfy, &prompt_id));
+                    let entry =
+                        entry.filter(|entry| recover::is_attempt(&entry.prompt.extra_data, closing.attempt));
                     closing.entry = entry.map(Box::new);
                     if closing.entry.is_none() && tries < 3 {
                         return Then::After(500, Stage::ReadResults { closing, tries: tries + 1 });
@@ -165,7 +168,7 @@ impl World {
             return answer(delay, Sent::Never { reason: "refused".into() });
         }
         if comfy.stuck_until > now {
-            comfy.inbox.push(job);
+            comfy.inbox.push((job, attempt));
             return answer(TIMEOUT, doubtful());
         }
         if comfy.network == super::comfy::Network::Cut {
@@ -184,10 +187,10 @@ impl World {
         if let Some(process) = comfy.process.filter(|_| self.faulty && chance < 0.09) {
             // The connection broke, and what stands before the backend passes the prompt on all the same.
             let late = self.rng.u64(1..LATE);
-            self.at(late, Happening::Arrive(at, process, job));
+            self.at(late, Happening::Arrive(at, process, job, attempt));
             return answer(delay.min(late), doubtful());
         }
-        let prompt_id = self.deliver(at, job);
+        let prompt_id = self.deliver(at, job, attempt);
         if self.faulty && chance < 0.12 {
             return answer(TIMEOUT, doubtful());
         }

@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 use comfyui::Message;
 use tokio::sync::oneshot;
 
-use self::comfy::{Comfy, Network};
+use self::comfy::{Comfy, Exception, Network};
 use self::errand::{Stage, Then};
 use self::store::Store;
 use super::act::Act;
 use super::core::{Core, Request};
 use super::done::Done;
+use super::kept::Kept;
 use super::step::Settings;
 use crate::clock::UnixMillis;
 use crate::event::Event;
@@ -34,6 +35,7 @@ use crate::id::{BackendId, JobId};
 use crate::job::{Job, Needs, Outcome, Place, State};
 use crate::metrics::Metrics;
 use crate::poll::{Heard, SocketEvent};
+use crate::route::free::Rules;
 
 const LOOK_EVERY: u64 = 250;
 const POLL_EVERY: u64 = 1000;
@@ -93,7 +95,7 @@ enum Happening {
     Frame(usize, u32, Box<comfyui::Frame>),
     Stage(u32, Box<Stage>),
     /// A prompt that nobody waits for any more arrives at this process.
-    Arrive(usize, u32, JobId),
+    Arrive(usize, u32, JobId, u32),
     Submit,
     Cancel,
     Trouble,
@@ -119,6 +121,8 @@ struct World {
     under_way: usize,
     /// Jobs whose end is committed and not told yet.
     untold: BTreeSet<JobId>,
+    /// In which life of the program.
+    begins_told: BTreeSet<(u32, JobId)>,
     ends_told: BTreeSet<JobId>,
     /// Whose end nobody may have been told: the program died in between.
     excused: BTreeSet<JobId>,
@@ -168,6 +172,7 @@ impl World {
             life: 0,
             under_way: 0,
             untold: BTreeSet::new(),
+            begins_told: BTreeSet::new(),
             ends_told: BTreeSet::new(),
             excused: BTreeSet::new(),
             cancelled: BTreeSet::new(),
@@ -248,9 +253,9 @@ impl World {
             }
             Happening::Stage(life, stage) if life == self.life && self.core.is_some() => self.stage(*stage),
             Happening::Stage(..) => {}
-            Happening::Arrive(at, process, job) => {
+            Happening::Arrive(at, process, job, attempt) => {
                 if self.comfies[at].process == Some(process) {
-                    self.deliver(at, job);
+                    self.deliver(at, job, attempt);
                 }
             }
             Happening::Submit => self.submit(),
@@ -270,12 +275,14 @@ impl World {
         if self.core.is_some() {
             return;
         }
-        let settings = Settings { free_after_idle: None, rerun_after_unreachable: None };
+        let free =
+            Rules { idle: None, others: None, host_memory: None, out_of_memory: true, before_job: true };
+        let settings = Settings { free, rerun_after_unreachable: None };
         let metrics = Arc::new(Metrics::new().unwrap());
         let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
         let backend = |comfy: &Comfy| Backend::new(comfy.id.clone(), url.clone(), url.clone());
         self.fleet = Fleet::of(self.comfies.iter().map(backend));
-        self.core = Some(Core::of(&self.store.ledger, settings, metrics, self.clock()));
+        self.core = Some(Core::of(&self.store.ledger, Kept::default(), settings, metrics, self.clock()));
     }
 
     fn killed(&mut self) {
@@ -391,16 +398,18 @@ impl World {
         if self.comfies[at].process.is_none() || self.comfies[at].stuck_until > now {
             return;
         }
-        for job in std::mem::take(&mut self.comfies[at].inbox) {
-            self.deliver(at, job);
+        for (job, attempt) in std::mem::take(&mut self.comfies[at].inbox) {
+            self.deliver(at, job, attempt);
         }
-        let fails = self.faulty && self.rng.u8(..) < 4;
+        let fails = self.faulty && self.rng.u8(..) < 6;
+        let fails = fails.then(|| Exception::ALL[self.rng.usize(..Exception::ALL.len())]);
         let running = self.comfies[at].running.as_ref().map(|prompt| prompt.job);
         for message in self.comfies[at].work(fails) {
             if let (Some(job), Message::Executing(executing)) = (running, &message)
                 && executing.node.is_none()
             {
-                let kept = if self.comfies[at].has(job) { &mut self.succeeded } else { &mut self.failed };
+                let kept =
+                    if self.comfies[at].has_made(job) { &mut self.succeeded } else { &mut self.failed };
                 kept.insert(job);
             }
             self.send(at, message);
@@ -417,10 +426,10 @@ impl World {
     }
 
     /// A prompt arrives at a process that lives.
-    fn deliver(&mut self, at: usize, job: JobId) -> String {
+    fn deliver(&mut self, at: usize, job: JobId, attempt: u32) -> String {
         self.check_delivery(at, job);
         self.counts.attempts += 1;
-        self.comfies[at].take(job)
+        self.comfies[at].take(job, attempt)
     }
 
     // What clients do.
@@ -450,13 +459,14 @@ impl World {
         self.at(pause, Happening::Cancel);
         let live: Vec<JobId> =
             self.store.ledger.waiting().chain(self.store.ledger.dispatched()).map(|job| job.id).collect();
+        let now = self.clock();
         let Some(core) = self.core.as_mut().filter(|_| !live.is_empty()) else { return };
         let (job, (reply, _)) = (live[self.rng.usize(..live.len())], oneshot::channel());
         self.cancelled.insert(job);
         let only_pending = self.rng.bool();
         let request =
             if only_pending { Request::Remove { job, reply } } else { Request::Interrupt { job, reply } };
-        core.take_up(request, &self.fleet);
+        core.take_up(request, &self.fleet, now);
         self.look();
     }
 
@@ -530,7 +540,7 @@ impl World {
 
     // What must hold.
 
-    /// No prompt arrives where an earlier one of its job may still run or has succeeded.
+    /// No prompt arrives while an earlier one of its job may still run, or has ended for good.
     fn check_delivery(&self, at: usize, job: JobId) {
         let holder = self.comfies.iter().find(|comfy| comfy.has(job));
         if let Some(holder) = holder {
@@ -541,6 +551,9 @@ impl World {
     /// Told as finished ⇒ committed as finished; and once.
     fn tell(&mut self, job: JobId, event: &Event) {
         let Event::Text { text, .. } = event else { return };
+        if text.contains("\"execution_start\"") {
+            assert!(self.begins_told.insert((self.life, job)), "the begin of {job} is told twice");
+        }
         if text.contains("\"executing\"") && text.contains("\"node\":null") {
             assert!(self.store.ended.contains_key(&job), "{job} is told as over before that is committed");
             assert!(self.ends_told.insert(job), "the end of {job} is told twice");

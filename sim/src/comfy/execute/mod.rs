@@ -19,6 +19,9 @@ use super::queue::Item;
 use super::state::{Outcome, Run, Step};
 use crate::lock::locked;
 
+const BROKEN_CONTEXT: &str = "CUDA error: an illegal memory access was encountered\n\
+    CUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect.";
+
 /// The server's one worker: takes prompts from the queue until the process dies.
 pub(crate) async fn work(process: Arc<Process>) {
     loop {
@@ -42,7 +45,15 @@ async fn run(process: &Process, item: &Item) {
         outcome: Outcome::Running,
     });
     process.queue_changed();
-    let (entry, outcome) = Execution::begin(process, item).run().await;
+    let ended = tokio::select! {
+        ended = Execution::begin(process, item).run() => Some(ended),
+        () = process.lost.notified() => None,
+    };
+    let Some((entry, outcome)) = ended else {
+        locked(&process.queue).running = None;
+        process.rig.board.ended(Outcome::Killed);
+        return;
+    };
     process.rig.board.change(|state| state.stamp(&item.prompt_id, Step::Ended));
     locked(&process.history).add(entry);
     locked(&process.queue).running = None;
@@ -143,6 +154,9 @@ impl<'a> Execution<'a> {
         let process = self.process;
         process.rig.gate.step(|| process.rig.board.waits()).await;
         self.check_interrupt()?;
+        if process.is_broken.load(Ordering::Relaxed) {
+            return Err(Stop::raised("RuntimeError", BROKEN_CONTEXT));
+        }
         let node = self.nodes.get(id);
         let class = node.and_then(|node| node.get("class_type")?.as_str()).unwrap_or_default();
         let Some(written) = node.and_then(|node| node.get("inputs")?.as_object()) else {
@@ -192,6 +206,9 @@ impl<'a> Execution<'a> {
         preview: Option<&[u8]>,
     ) -> Result<(), Stop> {
         let process = self.process;
+        if process.rig.quirks.takes_memory() {
+            return Err(Stop::OutOfMemory);
+        }
         for step in 1..=steps {
             process.rig.gate.step(|| process.rig.board.waits()).await;
             tokio::time::sleep(process.rig.config.sleep(seconds)).await;
