@@ -37,6 +37,8 @@ pub enum StartError {
     )]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
+    Http(#[from] comfyui::Error),
+    #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error("the signal to read files again cannot be waited for: {0}")]
     Signal(std::io::Error),
