@@ -90,6 +90,6 @@ fn doing(candidate: &Candidate, at_work: Option<&Running>) -> Option<Doing> {
 }
 
 fn utilization(backend: &Backend) -> Option<f64> {
-    let percent = backend.agent.as_ref()?.value.gpu_utilization?;
+    let percent = backend.agent.as_ref()?.value.document.gpu_utilization?;
     Some(f64::from(percent) / 100.0)
 }

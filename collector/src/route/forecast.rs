@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Verdict;
-use super::{Candidate, Desk, Estimates};
+use super::{Candidate, Claim, Desk, Estimates, Verdict};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
@@ -46,11 +45,15 @@ pub fn forecast<'a>(
     let mut desks: Vec<Desk<'_>> =
         candidates.iter().map(|candidate| Desk::new(candidates, candidate, estimates, now)).collect();
     let jobs = waiting.into_iter().take(limits::ROUTE_LOOKAHEAD);
-    jobs.map(|job| Forecast { job: job.id, outlook: outlook(&mut desks, job, estimates) }).collect()
+    let outlooks = jobs.map(|job| {
+        let claim = Claim::of(job, &estimates.fits, candidates, now);
+        let verdicts = desks.iter().map(|desk| desk.judge(job, claim, estimates, now)).collect();
+        Forecast { job: job.id, outlook: outlook(&mut desks, job, verdicts) }
+    });
+    outlooks.collect()
 }
 
-fn outlook(desks: &mut [Desk<'_>], job: &Job, estimates: &Estimates) -> Outlook {
-    let verdicts: Vec<Verdict> = desks.iter().map(|desk| desk.judge(job, estimates)).collect();
+fn outlook(desks: &mut [Desk<'_>], job: &Job, verdicts: Vec<Verdict>) -> Outlook {
     let completions =
         verdicts.iter().enumerate().filter_map(|(at, verdict)| Some((at, verdict.completion_seconds()?)));
     let best = completions.min_by(|(_, a), (_, b)| a.total_cmp(b));

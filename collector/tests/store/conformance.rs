@@ -129,7 +129,7 @@ async fn what_was_submitted_is_live_and_found_again(store: &Arc<dyn Store>) {
 async fn a_job_that_was_moved_or_preferred_is_found_so(store: &Arc<dyn Store>) {
     let job = submit(store).await;
     let moved = change(store, &job, Change::Move { job: job.id, number: -7.5 }).await;
-    assert_eq!(store.live().await.unwrap(), [moved.clone()]);
+    assert_eq!(store.live().await.unwrap(), std::slice::from_ref(&moved));
     assert_eq!(store.listed(job.id).await.unwrap().unwrap().place.number, -7.5);
     let preferred = change(store, &moved, Change::Prefer { job: job.id, priority: 4.0 }).await;
     assert_eq!(store.live().await.unwrap(), [preferred]);

@@ -155,7 +155,7 @@ impl Shown {
             jobs,
             backlog: backend.backlog.as_ref().map(|read| read.value.total),
             gpu: Gpu::of(backend),
-            models: models(view, &backend.id),
+            models: candidate.map(|its| its.resident.iter().cloned().collect()).unwrap_or_default(),
             metrics: backend.agent.as_ref().map(|read| read.value.document.clone()),
             machine: Machine::of(backend, now),
             frees: frees.map(|frees| free::Past::all(frees)).unwrap_or_default(),

@@ -62,10 +62,11 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
     let [second, third, last] = waiting.as_slice() else { anyhow::bail!("three") };
     let mut look = Look::at(browser, &fleet).await?;
     look.click("nav a", "Queue").await?;
-    let first =
-        |id: &str| format!("document.querySelector('.job-row.waiting .mono')?.innerText === '{}'", &id[..8]);
+    let first = |id: &str| {
+        format!("document.querySelector('.job-row.waiting .mono')?.innerText === '{}'", short(&id))
+    };
     look.page.until("the first to wait", &first(second)).await?;
-    look.click(".job-row.waiting button", &format!("Move job {} to the front", &third[..8])).await?;
+    look.click(".job-row.waiting button", &format!("Move job {} to the front", short(&third))).await?;
     look.page.until("another first", &first(third)).await?;
 
     let drag = format!(
@@ -77,25 +78,25 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
            front.dispatchEvent(new DragEvent('drop', {{ dataTransfer: carried, bubbles: true, cancelable: true }}));
            row.dispatchEvent(new DragEvent('dragend', {{ bubbles: true }}));
            return shown; }})()",
-        &last[..8]
+        short(&last)
     );
     ensure!(look.value(&drag).await? == json!(true), "where to drop it is shown");
     look.page.until("the dragged one first", &first(last)).await?;
 
-    look.click(".job-row.waiting button", &format!("Cancel job {}", &second[..8])).await?;
+    look.click(".job-row.waiting button", &format!("Cancel job {}", short(&second))).await?;
     look.sees("dialog", "taken out of the queue").await?;
     look.click("dialog button", "Leave it").await?;
     ensure!(fleet.get(&format!("jobs/{second}")).await?["state"] == "waiting");
-    look.click(".job-row.waiting button", &format!("Cancel job {}", &second[..8])).await?;
+    look.click(".job-row.waiting button", &format!("Cancel job {}", short(&second))).await?;
     look.click("dialog button[type=submit]", "Cancel the job").await?;
     look.sees(".job-row.ended .outcome", "Cancelled").await?;
-    look.click(".job-row.running button", &format!("Cancel job {}", &running[..8])).await?;
+    look.click(".job-row.running button", &format!("Cancel job {}", short(&running))).await?;
     look.sees("dialog", "gpu-1 is told to stop it").await?;
     look.click("dialog button[type=submit]", "Cancel the job").await?;
     fleet.comfys[0].wait_for(|state| state.counters.interrupts > 0).await?;
     fleet.release();
     look.sees(".job-row.ended .outcome", "Interrupted").await?;
-    look.click(".job-row.ended button", &format!("Submit job {} once more", &second[..8])).await?;
+    look.click(".job-row.ended button", &format!("Submit job {} once more", short(&second))).await?;
     look.sees(".outcome", "Succeeded").await?;
     let id = look.value("location.hash.split('/').at(-1)").await?;
     ensure!(id != json!(second), "a new job");
@@ -133,11 +134,11 @@ pub(super) async fn a_token_sees_only_what_it_may_do(browser: &Path) -> Result<(
     let submitted = look.value("fetch('v1/jobs', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ prompt: PROMPT }) }).then(answer => answer.json())".replace("PROMPT", &prompt(MODELS[0], 3).to_string()).as_str()).await?;
     let annas = submitted["id"].as_str().context("an id")?.to_owned();
     look.click("nav a", "Queue").await?;
-    look.sees(".job-row.waiting", &annas[..8]).await?;
+    look.sees(".job-row.waiting", short(&annas)).await?;
     let buttons = |id: &str| {
         format!(
             "[...document.querySelectorAll('.job-row')].find(row => row.innerText.includes('{}')).querySelectorAll('.row-actions button').length",
-            &id[..8]
+            short(&id)
         )
     };
     ensure!(look.value(&buttons(&annas)).await? == json!(4), "her own");
@@ -164,4 +165,9 @@ pub(super) async fn a_session_that_ended_leads_to_the_login(browser: &Path) -> R
     look.sees("#connection", "live").await?;
     look.click("#who button", "Log out").await?;
     look.page.until("the login", "document.querySelector('#token') !== null").await.map(drop)
+}
+
+/// As lists show a job's id.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use collector::Collector;
 use collector::access::Fresh;
-use collector::config::{Backend, Config, Flags};
+use collector::config::{Backend, Config, ServeFlags};
 use serde_json::{Value, json};
 use sim::{Agent, AgentConfig, Comfy, ComfyConfig};
 use tempfile::TempDir;
@@ -51,11 +51,11 @@ impl Fleet {
             agents.push(agent);
         }
         let folder = tempfile::tempdir()?;
-        let mut config = Config::load(Flags {
+        let mut config = Config::load(ServeFlags {
             listen: Some(([127, 0, 0, 1], 0).into()),
             state_directory: Some(folder.path().join("state")),
             poll_interval: Some(Duration::from_millis(if servers > FEW { 2000 } else { 50 })),
-            ..Flags::default()
+            ..ServeFlags::default()
         })?;
         config.backends = backends;
         if !tokens.is_empty() {
@@ -155,7 +155,7 @@ impl Fleet {
 }
 
 fn backend(name: &str, comfy: &Comfy, agent: &Agent) -> Result<Backend> {
-    let flags = Flags { backend: vec![comfy.url().parse()?], ..Flags::default() };
+    let flags = ServeFlags { backend: vec![comfy.url().parse()?], ..ServeFlags::default() };
     let [backend] = Config::load(flags)?.backends.try_into().map_err(|_| anyhow::anyhow!("one backend"))?;
     Ok(Backend { id: name.parse()?, agent: agent.url().parse()?, ..backend })
 }
