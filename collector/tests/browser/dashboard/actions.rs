@@ -62,11 +62,10 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
     let [second, third, last] = waiting.as_slice() else { anyhow::bail!("three") };
     let mut look = Look::at(browser, &fleet).await?;
     look.click("nav a", "Queue").await?;
-    let first = |id: &str| {
-        format!("document.querySelector('.job-row.waiting .mono')?.innerText === '{}'", short(&id))
-    };
+    let first =
+        |id: &str| format!("document.querySelector('.job-row.waiting .mono')?.innerText === '{}'", short(id));
     look.page.until("the first to wait", &first(second)).await?;
-    look.click(".job-row.waiting button", &format!("Move job {} to the front", short(&third))).await?;
+    look.click(".job-row.waiting button", &format!("Move job {} to the front", short(third))).await?;
     look.page.until("another first", &first(third)).await?;
 
     let drag = format!(
@@ -78,16 +77,16 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
            front.dispatchEvent(new DragEvent('drop', {{ dataTransfer: carried, bubbles: true, cancelable: true }}));
            row.dispatchEvent(new DragEvent('dragend', {{ bubbles: true }}));
            return shown; }})()",
-        short(&last)
+        short(last)
     );
     ensure!(look.value(&drag).await? == json!(true), "where to drop it is shown");
     look.page.until("the dragged one first", &first(last)).await?;
 
-    look.click(".job-row.waiting button", &format!("Cancel job {}", short(&second))).await?;
+    look.click(".job-row.waiting button", &format!("Cancel job {}", short(second))).await?;
     look.sees("dialog", "taken out of the queue").await?;
     look.click("dialog button", "Leave it").await?;
     ensure!(fleet.get(&format!("jobs/{second}")).await?["state"] == "waiting");
-    look.click(".job-row.waiting button", &format!("Cancel job {}", short(&second))).await?;
+    look.click(".job-row.waiting button", &format!("Cancel job {}", short(second))).await?;
     look.click("dialog button[type=submit]", "Cancel the job").await?;
     look.sees(".job-row.ended .outcome", "Cancelled").await?;
     look.click(".job-row.running button", &format!("Cancel job {}", short(&running))).await?;
@@ -96,7 +95,7 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
     fleet.comfys[0].wait_for(|state| state.counters.interrupts > 0).await?;
     fleet.release();
     look.sees(".job-row.ended .outcome", "Interrupted").await?;
-    look.click(".job-row.ended button", &format!("Submit job {} once more", short(&second))).await?;
+    look.click(".job-row.ended button", &format!("Submit job {} once more", short(second))).await?;
     look.sees(".outcome", "Succeeded").await?;
     let id = look.value("location.hash.split('/').at(-1)").await?;
     ensure!(id != json!(second), "a new job");
@@ -138,7 +137,7 @@ pub(super) async fn a_token_sees_only_what_it_may_do(browser: &Path) -> Result<(
     let buttons = |id: &str| {
         format!(
             "[...document.querySelectorAll('.job-row')].find(row => row.innerText.includes('{}')).querySelectorAll('.row-actions button').length",
-            short(&id)
+            short(id)
         )
     };
     ensure!(look.value(&buttons(&annas)).await? == json!(4), "her own");
