@@ -53,7 +53,7 @@ impl Renew for Reload {
 
     fn reload(&mut self) -> Result<(), ReloadError> {
         let fresh = match &self.source {
-            Some(source) => Config { listen: self.in_force.listen, ..Config::load(source.flags.clone())? },
+            Some(source) => Config::load(source.flags.clone())?,
             None => self.in_force.clone(),
         };
         let Prepared { access, agents_http, .. } = Prepared::of(&fresh)?;
@@ -84,6 +84,7 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
     let (old, new) = (&before.access, &after.access);
     let (old_hooks, new_hooks) = (&before.webhooks, &after.webhooks);
     let differs = [
+        ("listen", before.listen != after.listen),
         ("database, database_password_file", before.database != after.database),
         ("state_directory", before.state_directory != after.state_directory),
         ("poll_interval", before.poll_interval != after.poll_interval),
