@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::{ConfigError, DatabaseFlags, default_state_directory, file};
 use crate::limits;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,6 +65,17 @@ impl Database {
             None => password_file.map(first_line).transpose()?,
         };
         Ok(Self { server, password })
+    }
+
+    /// What a collector with these flags would use, and its state directory.
+    pub fn named_by(flags: &DatabaseFlags) -> Result<(Self, PathBuf), ConfigError> {
+        let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+        let address = flags.database.clone().or(file.database);
+        let password_file = flags.database_password_file.clone().or(file.database_password_file);
+        let directory =
+            flags.state_directory.clone().or(file.state_directory).or_else(default_state_directory);
+        let directory = directory.ok_or(ConfigError::NoStateDirectory)?;
+        Ok((Self::of(address.as_deref(), password_file.as_deref())?, directory))
     }
 
     /// Without its parameters.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 mod access;
 mod client;
 mod command;
+mod database;
 mod freeing;
 mod given;
 mod webhooks;
@@ -23,6 +24,7 @@ pub use self::client::{
 pub use self::command::{
     CheckFlags, ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags,
 };
+pub use self::database::{DatabaseCommand, DatabaseFlags, DatabaseKind};
 pub use self::freeing::FreeingFlags;
 pub(crate) use self::given::Given;
 pub use self::webhooks::WebhookFlags;

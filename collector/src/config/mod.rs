@@ -29,8 +29,9 @@ pub use self::explain::{Row, default_of, explain};
 pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
-    ConvertFlags, Flags, FreeFlags, FreeingFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, ServeFlags,
-    ServerFlags, SubmitFlags, TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
+    ConvertFlags, DatabaseCommand, DatabaseFlags, DatabaseKind, Flags, FreeFlags, FreeingFlags, InspectFlags,
+    JobFlags, JobsFlags, LogFormat, ServeFlags, ServerFlags, SubmitFlags, TokenFlags, ValidateFlags,
+    WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, Pair, Share, Wait};

@@ -16,6 +16,9 @@ pub use self::name::{BadName, checked, inside};
 use crate::limits;
 use crate::queue::{Store, StoreError, Upload};
 
+/// The folder in the state directory.
+const UPLOADS: &str = "uploads";
+
 pub struct Files {
     directory: PathBuf,
     store: Arc<dyn Store>,
@@ -40,7 +43,7 @@ pub enum FilesError {
 impl Files {
     /// `state_directory` is the collector's; the folder for uploads is made in it.
     pub async fn open(state_directory: &Path, store: Arc<dyn Store>) -> Result<Self, FilesError> {
-        let directory = state_directory.join("uploads");
+        let directory = state_directory.join(UPLOADS);
         let made = tokio::fs::create_dir_all(&directory).await;
         made.map_err(|source| FilesError::Disk { operation: "create", path: directory.clone(), source })?;
         let uploads = store.uploads().await?;
@@ -139,8 +142,7 @@ impl Files {
     }
 
     fn path_of(&self, sha256: &[u8; 32]) -> PathBuf {
-        let name: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.directory.join(name)
+        self.directory.join(name_of(sha256))
     }
 
     /// Under a temporary name first: a file under its final name is always whole, also after a power cut.
@@ -152,6 +154,22 @@ impl Files {
         let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
         written.map_err(|source| FilesError::Disk { operation: "write", path, source })
     }
+}
+
+fn name_of(sha256: &[u8; 32]) -> String {
+    sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where the content lies in a state directory.
+pub(crate) fn path_of(state_directory: &Path, sha256: &[u8; 32]) -> PathBuf {
+    state_directory.join(UPLOADS).join(name_of(sha256))
+}
+
+/// Into another state directory, under the same name.
+pub(crate) fn copy(file: &Path, state_directory: &Path) -> std::io::Result<()> {
+    let directory = state_directory.join(UPLOADS);
+    std::fs::create_dir_all(&directory)?;
+    std::fs::copy(file, directory.join(file.file_name().unwrap_or_default())).map(drop)
 }
 
 /// A file that stays only takes room; the next start removes it.

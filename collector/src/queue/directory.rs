@@ -6,11 +6,15 @@ use std::path::Path;
 
 use super::error::{Error, Outcomes};
 
+/// Prompts, and the keys that clients send with them, are nobody else's to read.
+pub(super) fn create(directory: &Path) -> Outcomes<()> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    created.map_err(|source| Error::Directory { path: directory.to_owned(), source })
+}
+
 /// Makes it where there is none, and holds it for as long as the file that is given is open.
 pub(super) fn claim(directory: &Path) -> Outcomes<File> {
-    // Prompts and the keys that clients send with them are nobody else's to read.
-    let create = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    create.map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
+    create(directory)?;
     let path = directory.join("collector.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|e| Error::Open { path: path.clone(), reason: e.to_string() })?;

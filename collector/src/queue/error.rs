@@ -34,7 +34,7 @@ pub enum Error {
 
 pub(super) type Outcomes<T> = Result<T, Error>;
 
-pub(super) fn failed(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
+pub(super) fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> Error + Copy {
     move |source| Error::Query { operation, source }
 }
 

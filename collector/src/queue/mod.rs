@@ -16,6 +16,7 @@ mod row;
 mod sql;
 mod sqlite;
 mod store;
+pub mod whole;
 mod writer;
 
 use std::sync::Arc;

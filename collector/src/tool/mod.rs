@@ -1,10 +1,11 @@
-//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; `check-config`; make a `token`; be a client
+//! What the program does instead of serving: `convert`, `validate` and `inspect` a document; `check-config`; make a `token`;
+//! look after a `database`; be a client
 //! of a collector that runs elsewhere, by HTTP alone (`submit`, `jobs`, `job`, `cancel`, `backends`, `drain`, `resume`,
 //! `free`).
 //!
 //! Owns reading files and standard input, asking servers, saving files, and what is written where: documents to
 //! standard output, everything that is said about them to standard error. What a document means is the library's to
-//! say. Knows nothing of the fleet and the queue inside of a collector.
+//! say. Knows nothing of the fleet, and of the queue its database alone.
 
 mod backends;
 mod cancel;
@@ -13,6 +14,7 @@ mod check_config;
 mod classes;
 mod conversion;
 mod convert;
+mod database;
 mod document;
 mod drain;
 mod ending;
@@ -39,6 +41,7 @@ use comfyui::workflow::Malformed;
 
 pub use self::classes::ClassesError;
 pub use self::conversion::ConversionError;
+pub use self::database::DatabaseToolError;
 pub use self::document::ReadError;
 use self::ending::ClientError;
 pub use self::output::{WriteError, say};
@@ -57,6 +60,7 @@ pub async fn run(command: Command) -> Result<ExitCode, ToolError> {
         Command::Validate(flags) => return validate::validate(flags).await,
         Command::Inspect(flags) => inspect::inspect(flags).await?,
         Command::CheckConfig(flags) => check_config::check(&flags)?,
+        Command::Database(command) => return Ok(Box::pin(database::database(command)).await?),
         Command::Token(flags) => token::token(&flags)?,
         Command::Completions { shell } => output::print(&Flags::completions(shell))?,
         Command::Client(command) => return Ok(ending::ended(Box::pin(ask(command)).await)),
@@ -89,6 +93,8 @@ pub enum ToolError {
     Conversion(#[from] ConversionError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Database(#[from] DatabaseToolError),
     #[error("--name: {0}")]
     Name(String),
     #[error(transparent)]

@@ -84,7 +84,7 @@ pub(crate) fn submission() -> Submission {
     }
 }
 
-async fn submit(store: &Arc<dyn Store>) -> Job {
+pub(crate) async fn submit(store: &Arc<dyn Store>) -> Job {
     submit_this(store, submission()).await
 }
 
@@ -94,7 +94,7 @@ async fn submit_this(store: &Arc<dyn Store>, submission: Submission) -> Job {
     submission.job(arrival)
 }
 
-fn dispatch(job: &Job) -> Change {
+pub(crate) fn dispatch(job: &Job) -> Change {
     let (job, backend) = (job.id, "a".parse().unwrap());
     Change::Dispatch { job, backend, at: UnixMillis(2), why: "free".into() }
 }
@@ -103,13 +103,13 @@ async fn found(store: &Arc<dyn Store>, id: JobId) -> Option<Job> {
     store.live().await.unwrap().into_iter().find(|job| job.id == id)
 }
 
-async fn change(store: &Arc<dyn Store>, job: &Job, change: Change) -> Job {
+pub(crate) async fn change(store: &Arc<dyn Store>, job: &Job, change: Change) -> Job {
     let after = job.after(&change).unwrap();
     store.commit(&[Write::Change(change)]).await.unwrap();
     after
 }
 
-async fn end(store: &Arc<dyn Store>, job: &Job, at: u64, outcome: Outcome) {
+pub(crate) async fn end(store: &Arc<dyn Store>, job: &Job, at: u64, outcome: Outcome) {
     let outputs = json!({"9": {"images": []}}).as_object().cloned().unwrap();
     let results = Box::new(Results { outputs, status: json!({"completed": true}), ..Results::default() });
     let attempt = job.attempt().map(|attempt| attempt.number);

@@ -15,6 +15,7 @@ mod opening;
 mod outage;
 mod places;
 mod proxy;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,13 @@ fn main() -> ExitCode {
     let laws = LAWS.iter().copied().chain([("what_was_stored_is_there_when_it_is_opened_again", REOPENED)]);
     let mut trials: Vec<Trial> =
         laws.flat_map(|(name, law)| [on_sqlite(name, law), on_postgres(name, law)]).collect();
-    trials.extend(opening::TESTS.iter().chain(outage::TESTS).map(|(name, test)| with_postgres(name, *test)));
+    trials.extend(
+        opening::TESTS
+            .iter()
+            .chain(outage::TESTS)
+            .chain(whole::TESTS)
+            .map(|(name, test)| with_postgres(name, *test)),
+    );
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -7,6 +7,7 @@ use comfyui::convert::Interface;
 
 use super::super::value::BackendUrl;
 use super::client::ClientCommand;
+use super::database::DatabaseCommand;
 use super::{Given, ServeFlags};
 use crate::access::Role;
 
@@ -23,6 +24,9 @@ pub enum Command {
     Client(ClientCommand),
     /// Print the configuration that would be used and where each value is from; ends with 1 if it cannot be used.
     CheckConfig(Box<CheckFlags>),
+    /// Check the queue's database, back it up, or carry it over to another kind.
+    #[command(subcommand)]
+    Database(DatabaseCommand),
     /// Print an entry for the file of tokens, and once the token itself, which is kept nowhere.
     Token(TokenFlags),
     /// Print a completion script for a shell, to be sourced by it.
@@ -40,7 +44,11 @@ impl Command {
             Self::Validate(flags) => (&flags.prompt, &flags.classes),
             Self::Inspect(flags) => (&flags.file, &flags.classes),
             Self::Client(ClientCommand::Submit(flags)) => return flags.reads_stdin_twice(),
-            Self::Client(_) | Self::CheckConfig(_) | Self::Token(_) | Self::Completions { .. } => {
+            Self::Client(_)
+            | Self::CheckConfig(_)
+            | Self::Database(_)
+            | Self::Token(_)
+            | Self::Completions { .. } => {
                 return false;
             }
         };

@@ -40,7 +40,7 @@ pub struct Postgres {
     others: Connections,
     /// Holds the lock that says that no other collector decides for the same jobs.
     _alone: PgConnection,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// The text with another sign for NUL.

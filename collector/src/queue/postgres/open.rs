@@ -55,6 +55,28 @@ impl Postgres {
     /// state directory.
     pub async fn open(url: &Url, password: Option<&str>, directory: &Path) -> Outcomes<Self> {
         let lock = claim(directory)?;
+        Ok(Self { _lock: Some(lock), ..Self::open_alone(url, password).await? })
+    }
+
+    /// One connection to what is there as it is, a collector at work on it or not.
+    pub(in crate::queue) async fn look(url: &Url, password: Option<&str>) -> Outcomes<PgConnection> {
+        let server = Server::of(url, password)?;
+        let mut connection = server.connect().await?;
+        if !server.check_owner(&mut connection).await? {
+            return Err(server.error("there is nothing in it"));
+        }
+        Ok(connection)
+    }
+
+    /// Without its parameters.
+    pub(in crate::queue) fn shown(url: &Url) -> String {
+        let mut bare = url.clone();
+        bare.set_query(None);
+        bare.to_string()
+    }
+
+    /// Without a state directory.
+    pub(in crate::queue) async fn open_alone(url: &Url, password: Option<&str>) -> Outcomes<Self> {
         let server = Server::of(url, password)?;
         let mut connection = server.connect().await?;
         server.check_kind(&mut connection).await?;
@@ -62,15 +84,13 @@ impl Postgres {
         server.migrate(&mut connection).await?;
         server.check_alone(&mut connection).await?;
         let others = Connections::of(server.clone(), limits::DATABASE_CONNECTIONS);
-        Ok(Self { writer: Connections::of(server, 1), others, _alone: connection, _lock: lock })
+        Ok(Self { writer: Connections::of(server, 1), others, _alone: connection, _lock: None })
     }
 }
 
 impl Server {
     fn of(url: &Url, password: Option<&str>) -> Outcomes<Self> {
-        let mut bare = url.clone();
-        bare.set_query(None);
-        let shown = bare.to_string();
+        let shown = Postgres::shown(url);
         let options = PgConnectOptions::from_url(url)
             .map_err(|e| Error::Server { server: shown.clone(), reason: e.to_string() })?;
         let options = password.into_iter().fold(options, |options, password| options.password(password));
@@ -120,8 +140,8 @@ impl Server {
         Ok(())
     }
 
-    /// Looks without changing anything. What extensions put there is nobody's.
-    async fn check_owner(&self, db: &mut PgConnection) -> Outcomes<()> {
+    /// Looks without changing anything. False: it is empty. What extensions put there is nobody's.
+    async fn check_owner(&self, db: &mut PgConnection) -> Outcomes<bool> {
         let query = "SELECT current_schema(), to_regclass($1) IS NOT NULL, (SELECT count(*) FROM pg_class \
                      WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') \
                      AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e'))";
@@ -132,7 +152,7 @@ impl Server {
             return Err(self.error("none of the schemas in its search_path exists; create one"));
         };
         if is_ours || tables == 0 {
-            return Ok(());
+            return Ok(is_ours);
         }
         let reason = format!("another program made the {tables} tables in its schema {schema}");
         Err(Error::Foreign { place: self.to_string(), reason, flag: "--database" })

@@ -1,6 +1,6 @@
 //! Opens the database: only one that is ours, by one process at a time, at this program's version of the schema.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -34,15 +34,8 @@ impl Sqlite {
     /// Opens or creates `collector.sqlite` in `directory`.
     pub async fn open(directory: &Path) -> Outcomes<Self> {
         let lock = claim(directory)?;
-        let path = directory.join("collector.sqlite");
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_FOR)
-            .disable_statement_logging();
+        let path = Self::path_in(directory);
+        let options = options(&path).create_if_missing(true);
         check_owner(&path).await?;
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|e| open_error(&path, &e))?;
@@ -52,6 +45,23 @@ impl Sqlite {
         let last = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM job");
         let last: i64 = last.fetch_one(&readers).await.map_err(failed("load the queue"))?;
         Ok(Self { writer, readers, last_arrival: last.unsigned_abs().into(), _lock: lock })
+    }
+}
+
+impl Sqlite {
+    pub(in crate::queue) fn path_in(directory: &Path) -> PathBuf {
+        directory.join("collector.sqlite")
+    }
+
+    /// One connection to what is there as it is, a collector at work on it or not.
+    pub(in crate::queue) async fn look(directory: &Path) -> Outcomes<SqliteConnection> {
+        let path = Self::path_in(directory);
+        if !path.exists() {
+            let reason = "there is no such file".to_owned();
+            return Err(Error::Open { path, reason });
+        }
+        check_owner(&path).await?;
+        options(&path).connect().await.map_err(|e| open_error(&path, &e))
     }
 }
 
@@ -80,6 +90,16 @@ async fn check_owner(path: &Path) -> Outcomes<()> {
     }
     let reason = format!("another program made it: application id {owner}, {tables} tables and indexes");
     Err(foreign(path, reason))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_FOR)
+        .disable_statement_logging()
 }
 
 fn foreign(path: &Path, reason: String) -> Error {

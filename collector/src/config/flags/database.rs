@@ -1,0 +1,61 @@
+//! `database`: what is done with the queue's database as a whole.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What to do with it.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DatabaseCommand {
+    /// Look through it, while a collector works on it or not; ends with 1 where something is wrong.
+    Check(DatabaseFlags),
+    /// Write it and the uploaded files into a new directory, which can be started on as --state-directory. A collector may
+    /// work on it meanwhile.
+    Backup {
+        /// A directory that is new or empty
+        directory: PathBuf,
+
+        #[command(flatten)]
+        place: DatabaseFlags,
+    },
+    /// Carry everything over into an empty database of the other kind. No collector may work on either.
+    Migrate {
+        /// The kind that is read
+        #[arg(long)]
+        from: DatabaseKind,
+
+        /// The kind that is written
+        #[arg(long)]
+        to: DatabaseKind,
+
+        #[command(flatten)]
+        place: DatabaseFlags,
+    },
+}
+
+/// `sqlite`: the file in the state directory. `postgres`: the database that --database names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DatabaseKind {
+    Sqlite,
+    Postgres,
+}
+
+/// Where it is: as for the collector itself, whose variables and file count here too.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DatabaseFlags {
+    /// The collector's configuration file
+    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// A PostgreSQL database, as postgres://USER@HOST:PORT/NAME [default: the SQLite file in the state directory]
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+
+    /// A file whose first line is the password of the database
+    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD_FILE")]
+    pub database_password_file: Option<PathBuf>,
+
+    /// Where the SQLite file and uploaded files are [default: $STATE_DIRECTORY, else ~/.local/state/orchestrator-collector]
+    #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
+    pub state_directory: Option<PathBuf>,
+}

@@ -1,0 +1,110 @@
+//! `database`: the queue's database as a whole, without a collector.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::output::{WriteError, print, say};
+use crate::config::{ConfigError, Database, DatabaseCommand, DatabaseFlags, DatabaseKind, Password};
+use crate::files;
+use crate::queue::StoreError;
+use crate::queue::whole::{self, Place};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseToolError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("--from and --to name the same kind; what is carried over changes it")]
+    SameKind,
+    #[error("--database names no PostgreSQL database; write it as postgres://USER@HOST:PORT/NAME")]
+    NoServer,
+    #[error("cannot copy the uploaded file {file}: {source}")]
+    Upload { file: PathBuf, source: std::io::Error },
+}
+
+pub(super) async fn database(command: DatabaseCommand) -> Result<ExitCode, DatabaseToolError> {
+    match command {
+        DatabaseCommand::Check(flags) => check(&flags).await,
+        DatabaseCommand::Backup { directory, place } => backup(&directory, &place).await,
+        DatabaseCommand::Migrate { from, to, place } => migrate(from, to, &place).await,
+    }
+}
+
+async fn check(flags: &DatabaseFlags) -> Result<ExitCode, DatabaseToolError> {
+    let (place, state_directory) = place(flags)?;
+    let mut findings = whole::check(&place).await?;
+    findings.problems.extend(missing_uploads(&state_directory, whole::uploads(&place).await?));
+    let counts = format!(
+        "{place}: {} waiting, {} with a backend, {} ended\n",
+        findings.waiting, findings.dispatched, findings.ended
+    );
+    let problems: String = findings.problems.iter().map(|problem| format!("wrong: {problem}\n")).collect();
+    print((counts + &problems).as_bytes())?;
+    Ok(if findings.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn backup(directory: &Path, flags: &DatabaseFlags) -> Result<ExitCode, DatabaseToolError> {
+    let (from, state_directory) = place(flags)?;
+    whole::backup(&from, directory).await?;
+    let copy = Place::Directory(directory.to_owned());
+    let mut copied = 0;
+    for upload in whole::uploads(&copy).await? {
+        let file = files::path_of(&state_directory, &upload.sha256);
+        match files::copy(&file, directory) {
+            Ok(()) => copied += 1,
+            // It was replaced by another since.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                say(&format!("{} is no longer there, and not in the backup", upload.file.filename));
+            }
+            Err(source) => return Err(DatabaseToolError::Upload { file, source }),
+        }
+    }
+    let found = whole::check(&copy).await?;
+    let jobs = found.waiting + found.dispatched + found.ended;
+    say(&format!("{jobs} jobs and {copied} uploaded files are in {}", directory.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn migrate(
+    from: DatabaseKind,
+    to: DatabaseKind,
+    flags: &DatabaseFlags,
+) -> Result<ExitCode, DatabaseToolError> {
+    if from == to {
+        return Err(DatabaseToolError::SameKind);
+    }
+    let (database, state_directory) = Database::named_by(flags)?;
+    let place = |kind| match kind {
+        DatabaseKind::Sqlite => Ok(Place::Directory(state_directory.clone())),
+        DatabaseKind::Postgres => server(&database).ok_or(DatabaseToolError::NoServer),
+    };
+    let (from, to) = (place(from)?, place(to)?);
+    let copied = whole::migrate(&from, &to).await?;
+    let rows: Vec<String> = copied.rows.iter().map(|(table, rows)| format!("{rows} {table}")).collect();
+    say(&format!("carried over from {from} to {to}: {}; {from} is as it was", rows.join(", ")));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The database that a collector with these flags would use, and its state directory.
+fn place(flags: &DatabaseFlags) -> Result<(Place, PathBuf), DatabaseToolError> {
+    let (database, state_directory) = Database::named_by(flags)?;
+    let place = server(&database).unwrap_or_else(|| Place::Directory(state_directory.clone()));
+    Ok((place, state_directory))
+}
+
+fn server(database: &Database) -> Option<Place> {
+    let password = database.password.as_ref().map(Password::as_str).map(str::to_owned);
+    database.server.clone().map(|url| Place::Server { url, password })
+}
+
+fn missing_uploads(state_directory: &Path, uploads: Vec<crate::queue::Upload>) -> Vec<String> {
+    let is_whole = |upload: &crate::queue::Upload| {
+        let file = files::path_of(state_directory, &upload.sha256);
+        std::fs::metadata(file).is_ok_and(|found| found.len() == upload.size_bytes)
+    };
+    let missing = uploads.into_iter().filter(|upload| !is_whole(upload));
+    missing.map(|upload| format!("the uploaded file {} is not there in full", upload.file.filename)).collect()
+}

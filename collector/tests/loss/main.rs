@@ -1,0 +1,87 @@
+//! Nothing that was accepted is lost: the real program, and its database, killed again and again under the load of twenty
+//! clients.
+//!
+//! `ORCHESTRATOR_TEST_KILLS` says how often, each; 20 where it is not set. The counts are printed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its own functions too"
+)]
+
+#[allow(dead_code, reason = "shared with another test, which uses the rest")]
+#[path = "../fleet/client.rs"]
+mod client;
+mod count;
+mod listener;
+mod load;
+#[allow(dead_code, reason = "shared with another test, which uses the rest")]
+#[path = "../fleet/program.rs"]
+mod program;
+#[path = "../store/proxy.rs"]
+mod proxy;
+#[allow(dead_code, reason = "shared with another test, which uses the rest")]
+#[path = "../fleet/socket.rs"]
+mod socket;
+mod stage;
+#[path = "../fleet/wait.rs"]
+mod wait;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use sim::outside::{Found, Outside, trial};
+use sim::postgres::{Cluster, ClusterConfig};
+
+use self::stage::Stage;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Most of their time is spent waiting.
+    arguments.test_threads = Some(3);
+    let killed = Trial::test("sqlite::every_job_ends_once_however_often_the_collector_is_killed", || {
+        run(async { Stage::on_sqlite().await.kill_the_collector(kills()).await });
+        Ok(())
+    });
+    let killed_on_server = on_server(
+        "postgres::every_job_ends_once_however_often_the_collector_is_killed",
+        |cluster| async move {
+            Stage::on(&cluster).await.kill_the_collector(kills()).await;
+        },
+    );
+    let server_killed =
+        on_server("postgres::every_job_ends_once_however_often_the_server_is_killed", |cluster| async move {
+            Stage::on(&cluster).await.kill_the_server(&cluster, kills()).await;
+        });
+    let answers_lost = on_server(
+        "postgres::every_job_ends_once_however_often_the_answer_to_a_commit_is_lost",
+        |cluster| async move {
+            Stage::lose_answers_of(&cluster, kills()).await;
+        },
+    );
+    let trials = vec![killed, killed_on_server, server_killed, answers_lost];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn on_server<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Cluster) -> F + Send + 'static) -> Trial {
+    trial(name, Outside::Postgres, move |found| {
+        let Found::Folders(folders) = found else { return Err("no folder".into()) };
+        let cluster = Cluster::start(&folders[0], ClusterConfig::default())?;
+        run(test(cluster));
+        Ok(())
+    })
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
+fn kills() -> usize {
+    std::env::var("ORCHESTRATOR_TEST_KILLS").map_or(20, |kills| kills.parse().unwrap())
+}

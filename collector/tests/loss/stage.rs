@@ -1,0 +1,99 @@
+//! Servers that outlive everything, a collector that is killed and started again, and what is killed besides.
+
+use std::time::Duration;
+
+use sim::postgres::Cluster;
+use sim::{Comfy, ComfyConfig, Generation};
+use tempfile::TempDir;
+
+use super::count::Counts;
+use super::load::Load;
+use super::program::{Program, configuration};
+use super::proxy::Proxy;
+use super::wait::until;
+
+/// Backends by their place.
+pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+pub(crate) struct Stage {
+    comfys: Vec<Comfy>,
+    configuration: String,
+    state: TempDir,
+}
+
+impl Stage {
+    pub(crate) async fn on_sqlite() -> Self {
+        Self::of("").await
+    }
+
+    pub(crate) async fn on(cluster: &Cluster) -> Self {
+        let url = cluster.database("fleet").unwrap();
+        Self::of(&format!("database = '{url}'\n")).await
+    }
+
+    async fn of(database: &str) -> Self {
+        let mut comfys = Vec::new();
+        for generation in [Generation::V0_8, Generation::V2024, Generation::V0_8, Generation::V2024] {
+            comfys.push(Comfy::start(ComfyConfig { generation, ..ComfyConfig::default() }).await.unwrap());
+        }
+        let configuration = format!("{database}history_jobs = 100000\n{}", configuration(&comfys));
+        Self { comfys, configuration, state: tempfile::tempdir().unwrap() }
+    }
+
+    async fn start(&self) -> Program {
+        Program::configured(&self.configuration, self.state.path()).await
+    }
+
+    /// At any instant of its work, its start included.
+    pub(crate) async fn kill_the_collector(&self, kills: usize) {
+        let mut program = self.start().await;
+        let load = Load::start(program.client.url.clone());
+        for _ in 0..kills {
+            some_work(&load, 0..10).await;
+            program.kill();
+            program = self.start().await;
+            load.address.send_replace(program.client.url.clone());
+        }
+        some_work(&load, 20..21).await;
+        Counts::of(kills, &load.finish().await, &self.comfys).are_as_they_must_be();
+    }
+
+    /// What was asked of the database is done, and whether it was is not told.
+    pub(crate) async fn lose_answers_of(cluster: &Cluster, answers: usize) {
+        cluster.database("fleet").unwrap();
+        let proxy = Proxy::before(cluster.directory().join(".s.PGSQL.5432")).await;
+        let url = format!("postgres://orchestrator@127.0.0.1:{}/fleet?sslmode=disable", proxy.port);
+        let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let program = stage.start().await;
+        let load = Load::start(program.client.url.clone());
+        for _ in 0..answers {
+            some_work(&load, 1..5).await;
+            proxy.lose_an_answer();
+            until("an answer is lost", async || proxy.has_lost_it().then_some(())).await;
+        }
+        some_work(&load, 20..21).await;
+        Counts::of(answers, &load.finish().await, &stage.comfys).are_as_they_must_be();
+        assert_eq!(program.stop().await, 0);
+    }
+
+    /// The database server, under a collector that goes on.
+    pub(crate) async fn kill_the_server(&self, cluster: &Cluster, kills: usize) {
+        let program = self.start().await;
+        let load = Load::start(program.client.url.clone());
+        for _ in 0..kills {
+            some_work(&load, 1..20).await;
+            cluster.kill().unwrap();
+            cluster.start_again().unwrap();
+        }
+        some_work(&load, 20..21).await;
+        Counts::of(kills, &load.finish().await, &self.comfys).are_as_they_must_be();
+        assert_eq!(program.stop().await, 0);
+    }
+}
+
+/// So many more jobs are accepted, and then a moment passes, so that what follows hits anything.
+async fn some_work(load: &Load, jobs: std::ops::Range<u64>) {
+    let wanted = load.accepted() + fastrand::u64(jobs);
+    until("jobs are accepted", async || (load.accepted() >= wanted).then_some(())).await;
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..60))).await;
+}
