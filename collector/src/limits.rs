@@ -181,6 +181,10 @@ pub const ADDRESSES_REMEMBERED: usize = 10_000;
 pub const SESSIONS: usize = 1000;
 /// See [`SESSIONS`].
 pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
+/// Ways from the main address to the web interface's own that are open at a time, and for how long.
+pub const TICKETS: usize = 100;
+/// See [`TICKETS`].
+pub const TICKET_LASTS: Duration = Duration::from_secs(60);
 /// The form of a login.
 pub const LOGIN_BYTES: usize = 8 * 1024;
 
@@ -229,11 +233,11 @@ pub const FILE_DESCRIPTORS: u64 = 65_536;
 /// See [`FILE_DESCRIPTORS`].
 pub const OWN_FILE_DESCRIPTORS: u64 = 384;
 
-/// [`CONNECTIONS`] where there may be so many file descriptors: clients never take those that the rest needs, and one
-/// address never all.
-pub fn connections(file_descriptors: u64) -> Limits {
+/// [`CONNECTIONS`] of each of so many listeners where there may be so many file descriptors: clients never take those that
+/// the rest needs, and one address never all.
+pub fn connections(file_descriptors: u64, listeners: usize) -> Limits {
     let left = usize::try_from(file_descriptors.saturating_sub(OWN_FILE_DESCRIPTORS)).unwrap_or(usize::MAX);
-    let total = CONNECTIONS.total.min(left.max(1));
+    let total = CONNECTIONS.total.min((left / listeners.max(1)).max(1));
     Limits { total, per_address: CONNECTIONS.per_address.min(total.div_ceil(2)), ..CONNECTIONS }
 }
 
@@ -243,11 +247,15 @@ mod tests {
 
     #[test]
     fn clients_get_no_more_connections_than_there_are_descriptors_to_spare() {
-        for (descriptors, total, per_address) in
-            [(0, 1, 1), (1024, 640, 320), (4096, 3712, 1856), (u64::MAX, 12_000, 2000)]
-        {
-            let limits = connections(descriptors);
-            assert_eq!((limits.total, limits.per_address), (total, per_address), "{descriptors}");
+        for (descriptors, listeners, total, per_address) in [
+            (0, 1, 1, 1),
+            (1024, 1, 640, 320),
+            (1024, 2, 320, 160),
+            (4096, 1, 3712, 1856),
+            (u64::MAX, 2, 12_000, 2000),
+        ] {
+            let limits = connections(descriptors, listeners);
+            assert_eq!((limits.total, limits.per_address), (total, per_address), "{descriptors} {listeners}");
         }
     }
 }

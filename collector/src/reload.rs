@@ -90,13 +90,17 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
         ("poll_interval", before.poll_interval != after.poll_interval),
         ("history_jobs, history_age, history_bytes", before.history != after.history),
         ("max_body_bytes", before.max_body_bytes != after.max_body_bytes),
-        ("interface_dir, interface_backend", before.interface != after.interface),
+        (
+            "interface_dir, interface_backend, interface_listen, interface_url",
+            before.interface != after.interface,
+        ),
         ("log_format", before.log.format != after.log.format),
         ("token_file", old.token_file.is_some() != new.token_file.is_some()),
         ("tls_certificate, tls_key", old.tls.is_some() != new.tls.is_some()),
         ("webhook_secret_file", old_hooks.secret_file.is_some() != new_hooks.secret_file.is_some()),
         ("webhook_allow", old_hooks.allow != new_hooks.allow),
         ("allowed_hosts", old.allowed_hosts != new.allowed_hosts),
+        ("public_url", old.public_url != new.public_url),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(keys, _)| keys).collect()
 }

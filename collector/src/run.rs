@@ -11,9 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::access::Access;
-use crate::api::{self, App, Auth, Interface};
+use crate::api::{self, App, Auth, Elsewhere, Guards, Interface};
 use crate::chronicle::{self, Chronicle};
 use crate::clients::{ByBackend, Clients};
 use crate::clock::Clock;
@@ -68,6 +69,7 @@ pub struct Given {
 /// A running collector. Dropping it leaves its tasks to the runtime; [`Collector::stop`] ends them in order.
 pub struct Collector {
     address: SocketAddr,
+    interface_address: Option<SocketAddr>,
     stop: CancellationToken,
     server: JoinHandle<()>,
     dispatching: watch::Receiver<Arc<dispatch::View>>,
@@ -87,8 +89,11 @@ impl Collector {
         let Prepared { access, http, agents_http } = Prepared::of(&config)?;
         // The address first: a second collector must fail before it touches anything.
         let listener = listen(config.listen, given.passed).await?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = address_of(&listener, config.listen)?;
+        let interface_listener = match config.interface.listen {
+            Some(address) => Some(listen(address, None).await?),
+            None => None,
+        };
         let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());
         let store = open_store(&config).await?;
         let client_id =
@@ -167,25 +172,35 @@ impl Collector {
             tls: tls.clone(),
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
+        let interface_address =
+            interface_listener.as_ref().map(|listener| address_of(listener, address)).transpose()?;
         tracing::info!(
             backends,
             database = config.database.shown(),
             state = %config.state_directory.display(),
             "listening on {scheme}://{address}"
         );
-        let auth = Auth::new(access.tokens(), config.access.allowed_hosts.clone(), tls.is_some());
-        let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), Arc::new(auth), stop.clone()));
+        if let Some(address) = interface_address {
+            tracing::info!("the web interface is at {scheme}://{address}");
+        }
+        let guards = guards(&config, &access, address, interface_listener.zip(interface_address));
+        let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), guards, stop.clone()));
         let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let reload = Reload { source: given.source, in_force: config, access, settings, roster };
         let keep = files::keep(reload, again, reloads);
         let until = stop.clone();
         tokio::spawn(async move { until.run_until_cancelled(keep).await });
         service::ready(&format!("{backends} backends; listening on {scheme}://{address}"));
-        Ok(Self { address, stop, server, dispatching })
+        Ok(Self { address, interface_address, stop, server, dispatching })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the web interface is, if it has an address of its own.
+    pub fn interface_address(&self) -> Option<SocketAddr> {
+        self.interface_address
     }
 
     /// Returns should it have to stop by itself: something inside was lost, which the log tells.
@@ -234,6 +249,32 @@ fn webhooks(
     let (queue, metrics, stop) = (queue.clone(), Arc::clone(metrics), stop.clone());
     webhook::start(webhook::Parts { queue, rules: rules.clone(), secrets, clock, metrics, stop })?;
     Ok(Some(rules))
+}
+
+/// The addresses' doors: each knows where the other is.
+fn guards(
+    config: &Config,
+    access: &Access,
+    main: SocketAddr,
+    interface: Option<(TcpListener, SocketAddr)>,
+) -> Guards {
+    let tls = access.tls().is_some();
+    let (public_url, interface_url) = (config.access.public_url.clone(), config.interface.url.clone());
+    let is_secure = |url: &Option<Url>| tls || url.as_ref().is_some_and(|url| url.scheme() == "https");
+    let (at_main, at_interface) = (is_secure(&public_url), is_secure(&interface_url));
+    let elsewhere = |url: Option<Url>, address: SocketAddr| Elsewhere { url, port: address.port(), tls };
+    let its_place = interface.as_ref().map(|(_, address)| elsewhere(interface_url, *address));
+    let auth = Auth::new(access.tokens(), config.access.allowed_hosts.clone(), at_main, its_place);
+    let auth = Arc::new(auth);
+    let interface = interface.map(|(listener, _)| {
+        let beside = Auth::of_interface(&auth, elsewhere(public_url, main), at_interface);
+        (listener, Arc::new(beside))
+    });
+    Guards { main: auth, interface }
+}
+
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen { address: asked, source })
 }
 
 async fn listen(address: SocketAddr, passed: Option<net::TcpListener>) -> Result<TcpListener, StartError> {

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Asker;
-pub use self::auth::Auth;
+pub use self::auth::{Auth, Elsewhere};
 pub use self::error::Refusal;
 pub use self::interface::Interface;
 use crate::chronicle::Chronicle;
@@ -77,36 +77,67 @@ impl App {
 /// How to speak TLS, now and after the certificate has changed.
 pub type Tls = watch::Receiver<Arc<door::files::Tls>>;
 
+/// What is asked of whoever asks, at the main address and at the web interface's.
+pub struct Guards {
+    pub main: Arc<Auth>,
+    /// The interface's listener, if it has one.
+    pub interface: Option<(TcpListener, Arc<Auth>)>,
+}
+
 /// Serves until told to stop.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
     app: Arc<App>,
-    auth: Arc<Auth>,
+    guards: Guards,
     stop: CancellationToken,
 ) {
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
     tokio::spawn(orchestrator::write_feed(Arc::clone(&app), stop.clone()));
     tokio::spawn(orchestrator::write_live(Arc::clone(&app), stop.clone()));
-    let routes = routes(app, auth, stop.clone());
-    let limits = limits::connections(lifecycle::file_descriptors());
-    door::serve(listener, tls, routes, limits, stop.cancelled_owned()).await;
+    let Guards { main, interface } = guards;
+    let limits = limits::connections(lifecycle::file_descriptors(), 1 + usize::from(interface.is_some()));
+    let max_body_bytes = app.max_body_bytes;
+    let bare = match &interface {
+        None => bare_routes(stop.clone(), max_body_bytes),
+        // None of the interface's files, some of which are foreign code.
+        Some(_) => without_interface(stop.clone(), max_body_bytes),
+    };
+    let main =
+        door::serve(listener, tls.clone(), routes(bare, &app, main), limits, stop.clone().cancelled_owned());
+    let beside = async {
+        let Some((listener, auth)) = interface else { return };
+        let routes = routes(interface_routes(stop.clone(), max_body_bytes), &app, auth);
+        door::serve(listener, tls, routes, limits, stop.cancelled_owned()).await;
+    };
+    tokio::join!(main, beside);
+}
+
+/// Everything at one address.
+fn bare_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
+    without_interface(stop, max_body_bytes).merge(interface::files())
+}
+
+/// The web interface's own address: nothing but what a ComfyUI has.
+fn interface_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
+    comfyui_routes(stop, max_body_bytes).merge(interface::files()).merge(operate::signs_of_life())
+}
+
+fn without_interface(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
+    comfyui_routes(stop.clone(), max_body_bytes)
+        .merge(dashboard::routes())
+        .merge(orchestrator::routes(stop, max_body_bytes))
+        .merge(operate::signs_of_life())
+        .merge(operate::figures())
 }
 
 /// Every route of ComfyUI stands as `/x` and, as the web interface wants it, as `/api/x`; those of jobs only so.
-fn bare_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
-    let comfyui = comfyui::routes(stop.clone(), max_body_bytes).merge(interface::documents());
-    Router::new()
-        .merge(comfyui.clone())
-        .nest("/api", comfyui.merge(comfyui::job_routes()))
-        .merge(interface::files())
-        .merge(dashboard::routes())
-        .merge(orchestrator::routes(stop, max_body_bytes))
-        .merge(operate::routes())
-        .fallback(error::unknown_path)
-        .method_not_allowed_fallback(error::wrong_method)
+fn comfyui_routes(stop: CancellationToken, max_body_bytes: usize) -> Router<Arc<App>> {
+    let comfyui = comfyui::routes(stop, max_body_bytes).merge(interface::documents());
+    Router::new().merge(comfyui.clone()).nest("/api", comfyui.merge(comfyui::job_routes()))
 }
 
-fn routes(app: Arc<App>, auth: Arc<Auth>, stop: CancellationToken) -> Router {
-    auth::guarded(bare_routes(stop, app.max_body_bytes), auth).with_state(app)
+fn routes(bare: Router<Arc<App>>, app: &Arc<App>, auth: Arc<Auth>) -> Router {
+    let bare = bare.fallback(error::unknown_path).method_not_allowed_fallback(error::wrong_method);
+    auth::guarded(bare, auth).with_state(Arc::clone(app))
 }

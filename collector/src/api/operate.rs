@@ -11,11 +11,12 @@ use axum::routing::get;
 use super::{App, figures};
 use crate::metrics::Metrics;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/-/healthy", get(|| async { "healthy\n" }))
-        .route("/-/ready", get(ready))
-        .route("/metrics", get(metrics))
+pub(super) fn signs_of_life() -> Router<Arc<App>> {
+    Router::new().route("/-/healthy", get(|| async { "healthy\n" })).route("/-/ready", get(ready))
+}
+
+pub(super) fn figures() -> Router<Arc<App>> {
+    Router::new().route("/metrics", get(metrics))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {

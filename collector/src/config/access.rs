@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use url::Url;
+
 /// Without any of it, whoever reaches the address may do everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -11,6 +13,8 @@ pub struct Access {
     pub insecure: bool,
     /// Names, besides addresses and localhost, by which clients call the collector. Asked for without tokens only.
     pub allowed_hosts: Vec<String>,
+    /// As browsers reach the collector, where a proxy is before it.
+    pub public_url: Option<Url>,
 }
 
 /// A certificate and its key, in PEM.

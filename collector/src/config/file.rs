@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::flags::LogFormat;
-use super::value::{self, BackendUrl, Share, Wait};
+use super::value::{self, BackendUrl, OriginUrl, Share, Wait};
 use crate::id::{BackendId, Tag};
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,6 +47,9 @@ pub(super) struct File {
     pub webhook_allow: Vec<IpNet>,
     pub interface_dir: Option<PathBuf>,
     pub interface_backend: Option<BackendId>,
+    pub interface_listen: Option<SocketAddr>,
+    pub interface_url: Option<OriginUrl>,
+    pub public_url: Option<OriginUrl>,
     pub backend: Vec<Backend>,
 }
 

@@ -81,6 +81,15 @@ pub struct ServeFlags {
     #[arg(long, value_name = "NAME", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_BACKEND")]
     pub interface_backend: Option<BackendId>,
 
+    /// An address of its own for the web interface, with tokens: code of the backends' node packs runs there in a browser
+    /// without more rights than to submit
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_LISTEN")]
+    pub interface_listen: Option<SocketAddr>,
+
+    /// How browsers reach that address, where a proxy is before it
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_URL")]
+    pub interface_url: Option<value::OriginUrl>,
+
     /// A PostgreSQL database (15 or later) to keep the queue in, as postgres://USER@HOST:PORT/NAME; the password is given
     /// in $ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD, in a file, or as libpq finds it [default: an SQLite file in the state
     /// directory]

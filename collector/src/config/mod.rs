@@ -34,7 +34,7 @@ pub use self::flags::{
     WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
-pub use self::value::{BackendUrl, Pair, Share, Wait};
+pub use self::value::{BackendUrl, OriginUrl, Pair, Share, Wait};
 pub use self::webhooks::Webhooks;
 use crate::address::without_password;
 use crate::id::{BackendId, Tag};
@@ -151,11 +151,13 @@ impl Config {
         let interface = Interface {
             folder: flags.interface_dir.or(file.interface_dir),
             backend: flags.interface_backend.or(file.interface_backend),
+            listen: flags.interface_listen.or(file.interface_listen),
+            url: flags.interface_url.or(file.interface_url).map(|url| url.0),
         };
         let unset = History::default();
         Ok(Self {
             listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
-            interface: interface.checked(&backends)?,
+            interface: interface.checked(&backends, &access)?,
             backends,
             access,
             database,
@@ -219,6 +221,7 @@ fn access(flags: AccessFlags, file: &file::File) -> Result<Access, HalfCertifica
             true => file.allowed_hosts.clone(),
             false => flags.allowed_hosts,
         },
+        public_url: flags.public_url.or(file.public_url.clone()).map(|url| url.0),
     })
 }
 

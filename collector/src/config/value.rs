@@ -58,6 +58,30 @@ impl TryFrom<String> for BackendUrl {
     }
 }
 
+/// An address as a browser's page has it: a scheme, a host, perhaps a port.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OriginUrl(pub Url);
+
+impl FromStr for OriginUrl {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        let BackendUrl(url) = text.parse()?;
+        let is_plain = url.path() == "/" && url.username().is_empty() && url.password().is_none();
+        let reason = "it has more than a scheme, a host and a port".to_owned();
+        is_plain.then_some(Self(url)).ok_or_else(|| BadUrl { text: without_credentials(text), reason })
+    }
+}
+
+impl TryFrom<String> for OriginUrl {
+    type Error = BadUrl;
+
+    fn try_from(text: String) -> Result<Self, BadUrl> {
+        text.parse()
+    }
+}
+
 /// A time span, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]

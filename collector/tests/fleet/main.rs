@@ -18,6 +18,7 @@ mod wait;
 
 mod access;
 mod agents;
+mod apart;
 mod control;
 mod crowd;
 mod dashboard;

@@ -1,6 +1,7 @@
 //! A fleet of simulated servers and a collector in this process in front of it.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use collector::Collector;
@@ -29,7 +30,7 @@ pub(crate) async fn comfy(generation: Generation) -> Comfy {
 pub(crate) struct Stage {
     pub(crate) comfys: Vec<Comfy>,
     pub(crate) client: Client,
-    _collector: Collector,
+    collector: Collector,
     _state: TempDir,
 }
 
@@ -52,13 +53,18 @@ impl Stage {
         change(&mut config);
         let collector = Collector::start(config).await.unwrap();
         let client = Client::new(&format!("http://{}", collector.address()), "me");
-        Self { comfys, client, _collector: collector, _state: state }
+        Self { comfys, client, collector, _state: state }
     }
 
     pub(crate) async fn all_take_jobs(&self) {
         for name in &NAMES[..self.comfys.len()] {
             takes_jobs(&self.client, name, true).await;
         }
+    }
+
+    /// Where the web interface is, if it has an address of its own.
+    pub(crate) fn interface_address(&self) -> Option<SocketAddr> {
+        self.collector.interface_address()
     }
 
     /// Another client of the same collector.

@@ -51,8 +51,11 @@ impl Elsewhere {
         }
         let host = asked.get(header::HOST)?.to_str().ok()?;
         let scheme = if self.tls { "https" } else { "http" };
-        let url: Url = format!("{scheme}://{}:{}", without_port(host), self.port).parse().ok()?;
-        Some(url.origin().ascii_serialization())
+        let host = without_port(host);
+        let url: Url = format!("{scheme}://{host}:{}", self.port).parse().ok()?;
+        // What is no host alone would lead elsewhere.
+        let is_host = !host.contains(['/', '\\', '?', '#', '@']);
+        is_host.then(|| url.origin().ascii_serialization())
     }
 
     fn with(&self, asked: &HeaderMap, path: &str, fields: &[(&str, &str)]) -> Option<String> {
@@ -193,6 +196,8 @@ mod tests {
             (None, false, Some("[::1]:8288"), Some("http://[::1]:8289")),
             (None, false, Some("a b"), None),
             (None, false, Some("x/../y"), None),
+            (None, false, Some("x?y"), None),
+            (None, false, Some("fleet.lan@x"), None),
             (None, false, None, None),
             (Some("https://comfy.example/"), false, Some("10.0.0.1:8288"), Some("https://comfy.example")),
         ] {

@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use url::form_urlencoded;
 
-use super::credentials::{COOKIE, session};
+use super::apart::{self, LEAVE};
+use super::credentials::cookies;
 use super::page::page;
 use super::{Auth, Unproven};
 use crate::limits;
@@ -21,66 +22,70 @@ pub(super) fn routes<S>(auth: Arc<Auth>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let routes = Router::new()
+    let mut routes = Router::new()
         .route("/login", get(show).post(log_in))
         .route("/logout", get(log_out).post(log_out))
         .layer(DefaultBodyLimit::max(limits::LOGIN_BYTES));
+    if auth.interface_is_apart() {
+        routes = routes.route(LEAVE, get(apart::leave));
+        for page in ["/", "/index.html"] {
+            routes = routes.route(page, get(apart::moved));
+        }
+    }
     routes.with_state(auth)
 }
 
-async fn show(RawQuery(query): RawQuery) -> Response {
-    page(StatusCode::OK, &local(&field(query.unwrap_or_default().as_bytes(), "next")), "")
+async fn show(State(auth): State<Arc<Auth>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let next = local(&field(query.unwrap_or_default().as_bytes(), "next"));
+    page(StatusCode::OK, &next, "", auth.interface_origin(&headers).as_deref())
 }
 
 async fn log_in(
     State(auth): State<Arc<Auth>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     form: Bytes,
 ) -> Response {
     let (token, next) = (field(&form, "token"), local(&field(&form, "next")));
     let Some(tokens) = auth.in_force() else { return Redirect::to(&next).into_response() };
+    let refusal = |status, told| page(status, &next, told, auth.interface_origin(&headers).as_deref());
     let entry = match auth.prove(&tokens, token.trim().as_bytes(), address) {
         Ok(entry) => entry,
         Err(Unproven::Slowed(wait)) => return super::slowed(wait),
-        Err(_) => return page(StatusCode::UNAUTHORIZED, &next, "This token is not known here."),
+        Err(_) => return refusal(StatusCode::UNAUTHORIZED, "This token is not known here."),
     };
     match auth.sessions.open(entry.sha256, Instant::now()) {
-        Ok(id) => with_cookie(Redirect::to(&next), &cookie(&id, auth.secure)),
+        Ok(id) => with_cookies(Redirect::to(&next).into_response(), &[auth.cookies.session_cookie(&id)]),
         Err(error) => {
             tracing::error!(%error, "nobody can log in");
-            page(StatusCode::INTERNAL_SERVER_ERROR, &next, "The server cannot open a session; see its log.")
+            let told = "The server cannot open a session; see its log.";
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, told)
         }
     }
 }
 
 async fn log_out(State(auth): State<Arc<Auth>>, headers: HeaderMap) -> Response {
-    session(&headers).into_iter().for_each(|id| auth.sessions.close(id));
-    with_cookie(Redirect::to("/login"), &format!("{}; Max-Age=0", cookie("", auth.secure)))
+    cookies(&headers, &auth.cookies.session()).for_each(|id| auth.sessions.close(id));
+    with_cookies(Redirect::to("/login").into_response(), &[auth.cookies.gone(&auth.cookies.session())])
 }
 
-fn cookie(id: &str, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/{secure}")
-}
-
-fn with_cookie(redirect: Redirect, cookie: &str) -> Response {
-    let mut response = redirect.into_response();
+pub(super) fn with_cookies(mut response: Response, cookies: &[String]) -> Response {
     // A random id has letters only that a header can carry.
-    if let Ok(mut cookie) = HeaderValue::from_str(cookie) {
+    for mut cookie in cookies.iter().filter_map(|cookie| HeaderValue::from_str(cookie).ok()) {
         cookie.set_sensitive(true);
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
 }
 
 /// A field of a form or a query; empty where there is none.
-fn field(text: &[u8], name: &str) -> String {
+pub(super) fn field(text: &[u8], name: &str) -> String {
     let found = form_urlencoded::parse(text).find(|(key, _)| key == name);
     found.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 /// Where to go after a login: a path here, and nothing that a browser would read as another site's address.
-fn local(next: &str) -> String {
+pub(super) fn local(next: &str) -> String {
     let is_path = next.starts_with('/') && !next.starts_with("//");
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_path && is_plain { next.to_owned() } else { "/".to_owned() }
@@ -111,11 +116,5 @@ mod tests {
         ] {
             assert_eq!(local(next), "/", "{next:?}");
         }
-    }
-
-    #[test]
-    fn the_cookie_is_for_this_site_alone_and_over_tls_for_tls_alone() {
-        assert_eq!(cookie("id", false), "orchestrator_session=id; HttpOnly; SameSite=Strict; Path=/");
-        assert_eq!(cookie("id", true), "orchestrator_session=id; HttpOnly; SameSite=Strict; Path=/; Secure");
     }
 }

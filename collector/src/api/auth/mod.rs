@@ -1,16 +1,20 @@
 //! Who asks, and what they may do. Every request passes here before any route sees it: `origin` refuses other sites'
 //! pages, `check` finds out who asks and asks `roles` whether they may.
 //!
-//! Without a file of tokens everybody is `Anyone` and may do everything.
+//! Without a file of tokens everybody is `Anyone` and may do everything. The web interface may have an address of its own;
+//! `apart` says how the two are kept apart.
 
+mod apart;
 mod asker;
 mod attempts;
+mod cookies;
 mod credentials;
 mod login;
 mod origin;
 mod page;
 mod roles;
 mod sessions;
+mod tickets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,37 +22,62 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::watch;
 
+pub use self::apart::Elsewhere;
 pub(crate) use self::asker::Asker;
 use self::attempts::Attempts;
+use self::cookies::Cookies;
 use self::credentials::Shown;
 use self::sessions::Sessions;
+use self::tickets::Tickets;
 use super::Refusal;
-use crate::access::{Digest, Entry, Tokens};
+use crate::access::{Digest, Entry, Role, Tokens};
 
-/// What is asked of whoever asks, and who has shown it.
+/// What is asked of whoever asks at one address, and who has shown it.
 pub struct Auth {
     tokens: Option<watch::Receiver<Arc<Tokens>>>,
     sessions: Sessions,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     allowed_hosts: Vec<String>,
-    /// Cookies are for TLS only.
-    secure: bool,
+    cookies: Cookies,
+    side: Side,
+}
+
+/// Which address it is.
+enum Side {
+    /// Where tokens are shown; and where the web interface is, if that has an address of its own.
+    Main { tickets: Tickets, interface: Option<Elsewhere> },
+    /// The web interface's own. `at`: where the main one is.
+    Interface { main: Arc<Auth>, at: Elsewhere },
 }
 
 impl Auth {
-    /// `secure`: the collector itself speaks TLS.
+    /// `secure`: browsers reach it over TLS.
     pub fn new(
         tokens: Option<watch::Receiver<Arc<Tokens>>>,
         allowed_hosts: Vec<String>,
         secure: bool,
+        interface: Option<Elsewhere>,
     ) -> Self {
-        let (sessions, attempts) = Default::default();
-        Self { tokens, sessions, attempts, allowed_hosts, secure }
+        let (sessions, attempts, tickets) = Default::default();
+        let cookies = Cookies { name: "orchestrator", secure };
+        Self { tokens, sessions, attempts, allowed_hosts, cookies, side: Side::Main { tickets, interface } }
+    }
+
+    /// For the web interface at an address of its own, beside this one.
+    pub fn of_interface(main: &Arc<Self>, at: Elsewhere, secure: bool) -> Self {
+        Self {
+            tokens: main.tokens.clone(),
+            sessions: Sessions::default(),
+            attempts: Arc::clone(&main.attempts),
+            allowed_hosts: main.allowed_hosts.clone(),
+            cookies: Cookies { name: "orchestrator_interface", secure },
+            side: Side::Interface { main: Arc::clone(main), at },
+        }
     }
 
     fn in_force(&self) -> Option<Arc<Tokens>> {
@@ -76,7 +105,7 @@ impl Auth {
         }
     }
 
-    /// Who shows a token in the header, else whose session the cookie names. A header decides alone: whoever sends one
+    /// Who shows a token in the header, else whose session a cookie names. A header decides alone: whoever sends one
     /// means it.
     fn identify(
         &self,
@@ -84,16 +113,59 @@ impl Auth {
         headers: &HeaderMap,
         address: SocketAddr,
     ) -> Result<Arc<Entry>, Unproven> {
-        match credentials::shown(headers) {
-            Shown::Token(token) => self.prove(tokens, token, address),
-            Shown::Session(id) => {
-                let digest = self.sessions.token_of(id, Instant::now());
-                let entry = digest.and_then(|digest| tokens.find(&digest).cloned());
-                entry.ok_or(Unproven::Missing)
+        let entry = match credentials::shown(headers, &self.cookies.session()) {
+            Shown::Token(token) => self.prove(tokens, token, address)?,
+            Shown::Sessions(_) => {
+                let token = self.session_of(headers).and_then(|session| self.token_of(&session));
+                let entry = token.and_then(|token| tokens.find(&token).cloned());
+                entry.ok_or(Unproven::Missing)?
             }
-            Shown::Other => Err(Unproven::Wrong),
-            Shown::Nothing => Err(Unproven::Missing),
+            Shown::Other => return Err(Unproven::Wrong),
+            Shown::Nothing => return Err(Unproven::Missing),
+        };
+        Ok(self.as_here(entry))
+    }
+
+    /// The session of this address that a cookie names, unless a page of another origin had the browser show it.
+    fn session_of(&self, headers: &HeaderMap) -> Option<Digest> {
+        if credentials::is_embedded_elsewhere(headers) {
+            return None;
         }
+        let name = self.cookies.session();
+        let mut ids = credentials::cookies(headers, &name).map(|id| Digest::of(id.as_bytes()));
+        ids.find(|id| self.token_of(id).is_some())
+    }
+
+    /// With whose token a session was opened, here or at the main address.
+    fn token_of(&self, session: &Digest) -> Option<Digest> {
+        let behind = self.sessions.behind(session, Instant::now())?;
+        match &self.side {
+            Side::Main { .. } => Some(behind),
+            Side::Interface { main, .. } => main.token_of(&behind),
+        }
+    }
+
+    /// Code of the backends may act at the web interface's address, so nobody has more rights there than to submit.
+    fn as_here(&self, entry: Arc<Entry>) -> Arc<Entry> {
+        match &self.side {
+            Side::Main { .. } => entry,
+            Side::Interface { .. } => Arc::new(Entry { role: Role::Submit, ..(*entry).clone() }),
+        }
+    }
+
+    /// The session at this address that a ticket stands for, if it has not ended.
+    fn take_ticket(&self, ticket: &str) -> Option<Digest> {
+        let Side::Main { tickets, .. } = &self.side else { return None };
+        tickets.take(ticket, Instant::now()).filter(|session| self.token_of(session).is_some())
+    }
+
+    fn interface_is_apart(&self) -> bool {
+        matches!(self.side, Side::Main { interface: Some(_), .. })
+    }
+
+    fn interface_origin(&self, headers: &HeaderMap) -> Option<String> {
+        let Side::Main { interface: Some(interface), .. } = &self.side else { return None };
+        interface.origin(headers)
     }
 }
 
@@ -138,10 +210,28 @@ pub(super) fn guarded<S>(routes: Router<S>, auth: Arc<Auth>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    routes
-        .merge(login::routes(Arc::clone(&auth)))
+    let is_apart = auth.interface_is_apart();
+    let own = match &auth.side {
+        Side::Main { .. } => login::routes(Arc::clone(&auth)),
+        Side::Interface { .. } => apart::interface_routes(Arc::clone(&auth)),
+    };
+    let routes = routes
+        .merge(own)
         .layer(middleware::from_fn_with_state(Arc::clone(&auth), check))
-        .layer(middleware::from_fn_with_state(auth, origin::refuse_foreign))
+        .layer(middleware::from_fn_with_state(auth, origin::refuse_foreign));
+    if is_apart { routes.layer(middleware::map_response(not_embedded)) } else { routes }
+}
+
+/// A page of the interface's origin can show nothing from here: no picture, no frame.
+async fn not_embedded(mut response: Response) -> Response {
+    let fields = [
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
+    ];
+    for (name, value) in fields {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn check(State(auth): State<Arc<Auth>>, mut request: Request, next: Next) -> Response {
@@ -162,7 +252,7 @@ fn admit(auth: &Auth, request: &Request) -> Result<Option<Asker>, Box<Response>>
     let Some(tokens) = auth.in_force() else { return Ok(Some(Asker::Anyone)) };
     let entry = match auth.identify(&tokens, request.headers(), peer(request)) {
         Ok(entry) => entry,
-        Err(Unproven::Missing) if is_navigation(request) => return Err(Box::new(to_login(request))),
+        Err(Unproven::Missing) if is_navigation(request) => return Err(Box::new(to_login(auth, request))),
         Err(unproven) => return Err(Box::new(unproven.into_response())),
     };
     // What is no route is told as such, but only to who is known.
@@ -186,8 +276,11 @@ fn is_navigation(request: &Request) -> bool {
         && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
-fn to_login(request: &Request) -> Response {
+fn to_login(auth: &Auth, request: &Request) -> Response {
     let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+    if let Side::Interface { .. } = auth.side {
+        return apart::begin(auth, request.headers(), wanted);
+    }
     let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
     Redirect::to(&format!("/login?next={next}")).into_response()
 }

@@ -56,7 +56,7 @@ fn is_known(host: Option<&str>, auth: &Auth) -> bool {
         || auth.allowed_hosts.iter().any(|allowed| name.eq_ignore_ascii_case(allowed))
 }
 
-fn without_port(host: &str) -> &str {
+pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_localhost_or_a_name_that_is_configured() {
-        let auth = Auth::new(None, vec!["comfy.lan".to_owned()], false);
+        let auth = Auth::new(None, vec!["comfy.lan".to_owned()], false, None);
         for host in [
             "127.0.0.1:8288",
             "192.0.2.1",

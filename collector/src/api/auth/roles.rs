@@ -6,6 +6,7 @@
 use axum::http::{Method, StatusCode};
 
 use super::super::Refusal;
+use super::apart::{ENTER, LEAVE};
 use crate::access::Role::{self, Admin, Operate, Submit};
 
 /// A path as the router has it, without `/api`; the role to read it (GET, HEAD); the role for all other methods.
@@ -102,7 +103,7 @@ const ROUTES: &[Route] = &[
 const FIGURES: &str = "/metrics";
 
 /// What asks for nothing: whether the collector lives, for whoever restarts it, and the way in.
-const OPEN: [&str; 4] = ["/-/healthy", "/-/ready", "/login", "/logout"];
+const OPEN: [&str; 6] = ["/-/healthy", "/-/ready", "/login", LEAVE, ENTER, "/logout"];
 
 pub(super) fn is_open(path: &str) -> bool {
     OPEN.contains(&path)

@@ -1,5 +1,5 @@
 //! Browsers that have logged in. A cookie names a session by a random id that is not the token; kept in memory, so a
-//! restart ends all.
+//! restart ends all. What opened a session stands behind it: a token, or for the web interface the session at the main address.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::limits::{SESSION_IDLE, SESSIONS};
 pub(super) struct Sessions(Mutex<HashMap<Digest, Session>>);
 
 struct Session {
-    token: Digest,
+    of: Digest,
     used: Instant,
 }
 
@@ -25,7 +25,7 @@ impl Session {
 
 impl Sessions {
     /// The new session's id. Where there are too many, the one that was left alone longest ends.
-    pub(super) fn open(&self, token: Digest, now: Instant) -> Result<String, NoRandom> {
+    pub(super) fn open(&self, of: Digest, now: Instant) -> Result<String, NoRandom> {
         let id = random_text()?;
         let mut sessions = self.sessions();
         if sessions.len() >= SESSIONS {
@@ -35,20 +35,20 @@ impl Sessions {
             let oldest = sessions.iter().min_by_key(|(_, session)| session.used).map(|(id, _)| *id);
             oldest.map(|oldest| sessions.remove(&oldest));
         }
-        sessions.insert(Digest::of(id.as_bytes()), Session { token, used: now });
+        sessions.insert(Digest::of(id.as_bytes()), Session { of, used: now });
         Ok(id)
     }
 
-    /// The token that the session was opened with, and the session is used until now.
-    pub(super) fn token_of(&self, id: &str, now: Instant) -> Option<Digest> {
-        let (mut sessions, id) = (self.sessions(), Digest::of(id.as_bytes()));
-        if sessions.get(&id)?.is_over(now) {
-            sessions.remove(&id);
+    /// What the session was opened by, and the session is used until now. `id`: the hash of what its cookie says.
+    pub(super) fn behind(&self, id: &Digest, now: Instant) -> Option<Digest> {
+        let mut sessions = self.sessions();
+        if sessions.get(id)?.is_over(now) {
+            sessions.remove(id);
             return None;
         }
-        let session = sessions.get_mut(&id)?;
+        let session = sessions.get_mut(id)?;
         session.used = now;
-        Some(session.token)
+        Some(session.of)
     }
 
     pub(super) fn close(&self, id: &str) {
@@ -66,18 +66,22 @@ mod tests {
 
     use super::*;
 
+    fn behind(sessions: &Sessions, id: &str, now: Instant) -> Option<Digest> {
+        sessions.behind(&Digest::of(id.as_bytes()), now)
+    }
+
     #[test]
     fn a_session_lasts_as_long_as_it_is_used_and_ends_when_closed() {
         let (sessions, begin, token) = (Sessions::default(), Instant::now(), Digest::of(b"token"));
         let id = sessions.open(token, begin).unwrap();
         let almost = SESSION_IDLE - Duration::from_secs(1);
-        assert_eq!(sessions.token_of(&id, begin + almost), Some(token));
-        assert_eq!(sessions.token_of(&id, begin + almost * 2), Some(token));
-        assert_eq!(sessions.token_of(&id, begin + almost * 2 + SESSION_IDLE), None);
-        assert_eq!(sessions.token_of(&id, begin), None, "it does not come back");
+        assert_eq!(behind(&sessions, &id, begin + almost), Some(token));
+        assert_eq!(behind(&sessions, &id, begin + almost * 2), Some(token));
+        assert_eq!(behind(&sessions, &id, begin + almost * 2 + SESSION_IDLE), None);
+        assert_eq!(behind(&sessions, &id, begin), None, "it does not come back");
         let id = sessions.open(token, begin).unwrap();
         sessions.close(&id);
-        assert_eq!(sessions.token_of(&id, begin), None);
+        assert_eq!(behind(&sessions, &id, begin), None);
     }
 
     #[test]
@@ -88,7 +92,7 @@ mod tests {
         let last = (0..SESSIONS).map(|_| sessions.open(token, second).unwrap()).last().unwrap();
         assert_eq!(sessions.sessions().len(), SESSIONS);
         assert_eq!(
-            (sessions.token_of(&first, second), sessions.token_of(&last, second)),
+            (behind(&sessions, &first, second), behind(&sessions, &last, second)),
             (None, Some(token))
         );
     }

@@ -46,7 +46,7 @@ impl Behind {
         let anna = Fresh::make("anna", Role::Submit, None).unwrap();
         let otto = Fresh::make("otto", Role::Operate, None).unwrap();
         let (tokens, current) = watch::channel(made(&[&anna.entry, &otto.entry]));
-        let auth = Auth::new(Some(current), Vec::new(), false);
+        let auth = Auth::new(Some(current), Vec::new(), false, None);
         Self { routes: guarded(some_routes(), Arc::new(auth)), tokens, anna, otto }
     }
 
@@ -254,7 +254,7 @@ async fn another_sites_page_can_neither_act_nor_log_anybody_in() {
 
 #[tokio::test]
 async fn without_tokens_a_name_that_anybody_could_own_leads_nowhere() {
-    let auth = Auth::new(None, vec!["comfy.lan".to_owned()], false);
+    let auth = Auth::new(None, vec!["comfy.lan".to_owned()], false, None);
     let routes = guarded(some_routes(), Arc::new(auth));
     for (host, path, expected) in [
         ("evil.example", "/prompt", 403),

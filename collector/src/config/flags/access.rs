@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::super::value::OriginUrl;
+
 // No doc comment: clap would take it for the program's description.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AccessFlags {
@@ -33,4 +35,8 @@ pub struct AccessFlags {
         value_delimiter = ','
     )]
     pub allowed_hosts: Vec<String>,
+
+    /// How browsers reach the collector, where a proxy is before it and the web interface has an address of its own
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_PUBLIC_URL")]
+    pub public_url: Option<OriginUrl>,
 }
