@@ -10,6 +10,7 @@
 )]
 
 mod built;
+mod prometheus;
 mod units;
 
 use std::process::ExitCode;
@@ -17,6 +18,6 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    let trials = units::trials();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let trials = units::trials().into_iter().chain(prometheus::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
