@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::conclude::Closing;
 use super::kept::Kept;
-use crate::event::Event;
-use crate::id::{BackendId, ClientId, JobId};
+use crate::event::{Event, Listener};
+use crate::id::{BackendId, JobId};
 use crate::job::Job;
 use crate::route::Assignment;
 
@@ -65,12 +65,12 @@ pub(super) enum Act {
     // The rest is done at once.
     Tell {
         job: JobId,
-        client: Option<ClientId>,
+        listener: Option<Listener>,
         event: Event,
     },
     TellExecuting {
         job: JobId,
-        client: Option<ClientId>,
+        listener: Option<Listener>,
         text: Utf8Bytes,
     },
     /// Where the job stands is no longer told to clients that come back.
@@ -78,7 +78,7 @@ pub(super) enum Act {
     /// The last events of a job that has ended, durably.
     TellEnd {
         job: JobId,
-        client: Option<ClientId>,
+        listener: Option<Listener>,
         events: Vec<Event>,
     },
     /// A job that never ran is over; nobody hears of it but by the queue's length.

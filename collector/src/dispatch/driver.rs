@@ -138,12 +138,14 @@ impl Driver {
     fn do_now(&mut self, act: Act) {
         match act {
             Act::Begin(work) => drop(self.under_way.spawn(perform(Arc::clone(&self.tools), work))),
-            Act::Tell { job, client, event } => self.hub.tell(job, client.as_ref(), event),
-            Act::TellExecuting { job, client, text } => self.hub.tell_executing(job, client.as_ref(), text),
+            Act::Tell { job, listener, event } => self.hub.tell(job, listener.as_ref(), event),
+            Act::TellExecuting { job, listener, text } => {
+                self.hub.tell_executing(job, listener.as_ref(), text)
+            }
             Act::TellNoMore(job) => self.hub.forget(job),
-            Act::TellEnd { job, client, events } => {
+            Act::TellEnd { job, listener, events } => {
                 let remaining = self.ledger.borrow().len();
-                self.hub.tell_end(job, client.as_ref(), events, remaining);
+                self.hub.tell_end(job, listener.as_ref(), events, remaining);
             }
             Act::TellFewer => self.hub.ended(),
             Act::ForgetDelivered(backend) => self.tools.delivered.forget(&backend),

@@ -1,6 +1,7 @@
 //! Who listens: one socket a client name, as in ComfyUI, where a second connection of the same name silently takes
-//! the first one's place. Remembers where each client's running jobs stand, for a client that comes back. Whoever watches
-//! a job hears what its client is told, whether it has one or not.
+//! the first one's place. With tokens each has client names of its own: nobody takes another's place. Remembers where each
+//! client's running jobs stand, for a client that comes back. Whoever watches a job hears what its client is told, whether
+//! it has one or not.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use super::channel::Channel;
 use super::outbox::Overflow;
 use super::previews::{Preview, Previews};
 use crate::id::{ClientId, JobId};
+use crate::job::Job;
 use crate::limits;
 use crate::metrics::Metrics;
 
@@ -24,19 +26,34 @@ pub struct Hub {
 
 #[derive(Default)]
 struct State {
-    sockets: HashMap<ClientId, Arc<Channel>>,
+    sockets: HashMap<Listener, Arc<Channel>>,
     watchers: HashMap<JobId, Vec<Arc<Channel>>>,
     /// The last `executing` of each running job.
-    executing: HashMap<JobId, (Option<ClientId>, Utf8Bytes)>,
+    executing: HashMap<JobId, (Option<Listener>, Utf8Bytes)>,
     previews: Previews,
     /// Those that were replaced and are still open, too.
     connections: usize,
 }
 
+/// Who is told of a job: the name under which a client listens, and whose token it shows, if there are tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listener {
+    pub owner: Option<String>,
+    pub client: ClientId,
+}
+
+impl Listener {
+    /// Who hears of this job; `None`: nobody by itself.
+    pub fn of(job: &Job) -> Option<Self> {
+        let client = job.client_id.clone()?;
+        Some(Self { owner: job.owner.clone(), client })
+    }
+}
+
 /// The receiving half; when it is dropped the client is gone.
 pub struct Subscription {
     hub: Arc<Hub>,
-    client: ClientId,
+    listener: Listener,
     channel: Arc<Channel>,
 }
 
@@ -58,22 +75,22 @@ impl Hub {
     }
 
     /// `None` at the bound of sockets. The `first` event comes before all others, then where running jobs stand.
-    pub fn subscribe(self: &Arc<Self>, client: &ClientId, first: Event) -> Option<Subscription> {
+    pub fn subscribe(self: &Arc<Self>, listener: Listener, first: Event) -> Option<Subscription> {
         let channel = Arc::new(Channel::default());
         channel.push(first);
         let mut state = lock(&self.state);
         if state.connections >= limits::CLIENT_SOCKETS {
             return None;
         }
-        for (_, text) in state.executing.values().filter(|(owner, _)| owner.as_ref() == Some(client)) {
+        for (_, text) in state.executing.values().filter(|(of, _)| of.as_ref() == Some(&listener)) {
             channel.push(Event::heavy(text.clone()));
         }
         // The one before it stays open and hears nothing more, as in ComfyUI.
-        state.sockets.insert(client.clone(), Arc::clone(&channel));
+        state.sockets.insert(listener.clone(), Arc::clone(&channel));
         state.connections += 1;
         self.metrics.client_sockets.set(state.connections as i64);
         drop(state);
-        Some(Subscription { hub: Arc::clone(self), client: client.clone(), channel })
+        Some(Subscription { hub: Arc::clone(self), listener, channel })
     }
 
     /// Where the job stands comes first, if it runs.
@@ -88,28 +105,28 @@ impl Hub {
     }
 
     /// Of a job: to its client, if that listens, and to those who watch it.
-    pub fn tell(&self, job: JobId, client: Option<&ClientId>, event: Event) {
+    pub fn tell(&self, job: JobId, listener: Option<&Listener>, event: Event) {
         let mut state = lock(&self.state);
         if let Some(frame) = event.picture() {
             state.previews.keep(job, frame);
         }
-        let socket = client.and_then(|client| state.sockets.get(client)).cloned();
+        let socket = listener.and_then(|listener| state.sockets.get(listener)).cloned();
         let watchers = state.watchers.get(&job).cloned().unwrap_or_default();
         drop(state);
-        for listener in watchers.into_iter().chain(socket) {
-            self.count(listener.push(event.clone()));
+        for channel in watchers.into_iter().chain(socket) {
+            self.count(channel.push(event.clone()));
         }
     }
 
     /// The last events of a job. Its client hears before the very last one how many jobs are left, as in ComfyUI.
-    pub fn tell_end(&self, job: JobId, client: Option<&ClientId>, events: Vec<Event>, remaining: usize) {
+    pub fn tell_end(&self, job: JobId, listener: Option<&Listener>, events: Vec<Event>, remaining: usize) {
         let last = events.len().saturating_sub(1);
         for (at, event) in events.into_iter().enumerate() {
             if at == last {
-                let socket = client.and_then(|client| lock(&self.state).sockets.get(client).cloned());
+                let socket = listener.and_then(|listener| lock(&self.state).sockets.get(listener).cloned());
                 socket.into_iter().for_each(|socket| self.count(socket.push(Event::status(remaining, None))));
             }
-            self.tell(job, client, event);
+            self.tell(job, listener, event);
         }
         self.ended();
     }
@@ -130,9 +147,9 @@ impl Hub {
     }
 
     /// Tells that a job works on a node now, and remembers it until [`Hub::forget`].
-    pub fn tell_executing(&self, job: JobId, client: Option<&ClientId>, text: Utf8Bytes) {
-        lock(&self.state).executing.insert(job, (client.cloned(), text.clone()));
-        self.tell(job, client, Event::heavy(text));
+    pub fn tell_executing(&self, job: JobId, listener: Option<&Listener>, text: Utf8Bytes) {
+        lock(&self.state).executing.insert(job, (listener.cloned(), text.clone()));
+        self.tell(job, listener, Event::heavy(text));
     }
 
     pub fn forget(&self, job: JobId) {
@@ -171,9 +188,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = lock(&self.hub.state);
-        let is_mine = state.sockets.get(&self.client).is_some_and(|now| Arc::ptr_eq(now, &self.channel));
+        let is_mine = state.sockets.get(&self.listener).is_some_and(|now| Arc::ptr_eq(now, &self.channel));
         if is_mine {
-            state.sockets.remove(&self.client);
+            state.sockets.remove(&self.listener);
         }
         state.connections = state.connections.saturating_sub(1);
         self.hub.metrics.client_sockets.set(state.connections as i64);
@@ -206,11 +223,15 @@ mod tests {
         Hub::new(Arc::new(Metrics::new().unwrap()))
     }
 
+    fn listener(owner: Option<&str>) -> Listener {
+        Listener { owner: owner.map(str::to_owned), client: ClientId::new("me") }
+    }
+
     #[tokio::test]
     async fn a_second_connection_of_the_same_name_takes_the_first_ones_place() {
-        let (hub, client) = (hub(), ClientId::new("me"));
-        let mut first = hub.subscribe(&client, Event::heavy("hello 1")).unwrap();
-        let mut second = hub.subscribe(&client, Event::heavy("hello 2")).unwrap();
+        let (hub, client) = (hub(), listener(None));
+        let mut first = hub.subscribe(client.clone(), Event::heavy("hello 1")).unwrap();
+        let mut second = hub.subscribe(client.clone(), Event::heavy("hello 2")).unwrap();
         hub.tell(JobId::random(), Some(&client), Event::heavy("news"));
         assert_eq!(first.next().await, Some(Event::heavy("hello 1")));
         assert_eq!(second.next().await, Some(Event::heavy("hello 2")));
@@ -225,14 +246,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_same_name_behind_another_token_is_another_client() {
+        let (hub, anna, bob) = (hub(), listener(Some("anna")), listener(Some("bob")));
+        hub.tell_executing(JobId::random(), Some(&anna), "node 3".into());
+        let mut annas = hub.subscribe(anna.clone(), Event::heavy("hello")).unwrap();
+        let mut bobs = hub.subscribe(bob, Event::heavy("hello")).unwrap();
+        hub.tell(JobId::random(), Some(&anna), Event::heavy("news"));
+        hub.tell_all(&Event::heavy("for all"));
+        for expected in ["hello", "node 3", "news", "for all"] {
+            assert_eq!(annas.next().await, Some(Event::heavy(expected)));
+        }
+        for expected in ["hello", "for all"] {
+            assert_eq!(bobs.next().await, Some(Event::heavy(expected)));
+        }
+    }
+
+    #[tokio::test]
     async fn a_client_that_comes_back_hears_where_its_job_stands() {
-        let (hub, client, job) = (hub(), ClientId::new("me"), JobId::random());
+        let (hub, client, job) = (hub(), listener(None), JobId::random());
         hub.tell_executing(job, Some(&client), "node 3".into());
-        let mut back = hub.subscribe(&client, Event::heavy("status")).unwrap();
+        let mut back = hub.subscribe(client.clone(), Event::heavy("status")).unwrap();
         assert_eq!(back.next().await, Some(Event::heavy("status")));
         assert_eq!(back.next().await, Some(Event::heavy("node 3")));
         hub.forget(job);
-        let mut again = hub.subscribe(&client, Event::heavy("status")).unwrap();
+        let mut again = hub.subscribe(client.clone(), Event::heavy("status")).unwrap();
         again.next().await;
         hub.tell(job, Some(&client), Event::heavy("later"));
         assert_eq!(again.next().await, Some(Event::heavy("later")));

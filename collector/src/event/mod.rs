@@ -10,7 +10,7 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use serde_json::json;
 
-pub use self::hub::{Hub, Subscription, Watcher};
+pub use self::hub::{Hub, Listener, Subscription, Watcher};
 pub use self::journal::{Journal, News, Reader, Told};
 pub use self::outbox::Overflow;
 pub use self::previews::Preview;

@@ -152,6 +152,24 @@ async fn no_more_jobs_of_a_token_wait_than_its_bound_and_others_have_theirs() {
 }
 
 #[tokio::test]
+async fn a_client_name_behind_another_token_hears_nothing_of_its_jobs_and_takes_nobodys_place() {
+    let tokens = Tokens::new();
+    let file = Some(tokens.file());
+    let comfys = vec![comfy(Generation::V0_8).await];
+    let stage = Stage::before(comfys, |config| config.access.token_file = file).await;
+    let client = |fresh: &Fresh| Client::showing(&stage.client.url, "same", &fresh.token);
+    let (anna, bob) = (client(&tokens.anna), client(&tokens.bob));
+    takes_jobs(&anna, "a", true).await;
+    let mut annas = Socket::open_showing(&anna, &tokens.anna.token).await;
+    let mut bobs = Socket::open_showing(&bob, &tokens.bob.token).await;
+    let (annas_job, bobs_job) = (anna.submit(&picture(1)).await, bob.submit(&picture(2)).await);
+    for (socket, own, other) in [(&mut annas, &annas_job, &bobs_job), (&mut bobs, &bobs_job, &annas_job)] {
+        let frames = socket.until_end_of(own).await;
+        assert!(!frames.is_empty() && frames.iter().all(|frame| frame.job().as_ref() != Some(other)));
+    }
+}
+
+#[tokio::test]
 async fn a_websocket_is_refused_without_a_token_and_ends_with_its_token() {
     let (state, tokens) = (tempfile::tempdir().unwrap(), Tokens::new());
     let comfys = [comfy(Generation::V0_8).await];
@@ -177,8 +195,8 @@ async fn a_websocket_is_refused_without_a_token_and_ends_with_its_token() {
     };
     until("the broken file is told of", warned).await;
     takes_jobs(&client(&tokens.otto), "a", true).await;
-    let job =
-        Client::showing(&program.client.url, &program.client.id, &carla.token).submit(&picture(1)).await;
+    let ottos_client = Client::showing(&program.client.url, &program.client.id, &tokens.otto.token);
+    let job = ottos_client.submit(&picture(1)).await;
     assert!(!ottos.until_end_of(&job).await.is_empty(), "the other socket lives on");
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::prompt::checked_client_id;
 use super::{App, Asker, Refusal};
-use crate::event::{Event, Subscription};
+use crate::event::{Event, Listener, Subscription};
 use crate::id::ClientId;
 use crate::limits;
 
@@ -36,7 +36,8 @@ pub(super) async fn open(
     let full = || {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets", "too many clients are connected")
     };
-    let subscription = app.hub.subscribe(&client, hello).ok_or_else(full)?;
+    let listener = Listener { owner: asker.name().map(str::to_owned), client };
+    let subscription = app.hub.subscribe(listener, hello).ok_or_else(full)?;
     let max_body_bytes = app.max_body_bytes;
     let upgrade = upgrade.max_message_size(limits::CLIENT_MESSAGE_BYTES);
     Ok(upgrade.on_upgrade(move |socket| serve(socket, subscription, asker, stop, max_body_bytes)))

@@ -10,6 +10,7 @@ use crate::clock::UnixMillis;
 use crate::dispatch::act::{Act, Work};
 use crate::dispatch::conclude::Closing;
 use crate::dispatch::track::{Effect, Phase};
+use crate::event::Listener;
 use crate::id::{BackendId, JobId};
 use crate::job::Outcome;
 use crate::poll::{Heard, SocketEvent};
@@ -54,10 +55,10 @@ impl Core {
         let mut due = false;
         for effect in effects {
             let Some(track) = self.board.tracks.get(&job) else { break };
-            let client = track.job.client_id.clone();
+            let listener = Listener::of(&track.job);
             match effect {
-                Effect::Tell(event) => self.acts.push(Act::Tell { job, client, event }),
-                Effect::Executing(text) => self.acts.push(Act::TellExecuting { job, client, text }),
+                Effect::Tell(event) => self.acts.push(Act::Tell { job, listener, event }),
+                Effect::Executing(text) => self.acts.push(Act::TellExecuting { job, listener, text }),
                 Effect::Released => {
                     self.release(job, now);
                     due = true;

@@ -8,6 +8,7 @@ use crate::dispatch::recover::Found;
 use crate::dispatch::results;
 use crate::dispatch::step::Lost;
 use crate::dispatch::track::{Phase, Stop, Track};
+use crate::event::Listener;
 use crate::id::{BackendId, JobId};
 use crate::job::Outcome;
 use crate::limits;
@@ -182,7 +183,7 @@ impl Core {
         }
         self.acts.push(Act::TellNoMore(job.id));
         self.metrics.ended(outcome);
-        self.acts.push(Act::TellEnd { job: job.id, client: job.client_id.clone(), events });
+        self.acts.push(Act::TellEnd { job: job.id, listener: Listener::of(&job), events });
     }
 
     /// What was pending leaves no event behind, so it is looked up that it is gone.
