@@ -24,10 +24,12 @@ const VIEWS = {
 
 let shown;
 
+/** Gives whether there is another page to look at than before. */
 function show() {
   const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
   const view = VIEWS[name] ?? VIEWS.fleet;
   view.made ??= view.create(store);
+  const isAnother = shown !== view || view === VIEWS.jobs;
   if (shown !== view) {
     shown?.made.hide?.();
     main.replaceChildren(view.made.element);
@@ -41,12 +43,12 @@ function show() {
   for (const link of document.querySelectorAll('nav a')) {
     setAttribute(link, 'aria-current', link.getAttribute('href') === current ? 'page' : null);
   }
+  return isAnother;
 }
 
 /** Whoever moves on by keyboard or by ear begins at the new view's heading. */
 function enter() {
-  show();
-  if (!document.querySelector('dialog[open]')) main.querySelector('h1')?.focus();
+  if (show()) main.querySelector('h1')?.focus();
 }
 
 const CONNECTION = { connecting: 'connecting', live: 'live', lost: 'not connected', out: 'logged out' };

@@ -51,15 +51,16 @@ export function fleetView(store) {
 function createGroup() {
   const title = h('h2');
   const count = h('span.muted.small');
-  const head = h('div.group-head', {}, title, count);
+  const head = h('div', {}, title, count);
   const list = h('ul.backends');
   const element = h('section.group', {}, head, rowHeads(), list);
   const sync = keyed(list, (backend) => backend.id, createCard);
   return {
     element,
     update({ name, members, count: words, context }) {
-      head.hidden = !context.isGrouped;
-      setText(title, name);
+      // To the ear a heading stands between the view's and those of the cards in any case.
+      setAttribute(head, 'class', context.isGrouped ? 'group-head' : 'group-head unseen');
+      setText(title, context.isGrouped ? name : 'Backends');
       setText(count, words);
       setAttribute(list, 'aria-label', context.isGrouped ? name : 'Backends');
       sync(members.map((backend) => ({ ...backend, context })));

@@ -73,7 +73,7 @@ function createCourse({ id }) {
     const value = h('span.figure');
     return { value, element: h('div.fig', {}, h('span.label', {}, label), value) };
   });
-  const element = h('li.course-row', {}, h('h3.cut', {}, name), h('div.strip-box', {}, canvas, told), busy.element, swap.element, avoided.element);
+  const element = h('li.course-row', {}, h('h2.cut', {}, name), h('div.strip-box', {}, canvas, told), busy.element, swap.element, avoided.element);
   let now;
   let isVisible = false;
   const draw = () => isVisible && now && drawStrip(canvas, now.slots, SLOTS);

@@ -19,7 +19,7 @@ pub(super) async fn backends_are_drained_resumed_freed_added_and_removed(browser
     look.click("dialog button", "Drain …").await?;
     look.sees("dialog", "It stays so, over restarts too").await?;
     look.keep("drain").await?;
-    look.click("dialog button", "Drain").await?;
+    look.click("dialog button[type=submit]", "Drain").await?;
     look.sees(".sheet .state", "Drained").await?;
     ensure!(fleet.get("backends/gpu-1").await?["drain"]["state"] == "drained");
     look.click("dialog button", "Resume …").await?;
@@ -96,7 +96,7 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
     fleet.release();
     look.sees(".job-row.ended .outcome", "Interrupted").await?;
     look.click(".job-row.ended button", &format!("Submit job {} once more", short(second))).await?;
-    look.sees(".outcome", "Succeeded").await?;
+    look.sees(".page-head .outcome", "Succeeded").await?;
     let id = look.value("location.hash.split('/').at(-1)").await?;
     ensure!(id != json!(second), "a new job");
     let again = fleet.get(&format!("jobs/{}", id.as_str().context("an id")?)).await?;

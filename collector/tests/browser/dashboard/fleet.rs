@@ -78,9 +78,13 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Starts the collector, at the address that it had if it had one.
+    /// Starts the collector, at the address that it had if it had one. What a stopped one had open in this process may be
+    /// so for a moment longer.
     pub(super) async fn start(&mut self) -> Result<()> {
-        let collector = Collector::start(self.config.clone()).await?;
+        let started = until("the collector to start", PATIENCE, async || {
+            Ok(Some(Collector::start(self.config.clone()).await?))
+        });
+        let collector = started.await?;
         self.address = format!("http://{}", collector.address());
         self.config.listen = collector.address();
         self.collector = Some(collector);

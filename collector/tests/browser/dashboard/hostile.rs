@@ -9,7 +9,8 @@ use sim::ComfyConfig;
 use super::fleet::{Fleet, prompt};
 use super::look::Look;
 
-const EVIL: &str = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>";
+/// Without a slash: of a model's path the name alone is shown.
+const EVIL: &str = "<img src=x onerror=window.hacked=1><script>window.hacked=1";
 
 pub(super) async fn what_strangers_wrote_stays_text(browser: &Path) -> Result<()> {
     let model = format!("{EVIL}.safetensors");

@@ -37,10 +37,11 @@ impl Look {
         self.page.run(&format!("location.hash = {}", json!(hash))).await.map(drop)
     }
 
-    /// Waits until the page shows these words somewhere in what is selected.
+    /// Waits until the page shows these words somewhere in what is selected, on one line or on several.
     pub(super) async fn sees(&mut self, selector: &str, words: &str) -> Result<()> {
         let script = format!(
-            "[...document.querySelectorAll({})].some(element => element.checkVisibility() && element.innerText.includes({}))",
+            "[...document.querySelectorAll({})].some(element =>
+                 element.checkVisibility() && element.innerText.replace(/\\s+/g, ' ').includes({}))",
             json!(selector),
             json!(words)
         );
@@ -105,12 +106,12 @@ impl Look {
         let script = format!(
             "(() => {{ const bytes = Uint8Array.from(atob({}), letter => letter.charCodeAt(0));
                const files = new DataTransfer(); files.items.add(new File([bytes], {}));
-               const field = document.querySelector('#file'); field.files = files.files;
-               field.dispatchEvent(new Event('change')); }})()",
+               const field = document.querySelector('#file'); if (!field) return false;
+               field.files = files.files; field.dispatchEvent(new Event('change')); return true; }})()",
             json!(BASE64.encode(content)),
             json!(name)
         );
-        self.page.run(&script).await.map(drop)
+        self.page.until("the field for files", &script).await.map(drop)
     }
 
     pub(super) async fn size(&mut self, (width, height): (u32, u32), scheme: &str) -> Result<()> {

@@ -47,14 +47,7 @@ fn stories() -> [(&'static str, Story); 15] {
     )
 }
 
-/// The trials that are known to pass; the others run where ORCHESTRATOR_TEST_DASHBOARD is set.
-const SETTLED: [&str; 2] =
-    ["dashboard::pure_functions_do_what_their_tests_say", "dashboard::every_module_is_asked_for_beforehand"];
-
 pub(crate) fn trials() -> Vec<Trial> {
-    let all_asked_for = std::env::var_os("ORCHESTRATOR_TEST_DASHBOARD").is_some();
-    let unsettled = |trial: &Trial| !all_asked_for && !SETTLED.contains(&trial.name());
-
     let on_chromium = |(name, story): (&str, Story)| {
         trial(&format!("dashboard::{name}"), Outside::Chromium, move |browser| run(&browser, story))
     };
@@ -64,8 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             (_, missing) => Err(Failed::from(format!("needs Chromium: {missing:?}"))),
         }
     });
-    let trials = stories().into_iter().map(on_chromium).chain([axe]);
-    trials.map(|trial| if unsettled(&trial) { trial.with_ignored_flag(true) } else { trial }).collect()
+    stories().into_iter().map(on_chromium).chain([axe]).collect()
 }
 
 fn run(browser: &Found, story: Story) -> Result<(), Failed> {

@@ -1,5 +1,5 @@
-//! What a collector of many backends told once, told again and again with other figures: the page is given as much to do
-//! as by a fleet at work, and the machine is left to the browser that is measured.
+//! What a collector of one backend told, told of many, again and again with other figures: the page is given as much to
+//! do as by a fleet at work, and the machine is left to the browser that is measured.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,9 +33,15 @@ struct Told {
 
 impl Replay {
     pub(super) async fn of(backends: usize) -> Result<Self> {
-        let fleet = Fleet::of(backends).await?;
-        let (resync, live) = first_two(&fleet).await?;
-        let timeline = fleet.get("timeline").await?;
+        let fleet = Fleet::of(1).await?;
+        let (mut resync, mut live) = first_two(&fleet).await?;
+        let mut timeline = fleet.get("timeline").await?;
+        for told in [&mut resync["backends"], &mut live["backends"]] {
+            let row = told[0].clone();
+            *told = names(backends).map(|name| with_id(&row, name)).collect();
+        }
+        let course = timeline["backends"]["gpu-1"].clone();
+        timeline["backends"] = names(backends).map(|name| (name, course.clone())).collect();
         let told = Arc::new(Told { resync, live, timeline, times: AtomicU64::new(0) });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = format!("http://{}", listener.local_addr()?);
@@ -60,6 +66,16 @@ impl Replay {
     pub(super) fn told(&self) -> u64 {
         self.told.times.load(Ordering::Relaxed)
     }
+}
+
+fn names(count: usize) -> impl Iterator<Item = String> {
+    (1..=count).map(|number| format!("gpu-{number}"))
+}
+
+fn with_id(row: &Value, id: String) -> Value {
+    let mut row = row.clone();
+    row["id"] = Value::String(id);
+    row
 }
 
 async fn file(path: &str) -> Response {
