@@ -86,7 +86,7 @@ function nothing(element, fleet, groups, store) {
 
 function toolbar(store, wish, changed) {
   const search = h('input', {
-    type: 'search', placeholder: 'Find by name, host, GPU, model', 'aria-label': 'Find backends',
+    type: 'search', placeholder: 'Find by name, GPU, model', 'aria-label': 'Find backends',
     oninput: () => { wish.text = search.value; changed(); },
   });
   const chips = h('fieldset.segments', {}, h('legend.unseen', {}, 'State'));

@@ -14,7 +14,7 @@ use crate::page::Page;
 
 const FIRST_PAINT_MILLIS: f64 = 200.0;
 /// The machine may be busy with other things: the best load is the page's own, and so many are tried for one that is good.
-const LOADS: usize = 40;
+const LOADS: usize = 100;
 const SHARE_OF_A_CORE: f64 = 0.30;
 
 pub(super) async fn the_first_paint_comes_at_once(browser: &Path) -> Result<()> {
