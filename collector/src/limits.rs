@@ -113,6 +113,10 @@ pub const VRAM_SIGNATURES: usize = 2048;
 pub const VRAM_CLASSES: usize = 8;
 /// See [`VRAM_SIGNATURES`].
 pub const VRAM_PEAKS: usize = 8;
+/// Models of which is remembered how often they are asked for, and run times that are remembered; beyond it the older half
+/// is forgotten.
+pub const MODELS_IN_DEMAND: usize = 8192;
+pub const RUN_ESTIMATES: usize = 16_384;
 /// Frames of a running job that are kept until a backend's answer tells under which id they come.
 pub const EARLY_FRAMES: usize = 256;
 /// Lookups, dispatches and conclusions under way at once.

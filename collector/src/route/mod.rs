@@ -3,20 +3,42 @@
 //! decision.
 
 mod away;
+mod demand;
+mod desk;
+mod elsewhere;
 mod estimate;
+mod explain;
 mod forecast;
 pub mod free;
+pub mod key;
+mod memory;
+mod policy;
+mod round;
+mod router;
+mod runs;
+mod share;
+mod slot;
 mod verdict;
 mod vram;
+mod waiting;
+mod weigh;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::estimate::{Estimates, Timing};
+pub use self::explain::Verdict as Part;
 pub use self::forecast::{Expected, Forecast, Outlook, forecast};
+pub use self::memory::{Asset, LoadTimes, Memory, Tier};
+pub use self::policy::Policy;
+pub use self::round::{Choice, Rule};
+pub use self::router::{Arrival, Given, Kind, Router};
+pub use self::runs::Signature;
+pub use self::slot::{Slot, Standing};
 pub use self::verdict::{Refusal, Verdict, Why, suits};
 use self::vram::Claim;
 pub use self::vram::{Fits, GpuClass, Room, fits_somewhere};
+pub use self::waiting::Rank;
 use crate::clock::UnixMillis;
 use crate::fleet::Backend;
 use crate::id::{BackendId, JobId};
