@@ -86,7 +86,12 @@ impl Fleet {
         let tenant = TenantId(self.popular(TENANTS));
         let asset = |number: u64| Asset {
             id: AssetId(number),
-            gigabytes: if number < CHECKPOINTS { [2.1, 6.9, 6.9, 17.0][number as usize % 4] } else { 0.3 },
+            gigabytes: match (number < CHECKPOINTS, number % 4) {
+                (false, _) => 0.3,
+                (true, 0) => 2.1,
+                (true, 3) => 17.0,
+                (true, _) => 6.9,
+            },
         };
         let models: Vec<u64> = std::iter::once(checkpoint).chain(lora).collect();
         let id = KindId(models.iter().fold(1, |id, number| id * 1000 + number));

@@ -210,7 +210,8 @@ impl<'a> Desk<'a> {
             return None;
         }
         let load = |asset| self.slot.loads.seconds(asset, self.slot.memory.tier(asset.id));
-        let load_seconds = known.kind.assets.iter().fold(0.0, |sum, asset| sum + load(*asset));
+        let fetch_seconds = known.fetch_seconds(self.id);
+        let load_seconds = known.kind.assets.iter().fold(fetch_seconds, |sum, asset| sum + load(*asset));
         let weight = weigh::weight(self.router, self.context, lane, waiter, load_seconds + run_seconds);
         Some(Head { lane, waiter, known, weight, load_seconds, run_seconds })
     }

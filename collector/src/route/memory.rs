@@ -1,6 +1,8 @@
 //! What a backend is believed to hold, and what it costs to load the rest. ComfyUI keeps what it used last, in VRAM and behind
 //! that in RAM, as far as there is room; so the belief is a replay: least recently used out first, by bytes, in both.
 
+use serde::{Deserialize, Serialize};
+
 use super::key::AssetId;
 
 /// A model file that a job loads.
@@ -18,20 +20,30 @@ pub enum Tier {
     Disk,
 }
 
+/// What a backend keeps in VRAM of the jobs before the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeps {
+    #[default]
+    WhatFits,
+    /// Nothing: a ComfyUI that was told of no other cache drops what the prompt that it runs does not name.
+    Nothing,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     vram: Recent,
     ram: Recent,
+    keeps: Keeps,
 }
 
 impl Memory {
     /// Empty, with room for so much.
     pub fn new(vram_gigabytes: f64, ram_gigabytes: f64) -> Self {
-        Self { vram: Recent::new(vram_gigabytes), ram: Recent::new(ram_gigabytes) }
+        Self { vram: Recent::new(vram_gigabytes), ram: Recent::new(ram_gigabytes), keeps: Keeps::WhatFits }
     }
 
-    pub fn resize(&mut self, vram_gigabytes: f64, ram_gigabytes: f64) {
-        (self.vram.room, self.ram.room) = (vram_gigabytes, ram_gigabytes);
+    pub fn resize(&mut self, vram_gigabytes: f64, ram_gigabytes: f64, keeps: Keeps) {
+        (self.vram.room, self.ram.room, self.keeps) = (vram_gigabytes, ram_gigabytes, keeps);
     }
 
     pub fn tier(&self, asset: AssetId) -> Tier {
@@ -60,6 +72,9 @@ impl Memory {
 
     /// A job with these models runs.
     pub fn use_all(&mut self, assets: &[Asset]) {
+        if self.drops_others(assets) {
+            self.vram.held.retain(|held| assets.iter().any(|used| used.id == held.id));
+        }
         self.vram.use_all(assets);
         self.ram.use_all(assets);
     }
@@ -69,7 +84,11 @@ impl Memory {
         &'a self,
         assets: &'a [Asset],
     ) -> (impl Iterator<Item = Asset> + 'a, impl Iterator<Item = Asset> + 'a) {
-        (self.vram.driven_out(assets), self.ram.driven_out(assets))
+        (self.vram.driven_out(assets, self.drops_others(assets)), self.ram.driven_out(assets, false))
+    }
+
+    fn drops_others(&self, assets: &[Asset]) -> bool {
+        self.keeps == Keeps::Nothing && !assets.is_empty()
     }
 
     pub fn forget(&mut self) {
@@ -119,13 +138,13 @@ impl Recent {
         }
     }
 
-    fn driven_out<'a>(&'a self, assets: &'a [Asset]) -> impl Iterator<Item = Asset> + 'a {
+    fn driven_out<'a>(&'a self, assets: &'a [Asset], all: bool) -> impl Iterator<Item = Asset> + 'a {
         let used = |id| assets.iter().any(|asset| asset.id == id);
         let missing = assets.iter().filter(|asset| !self.has(asset.id));
         let needed: f64 = missing.map(|asset| asset.gigabytes).sum();
         let mut free = if needed > 0.0 { self.free() } else { f64::INFINITY };
         self.held.iter().filter(move |held| !used(held.id)).copied().take_while(move |held| {
-            let goes = free + EXACT < needed;
+            let goes = all || free + EXACT < needed;
             free += held.gigabytes;
             goes
         })
@@ -133,7 +152,7 @@ impl Recent {
 }
 
 /// Seconds to bring models into VRAM: for each a fixed time, and a time a gigabyte by where it comes from, which is learned.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadTimes {
     ram_seconds_a_gigabyte: f64,
     disk_seconds_a_gigabyte: f64,
@@ -237,6 +256,20 @@ mod tests {
         assert_eq!(memory.tier(AssetId(1)), Tier::Vram);
         let (vram, _) = memory.driven_out(&[]);
         assert_eq!(ids(vram), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn a_backend_that_keeps_nothing_has_in_vram_what_its_last_job_with_models_used() {
+        let mut memory = Memory::default();
+        memory.resize(100.0, 100.0, Keeps::Nothing);
+        memory.use_all(&[asset(1, 6.0), asset(2, 1.0)]);
+        let job = [asset(2, 1.0), asset(3, 1.0)];
+        let (vram, ram) = memory.driven_out(&job);
+        assert_eq!((ids(vram), ids(ram)), (vec![1], vec![]));
+        memory.use_all(&job);
+        memory.use_all(&[]);
+        let tiers = [1, 2, 3].map(|id| memory.tier(AssetId(id)));
+        assert_eq!(tiers, [Tier::Ram, Tier::Vram, Tier::Vram]);
     }
 
     #[test]

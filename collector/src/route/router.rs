@@ -4,7 +4,7 @@
 use super::demand::Demand;
 use super::explain::{self, Verdict};
 use super::key::{AssetId, ByKey, KindId, SlotId, TenantId, Ticket};
-use super::memory::{Asset, Memory, Tier};
+use super::memory::{Asset, Keeps, Memory, Tier};
 use super::policy::Policy;
 use super::round::{Choice, Round};
 use super::runs::{Runs, Signature};
@@ -59,12 +59,18 @@ pub(super) struct Known {
     pub run_seconds: f64,
     /// Where it may run, a bit a slot.
     may: Vec<u64>,
+    /// Where other files have to be brought first, for so many seconds.
+    fetch: Vec<(SlotId, f64)>,
     waiting: usize,
 }
 
 impl Known {
     pub(super) fn may_run_on(&self, slot: SlotId) -> bool {
         self.may.get(slot.index() / 64).is_some_and(|word| word >> (slot.index() % 64) & 1 == 1)
+    }
+
+    pub(super) fn fetch_seconds(&self, slot: SlotId) -> f64 {
+        self.fetch.iter().find(|(on, _)| *on == slot).map_or(0.0, |(_, seconds)| *seconds)
     }
 
     fn allow(&mut self, slot: SlotId, allowed: bool) {
@@ -110,8 +116,20 @@ impl Router {
         id
     }
 
+    /// Another backend stands in its place; where jobs may run there is still what it was.
+    pub fn replace_slot(&mut self, id: SlotId, with: Slot) {
+        self.forget_memory(id);
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            *slot = with;
+        }
+    }
+
     pub fn slot(&self, slot: SlotId) -> Option<&Slot> {
         self.slots.get(slot.index())
+    }
+
+    pub fn resize_memory(&mut self, slot: SlotId, vram_gigabytes: f64, ram_gigabytes: f64, keeps: Keeps) {
+        self.change_memory(slot, |memory| memory.resize(vram_gigabytes, ram_gigabytes, keeps));
     }
 
     pub fn stand(&mut self, slot: SlotId, standing: Standing) {
@@ -129,11 +147,31 @@ impl Router {
         self.runs.seconds(signature)
     }
 
+    pub fn typical_run_seconds(&self) -> f64 {
+        self.runs.typical_seconds()
+    }
+
+    /// Whether a job of that kind waits.
+    pub fn knows(&self, kind: KindId) -> bool {
+        self.kinds.contains_key(&kind)
+    }
+
+    /// Whether jobs of a kind may run on a slot has changed, or for how long files have to be brought there first;
+    /// `None`: they may not.
+    pub fn admit(&mut self, kind: KindId, slot: SlotId, fetch_seconds: Option<f64>) {
+        let Some(known) = self.kinds.get_mut(&kind) else { return };
+        known.allow(slot, fetch_seconds.is_some());
+        if !known.fetch.is_empty() {
+            known.fetch.retain(|(on, _)| *on != slot);
+        }
+        known.fetch.extend(fetch_seconds.filter(|seconds| *seconds > 0.0).map(|seconds| (slot, seconds)));
+    }
+
     /// Has to be told before a job of that kind arrives; `may`: whether one may run on a slot.
     pub fn introduce(&mut self, kind: Kind, may: impl Fn(SlotId) -> bool) {
         let run_seconds = self.runs.seconds(&kind.signature);
         let slots = (0..self.slots.len()).filter_map(|slot| u32::try_from(slot).ok()).map(SlotId);
-        let known = Known { run_seconds, may: Vec::new(), waiting: 0, kind };
+        let known = Known { run_seconds, may: Vec::new(), fetch: Vec::new(), waiting: 0, kind };
         let known = self.kinds.entry(known.kind.id).or_insert(known);
         slots.for_each(|slot| known.allow(slot, may(slot)));
     }
@@ -176,8 +214,29 @@ impl Router {
 
     /// Which job each backend takes now. Afterwards they count as given out.
     pub fn route(&mut self, now: f64) -> Vec<Given> {
+        self.route_most(now, usize::MAX)
+    }
+
+    /// The best so many of these.
+    pub fn route_most(&mut self, now: f64, most: usize) -> Vec<Given> {
         let mut round = Round::new(self, now);
-        std::iter::from_fn(|| round.next(self).map(|choice| self.give(choice, now))).collect()
+        let given = std::iter::from_fn(|| round.next(self).map(|choice| self.give(choice, now)));
+        given.take(most).collect()
+    }
+
+    /// What would be given out from now on, and when, were nothing to change but that jobs end as they are expected to.
+    pub fn run_ahead(&self, mut now: f64, most: usize) -> Vec<(Choice, f64)> {
+        let (mut ahead, mut foreseen) = (self.clone(), Vec::new());
+        loop {
+            let given = ahead.route_most(now, most.saturating_sub(foreseen.len()));
+            foreseen.extend(given.into_iter().map(|given| (given.choice, now)));
+            let ends = ahead.slots.iter().filter_map(|slot| slot.ends(now));
+            let next = ends.min_by(f64::total_cmp).filter(|_| foreseen.len() < most && ahead.waiting() > 0);
+            let Some(next) = next else { return foreseen };
+            let ended = ahead.slots.iter_mut().filter(|slot| slot.ends(now).is_some_and(|end| end <= next));
+            ended.for_each(|slot| (slot.standing, slot.is_long) = (Standing::Idle, false));
+            now = next;
+        }
     }
 
     /// The best decision of this moment, if there is one. Changes nothing.
@@ -194,7 +253,7 @@ impl Router {
         self.shares.serve(run_seconds);
         self.mean_wait += NEWEST_WAIT * ((now - choice.arrived).max(0.0) - self.mean_wait);
         self.take(choice.ticket);
-        self.change_memory(choice.slot, |memory| memory.use_all(&assets));
+        self.use_models(choice.slot, &assets);
         self.occupy(&choice, now);
         Given { choice, loads }
     }
@@ -237,9 +296,10 @@ impl Router {
         }
     }
 
-    /// A job loaded `assets`, each from where it was believed to be, in so many seconds.
-    pub fn learn_load(&mut self, slot: SlotId, assets: &[(Asset, Tier)], seconds: f64) {
-        let Some(known) = self.slots.get_mut(slot.index()) else { return };
+    /// A job loaded `assets`, each from where it was believed to be, in so many seconds. Whether that showed that the belief
+    /// was wrong.
+    pub fn learn_load(&mut self, slot: SlotId, assets: &[(Asset, Tier)], seconds: f64) -> bool {
+        let Some(known) = self.slots.get_mut(slot.index()) else { return false };
         let from = |tier: fn(Tier) -> Tier| {
             assets.iter().map(|(asset, from)| known.loads.seconds(*asset, tier(*from))).sum::<f64>()
         };
@@ -249,17 +309,23 @@ impl Router {
         {
             // Something was not where it was believed to be, so nothing else may be.
             let used: Vec<Asset> = assets.iter().map(|(asset, _)| *asset).collect();
-            return self.change_memory(slot, |memory| {
+            self.change_memory(slot, |memory| {
                 memory.forget();
                 memory.use_all(&used);
             });
+            return true;
         }
         known.loads.learn(assets.iter().copied(), seconds);
+        false
     }
 
     /// It was started anew, or told to free what it holds.
     pub fn forget_memory(&mut self, slot: SlotId) {
         self.change_memory(slot, Memory::forget);
+    }
+
+    pub(super) fn use_models(&mut self, slot: SlotId, assets: &[Asset]) {
+        self.change_memory(slot, |memory| memory.use_all(assets));
     }
 
     fn change_memory(&mut self, id: SlotId, change: impl FnOnce(&mut Memory)) {

@@ -2,7 +2,10 @@
 //! job that was never seen is taken for what is known of its models, by its amount of work where that is known; and before
 //! anything was seen, for the mean run of a production trace.
 
+use std::cmp::Reverse;
 use std::hash::Hash;
+
+use serde::{Deserialize, Serialize};
 
 use super::key::{ByKey, KindId};
 use crate::limits;
@@ -24,24 +27,42 @@ pub struct Signature {
 }
 
 /// Under what is known of a run: the same models in seconds, and in seconds for each unit of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Known {
     Overall,
     Seconds(KindId),
     SecondsAWork(KindId),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Mean {
     log: f64,
     seen: u32,
     seen_at: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+/// As JSON the latest of it is kept over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<(Known, Mean)>", into = "Vec<(Known, Mean)>")]
 pub(super) struct Runs {
     means: ByKey<Known, Mean>,
     observations: u64,
+}
+
+impl From<Vec<(Known, Mean)>> for Runs {
+    fn from(means: Vec<(Known, Mean)>) -> Self {
+        let observations = means.iter().map(|(_, mean)| mean.seen_at).max().unwrap_or(0);
+        Self { means: means.into_iter().collect(), observations }
+    }
+}
+
+impl From<Runs> for Vec<(Known, Mean)> {
+    fn from(runs: Runs) -> Self {
+        let mut means: Self = runs.means.into_iter().collect();
+        means.sort_by_key(|(known, mean)| (*known != Known::Overall, Reverse(mean.seen_at), *known));
+        means.truncate(limits::RUN_ESTIMATES_KEPT);
+        means
+    }
 }
 
 impl Runs {
@@ -141,6 +162,17 @@ mod tests {
         assert!(runs.seconds(&job) < 16.0);
         (0..50).for_each(|_| runs.learn(&job, 30.0));
         assert!(close(runs.seconds(&job), 30.0));
+    }
+
+    #[test]
+    fn the_latest_of_what_is_known_survives_a_restart() {
+        let mut runs = Runs::default();
+        let last = limits::RUN_ESTIMATES_KEPT as u64;
+        (0..=last).for_each(|key| runs.learn(&signature(3 * key, 3 * key + 1, 3 * key + 2, None), 5.0));
+        let kept: Runs = serde_json::from_str(&serde_json::to_string(&runs).unwrap()).unwrap();
+        assert_eq!((kept.means.len(), kept.observations), (limits::RUN_ESTIMATES_KEPT, last + 1));
+        assert!(close(kept.typical_seconds(), 5.0) && kept.log(Known::Seconds(KindId(3 * last))).is_some());
+        assert_eq!(kept.log(Known::Seconds(KindId(0))), None);
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Slot {
         }
     }
 
+    /// When what it runs is expected to end.
+    pub(super) fn ends(&self, now: f64) -> Option<f64> {
+        matches!(self.standing, Standing::Busy { .. }).then(|| now + self.residual(now))
+    }
+
     pub(super) fn opens(&self, now: f64) -> Open {
         match self.standing {
             Standing::Closed => Open::No,

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::key::{AssetId, ByKey, KindId, TenantId, Ticket};
 use super::memory::Asset;
 
+/// How many times as much a job that was put to the front counts among other tenants' jobs; its own tenant's it precedes.
+const FRONT_WEIGHT: f64 = 10.0;
+
 /// A float in an order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ordered(pub f64);
@@ -55,7 +58,7 @@ impl Rank {
     }
 
     pub(super) fn weight(self) -> f64 {
-        self.priority.0
+        self.priority.0 * if self.front { FRONT_WEIGHT } else { 1.0 }
     }
 }
 
@@ -168,13 +171,16 @@ impl Group {
     }
 }
 
+/// Lanes with their groups, and how many jobs wait in each.
+type Lanes = BTreeMap<(Option<AssetId>, Lane), usize>;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
     jobs: ByKey<Ticket, Entry>,
     /// By the largest model; `None`: those that load none.
     groups: BTreeMap<Option<AssetId>, Group>,
     /// Of each tenant and rank, the lanes with their groups.
-    ranks: ByKey<TenantId, BTreeMap<Rank, BTreeMap<(Option<AssetId>, Lane), usize>>>,
+    ranks: ByKey<TenantId, BTreeMap<Rank, Lanes>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +256,7 @@ impl Waiting {
         Some(entry)
     }
 
-    fn lanes_of(&mut self, lane: Lane) -> &mut BTreeMap<(Option<AssetId>, Lane), usize> {
+    fn lanes_of(&mut self, lane: Lane) -> &mut Lanes {
         self.ranks.entry(lane.tenant).or_default().entry(lane.rank).or_default()
     }
 
