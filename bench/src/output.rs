@@ -31,7 +31,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max()

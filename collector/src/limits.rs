@@ -105,14 +105,24 @@ pub const WEBHOOKS_A_RECEIVER: usize = 4;
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tags of one backend, and those that a job may ask for.
 pub const TAGS: usize = 16;
-/// Waiting jobs that a decision looks at, in their order, beyond those that no backend can run.
-pub const ROUTE_LOOKAHEAD: usize = 1000;
+/// Waiting jobs of which is foreseen where and when they begin.
+pub const FORESEEN: usize = 1000;
+/// Changes of the queue that dispatch can catch up with one by one; where there were more it looks at the whole queue.
+pub const LEDGER_CHANGES: usize = 4096;
+/// Run times that are kept over restarts, of the [`RUN_ESTIMATES`] the latest.
+pub const RUN_ESTIMATES_KEPT: usize = 2048;
 /// Kinds of jobs whose GPU memory is remembered, the classes of GPU of each, and the runs on each.
 pub const VRAM_SIGNATURES: usize = 2048;
 /// See [`VRAM_SIGNATURES`].
 pub const VRAM_CLASSES: usize = 8;
 /// See [`VRAM_SIGNATURES`].
 pub const VRAM_PEAKS: usize = 8;
+/// Models of which is remembered how often they are asked for, and run times that are remembered; beyond it the older half
+/// is forgotten.
+pub const MODELS_IN_DEMAND: usize = 8192;
+/// Model files whose size is remembered.
+pub const MODEL_SIZES: usize = 65_536;
+pub const RUN_ESTIMATES: usize = 16_384;
 /// Frames of a running job that are kept until a backend's answer tells under which id they come.
 pub const EARLY_FRAMES: usize = 256;
 /// Lookups, dispatches and conclusions under way at once.

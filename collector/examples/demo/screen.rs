@@ -85,13 +85,10 @@ impl Screen {
         }
     }
 
-    /// The router's reasons: those for the chosen backend, then those against the others.
+    /// Why it went there.
     fn aside(&self, why: &str) {
-        let (chosen, others) = why.split_once("; ").unwrap_or((why, ""));
         let (dim, plain) = if self.bars.is_some() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
-        for part in [chosen, others].iter().filter(|part| !part.is_empty()) {
-            self.line(&format!("     {dim}{part}{plain}"));
-        }
+        self.line(&format!("     {dim}{why}{plain}"));
     }
 
     /// Takes all bars away.

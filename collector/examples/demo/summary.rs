@@ -26,10 +26,9 @@ pub(crate) fn opening(screen: &Screen, backends: &[Backend], collector: &Url, pi
         }
     }
     screen.line(&format!("{:<width$}  {}\n", "pictures", pictures.display()));
-    screen.line("Each job is told when it has ended, with the router's reasons for where it went: what it expected of every");
-    screen.line(
-        "backend then. It begins with the times of typical GPU jobs and learns this fleet's as jobs end.\n",
-    );
+    screen.line("Each job is told when it has ended, with why it went where it did and what it was expected to take there.");
+    screen
+        .line("The router begins with the times of typical GPU jobs and learns this fleet's as jobs end.\n");
 }
 
 pub(crate) fn closing(screen: &Screen, stage: &Stage, ended: &[Ended], wall: Duration, pictures: &Path) {

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::running::{Loads, Running};
 use super::step::Lost;
 use super::track::{Phase, Track};
+use super::waiting::Waiting;
 use crate::clock::UnixMillis;
 use crate::fleet::figures::Process;
 use crate::fleet::{Backend, Fleet};
@@ -17,7 +18,7 @@ use crate::job::Job;
 use crate::limits;
 use crate::queue::Ledger;
 use crate::route::free::{Doing, Frees, Idle, Reading, Reason, Source, Watch};
-use crate::route::{Candidate, Conduct, Estimates, Room, suits};
+use crate::route::{Assignment, Book, Candidate, Conduct, Room, suits};
 
 /// A job that runs past its estimate is expected to need this share of what it has taken already.
 const OVERDUE: f64 = 0.2;
@@ -29,7 +30,9 @@ pub(super) struct Board {
     beliefs: BTreeMap<BackendId, Belief>,
     /// Of jobs that wait again after an attempt.
     pub pasts: BTreeMap<JobId, Past>,
-    pub estimates: Arc<Estimates>,
+    /// All that decides which job goes where.
+    pub book: Book,
+    waiting: Waiting,
     loads: Arc<HashMap<BackendId, Loads>>,
     /// How long jobs may be silent.
     pub pace: Pace,
@@ -38,8 +41,6 @@ pub(super) struct Board {
 /// What is believed of one backend.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Belief {
-    /// The models of its last job, while its process lives and was not told to free them.
-    pub resident: BTreeSet<String>,
     /// When it last ended a job, or was first seen.
     pub idle_since: UnixMillis,
     pub rests_until: UnixMillis,
@@ -91,7 +92,6 @@ pub(super) struct Past {
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pub candidates: Arc<[Candidate]>,
-    pub estimates: Arc<Estimates>,
     /// The attempts that are under way.
     pub running: HashMap<JobId, Running>,
     /// Of each backend that was given a job with models.
@@ -104,8 +104,8 @@ pub struct View {
 
 impl Board {
     pub(super) fn knowing(kept: Kept) -> Self {
-        let estimates = Arc::new(Estimates::knowing(kept.fits));
-        Self { estimates, pace: kept.pace, ..Self::default() }
+        let Kept { fits, pace, learned } = kept;
+        Self { book: Book::knowing(fits, learned), pace, ..Self::default() }
     }
 
     /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed.
@@ -136,8 +136,8 @@ impl Board {
     /// A backend that came up anew, or went away, holds nothing, and nothing is held against it but that its GPU failed:
     /// it has one job to prove that it works again.
     pub(super) fn begin_anew(&mut self, backend: &BackendId) {
+        self.book.forget_models(backend);
         if let Some(belief) = self.beliefs.get_mut(backend) {
-            belief.resident.clear();
             (belief.wants_free, belief.keeps_models) = (false, false);
             if belief.gpu_failures > 0 {
                 belief.rests_until = UnixMillis::default();
@@ -159,6 +159,21 @@ impl Board {
         before.is_some_and(|before| seen.is_another_than(&before)) && !is_known
     }
 
+    /// The jobs that go to a backend now, the best so many.
+    pub(super) fn route(&mut self, most: usize, now: UnixMillis) -> Vec<Assignment> {
+        let assignments = self.book.route(most, now);
+        assignments.iter().for_each(|assignment| self.waiting.give_out(assignment.job));
+        assignments
+    }
+
+    /// What decides is as the fleet and the ledger are now.
+    pub(super) fn see(&mut self, fleet: &Fleet, ledger: &Ledger, now: UnixMillis) {
+        let candidates = self.candidates(fleet, now);
+        let is_taken = |job| self.tracks.contains_key(&job);
+        let changes = self.waiting.changes(ledger, self.book.waiting(), is_taken);
+        self.book.see(candidates, changes, now);
+    }
+
     pub(super) fn candidates(&self, fleet: &Fleet, now: UnixMillis) -> Vec<Candidate> {
         let unknown = Belief::default();
         let candidate = |backend: &Arc<Backend>| {
@@ -167,7 +182,7 @@ impl Board {
                 backend: Arc::clone(backend),
                 residual_seconds: self.residual_seconds(&backend.id, now),
                 foreign: self.foreign(backend, belief),
-                resident: belief.resident.clone(),
+                resident: self.book.models_of(&backend.id),
                 rests_until: belief.rests_until,
                 room: Room::of(backend, now),
                 conduct: belief.conduct(),
@@ -204,10 +219,10 @@ impl Board {
     }
 
     fn left_seconds(&self, track: &Track, now: UnixMillis) -> f64 {
-        let models = track.job.needs.models();
-        let load = if track.models_loaded { 0.0 } else { self.estimates.load_seconds(&models) };
+        let expected =
+            track.expected_seconds.unwrap_or_else(|| self.book.run_seconds(&track.backend, &track.job));
         let spent = (now - track.started_at.unwrap_or(track.dispatched_at)).as_secs_f64();
-        (load + self.estimates.run_seconds(&models) - spent).max(OVERDUE * spent)
+        (expected - spent).max(OVERDUE * spent)
     }
 
     /// The attempts that are under way, for those who look.
@@ -241,8 +256,8 @@ impl Board {
     }
 
     /// Backends without an attempt of ours, and since when.
-    pub(super) fn idle<'a>(&'a self, candidates: &'a [Candidate]) -> impl Iterator<Item = Idle<'a>> {
-        candidates.iter().filter_map(|candidate| {
+    pub(super) fn idle(&self) -> impl Iterator<Item = Idle<'_>> {
+        self.book.candidates().iter().filter_map(|candidate| {
             let belief = self.beliefs.get(&candidate.backend.id)?;
             let busy = belief.freeing.is_some() || self.tracks_on(&candidate.backend.id).next().is_some();
             let since = belief.idle_since.max(belief.others_at);

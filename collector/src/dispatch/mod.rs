@@ -24,6 +24,7 @@ mod running;
 mod step;
 mod tools;
 mod track;
+mod waiting;
 
 pub use self::board::View;
 pub use self::core::Request;

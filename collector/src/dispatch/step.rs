@@ -11,8 +11,8 @@ use crate::fleet::{Backend, Fleet, Status};
 use crate::id::{BackendId, JobId};
 use crate::limits;
 use crate::queue::Ledger;
+use crate::route::Assignment;
 use crate::route::free::{self, Reason, Rules};
-use crate::route::{self, Assignment, Candidate};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -102,53 +102,46 @@ impl Lost {
     }
 }
 
-pub(super) struct Due {
-    pub commands: Vec<Command>,
-    pub candidates: Vec<Candidate>,
-}
-
+/// The commands that are due, as many as there is room for.
 pub(super) fn step(
-    board: &Board,
+    board: &mut Board,
     fleet: &Fleet,
     ledger: &Ledger,
     settings: &Settings,
+    room: usize,
     now: UnixMillis,
-) -> Due {
-    let candidates = board.candidates(fleet, now);
+) -> Vec<Command> {
+    board.see(fleet, ledger, now);
     let mut commands: Vec<Command> = Vec::new();
     for track in board.tracks.values() {
         commands.extend(care(board, track, fleet.get(&track.backend).map(AsRef::as_ref), settings, now));
     }
     commands.extend(board.want_free().map(|backend| Command::Free(backend.clone(), Reason::OutOfMemory)));
-    let assignments = route::route(&candidates, board.undispatched(ledger), &board.estimates, now);
+    // What was given out is dispatched: a decision counts on it.
+    let assignments = board.route(room.saturating_sub(commands.len()), now);
     let chosen: Vec<BackendId> = assignments.iter().map(|assignment| assignment.backend.clone()).collect();
     for assignment in assignments {
-        let frees = settings.free.before_job && frees_first(board, &candidates, ledger, &assignment, now);
+        let frees = settings.free.before_job && frees_first(board, ledger, &assignment, now);
         commands.push(match frees {
             true => Command::Free(assignment.backend, Reason::BeforeJob),
             false => Command::Dispatch(assignment),
         });
     }
-    let idle = board.idle(&candidates).filter(|idle| !chosen.contains(&idle.candidate.backend.id));
-    let due = free::to_free(idle, board.undispatched(ledger), &board.estimates, &settings.free, now);
+    let idle = board.idle().filter(|idle| !chosen.contains(&idle.candidate.backend.id));
+    let due = free::to_free(idle, board.undispatched(ledger), board.book.fits(), &settings.free, now);
     commands.extend(due.into_iter().map(|(backend, reason)| Command::Free(backend, reason)));
-    Due { commands, candidates }
+    commands.truncate(room);
+    commands
 }
 
 /// The backend has failed to make room before, and this job needs more than is free.
-fn frees_first(
-    board: &Board,
-    candidates: &[Candidate],
-    ledger: &Ledger,
-    assignment: &Assignment,
-    now: UnixMillis,
-) -> bool {
+fn frees_first(board: &Board, ledger: &Ledger, assignment: &Assignment, now: UnixMillis) -> bool {
     let Some(job) = ledger.get(assignment.job).filter(|_| board.keeps_models(&assignment.backend)) else {
         return false;
     };
-    let mut idle = board.idle(candidates);
+    let mut idle = board.idle();
     idle.find(|idle| idle.candidate.backend.id == assignment.backend)
-        .is_some_and(|idle| free::comes_first(job, &idle, &board.estimates, now))
+        .is_some_and(|idle| free::comes_first(job, &idle, board.book.fits(), now))
 }
 
 /// What one attempt needs now.

@@ -6,8 +6,8 @@ use crate::dispatch::pace::Pauses;
 use crate::fleet::figures::Gpu;
 use crate::fleet::{Backlog, Catalog, Failure, Figures, Read};
 use crate::job::{Asset, Job, Needs, Place, State};
+use crate::route::GpuClass;
 use crate::route::free::Doing;
-use crate::route::{GpuClass, Timing};
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const SETTINGS: Settings = Settings {
@@ -82,7 +82,8 @@ fn board(tracks: impl IntoIterator<Item = Track>) -> Board {
 
 /// What is due for one attempt on backend `a`, nothing waiting.
 fn due(track: Track, a: Option<Backend>, settings: &Settings) -> Option<Command> {
-    let mut commands = step(&board([track]), &Fleet::of(a), &Ledger::default(), settings, NOW).commands;
+    let mut commands =
+        step(&mut board([track]), &Fleet::of(a), &Ledger::default(), settings, usize::MAX, NOW);
     assert!(commands.len() < 2, "{commands:?}");
     commands.pop()
 }
@@ -200,12 +201,12 @@ fn a_stop_is_told_once_and_again_only_while_the_job_is_still_there() {
     }
 }
 
-fn dispatched(due: Due) -> Vec<(JobId, String)> {
+fn dispatched(commands: Vec<Command>) -> Vec<(JobId, String)> {
     let to = |command| match command {
         Command::Dispatch(assignment) => Some((assignment.job, assignment.backend.to_string())),
         _ => None,
     };
-    due.commands.into_iter().filter_map(to).collect()
+    commands.into_iter().filter_map(to).collect()
 }
 
 #[test]
@@ -213,11 +214,11 @@ fn waiting_jobs_are_dispatched_once_each_in_their_order() {
     let jobs = [job(1), job(2), job(3)];
     let ledger = Ledger::of(jobs.clone());
     let fleet = Fleet::of([backend("a"), backend("b")]);
-    let first = dispatched(step(&board([]), &fleet, &ledger, &SETTINGS, NOW));
+    let first = dispatched(step(&mut board([]), &fleet, &ledger, &SETTINGS, usize::MAX, NOW));
     assert_eq!(first, [(jobs[0].id, "a".to_owned()), (jobs[1].id, "b".to_owned())]);
     // The ledger does not show it yet, but the first is being sent.
     let sending = Track::new(Arc::new(jobs[0].clone()), 1, "a".parse().unwrap(), NOW, false);
-    let next = dispatched(step(&board([sending]), &fleet, &ledger, &SETTINGS, NOW));
+    let next = dispatched(step(&mut board([sending]), &fleet, &ledger, &SETTINGS, usize::MAX, NOW));
     assert_eq!(next, [(jobs[1].id, "b".to_owned())]);
 }
 
@@ -225,7 +226,9 @@ fn waiting_jobs_are_dispatched_once_each_in_their_order() {
 fn a_backend_takes_the_next_job_as_soon_as_it_has_ended_one_though_that_is_not_written_yet() {
     let ledger = Ledger::of([job(2)]);
     let fleet = Fleet::of([backend("a")]);
-    let count = |track: Track| dispatched(step(&board([track]), &fleet, &ledger, &SETTINGS, NOW)).len();
+    let count = |track: Track| {
+        dispatched(step(&mut board([track]), &fleet, &ledger, &SETTINGS, usize::MAX, NOW)).len()
+    };
     assert_eq!(count(track(Phase::Following)), 0);
     assert_eq!(count(following(|track| track.released_at = Some(NOW))), 1);
     assert_eq!(
@@ -238,18 +241,28 @@ fn a_backend_takes_the_next_job_as_soon_as_it_has_ended_one_though_that_is_not_w
 #[test]
 fn a_job_that_takes_far_longer_than_expected_keeps_no_other_waiting_beside_an_idle_backend() {
     let mut board = board([following(|track| track.started_at = Some(before(300)))]);
-    board.belief(&"a".parse().unwrap(), NOW).resident = ["m.ckpt".to_owned()].into();
-    let models = job(1).needs.models();
-    Arc::make_mut(&mut board.estimates).learn(&models, Timing { load_seconds: Some(10.0), run_seconds: 1.0 });
+    let fleet = Fleet::of([backend("a"), backend("b")]);
+    holds(&mut board, &fleet, "a");
     let waiting = job(2);
-    let due = step(
-        &board,
-        &Fleet::of([backend("a"), backend("b")]),
-        &Ledger::of([waiting.clone()]),
-        &SETTINGS,
-        NOW,
-    );
+    let due = step(&mut board, &fleet, &Ledger::of([waiting.clone()]), &SETTINGS, usize::MAX, NOW);
     assert_eq!(dispatched(due), [(waiting.id, "b".to_owned())]);
+}
+
+/// The model that all jobs here name.
+fn holds(board: &mut Board, fleet: &Fleet, backend: &str) {
+    board.see(fleet, &Ledger::default(), NOW);
+    board.book.believe(&backend.parse().unwrap(), &["m.ckpt".to_owned()].into());
+}
+
+#[test]
+fn no_more_is_given_out_than_there_is_room_for_and_what_is_not_sent_waits_on() {
+    let ledger = Ledger::of([job(1), job(2), job(3)]);
+    let fleet = Fleet::of([backend("a"), backend("b"), backend("c")]);
+    let mut board = board([]);
+    for (room, count) in [(0, 0), (2, 2), (2, 2), (usize::MAX, 3)] {
+        let due = step(&mut board, &fleet, &ledger, &SETTINGS, room, NOW);
+        assert_eq!(dispatched(due).len(), count, "{room}");
+    }
 }
 
 fn under_way(doing: Doing) -> Freeing {
@@ -263,7 +276,14 @@ fn a_backend_gets_no_job_while_it_frees_its_memory_unless_another_job_came_befor
     for (doing, wanted) in [(Doing::Nothing, vec![]), (Doing::Ours(job(2).id), vec!["a"])] {
         let mut board = board([]);
         board.belief(&"a".parse().unwrap(), before(60)).freeing = Some(under_way(doing));
-        let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of([waiting.clone()]), &SETTINGS, NOW);
+        let due = step(
+            &mut board,
+            &Fleet::of([backend("a")]),
+            &Ledger::of([waiting.clone()]),
+            &SETTINGS,
+            usize::MAX,
+            NOW,
+        );
         let given: Vec<String> = dispatched(due).into_iter().map(|(_, backend)| backend).collect();
         assert_eq!(given, wanted, "{doing:?}");
     }
@@ -274,8 +294,9 @@ fn where_a_job_ran_out_of_memory_that_is_freed_before_the_next_one() {
     let mut board = board([]);
     let id: BackendId = "a".parse().unwrap();
     board.belief(&id, before(1)).wants_free = true;
-    let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of([job(1)]), &SETTINGS, NOW);
-    assert_eq!(due.commands, [Command::Free(id, Reason::OutOfMemory)]);
+    let ledger = Ledger::of([job(1)]);
+    let due = step(&mut board, &Fleet::of([backend("a")]), &ledger, &SETTINGS, usize::MAX, NOW);
+    assert_eq!(due, [Command::Free(id, Reason::OutOfMemory)]);
 }
 
 #[test]
@@ -298,9 +319,8 @@ fn memory_is_freed_before_a_job_only_where_room_was_not_made_before() {
         let mut board = board([]);
         board.belief(&id, before(1)).keeps_models = keeps_models;
         let class = GpuClass { name: "G".into(), total_bytes: 24 << 30 };
-        let fits = &mut Arc::make_mut(&mut board.estimates).fits;
-        fits.has_run(&waiting.needs, &class, Some(14 << 30));
-        step(&board, &with_gpu(), &Ledger::of([waiting.clone()]), settings, NOW).commands
+        board.book.fits_mut().has_run(&waiting.needs, &class, Some(14 << 30));
+        step(&mut board, &with_gpu(), &Ledger::of([waiting.clone()]), settings, usize::MAX, NOW)
     };
     assert_eq!(due(true, &SETTINGS), [Command::Free(id.clone(), Reason::BeforeJob)]);
     let off = Settings { free: Rules { before_job: false, ..SETTINGS.free }, ..SETTINGS };
@@ -323,8 +343,8 @@ fn a_job_is_looked_up_when_it_is_silent_for_far_longer_than_such_jobs_are() {
         pauses.into_iter().for_each(|pauses| board.pace.learn(&models, pauses));
         let mut works = backend("a");
         works.backlog = Some(Read { at: NOW, value: Backlog { total: 1, foreign: Some(0) } });
-        let due = step(&board, &Fleet::of([works]), &Ledger::default(), &SETTINGS, NOW);
-        assert_eq!(due.commands.contains(&Command::LookUp(id)), wanted, "{silent_seconds}");
+        let due = step(&mut board, &Fleet::of([works]), &Ledger::default(), &SETTINGS, usize::MAX, NOW);
+        assert_eq!(due.contains(&Command::LookUp(id)), wanted, "{silent_seconds}");
     }
 }
 
@@ -335,11 +355,11 @@ fn memory_is_freed_of_a_backend_that_is_idle_and_gets_no_job_now() {
     let id: BackendId = "a".parse().unwrap();
     let frees = |tracks: Vec<Track>, waiting: Vec<Job>, freeing: bool, settings: &Settings| {
         let mut board = board(tracks);
-        let belief = board.belief(&id, before(60));
-        belief.resident = ["m.ckpt".to_owned()].into();
-        belief.freeing = freeing.then(|| under_way(Doing::Nothing));
-        let due = step(&board, &Fleet::of([backend("a")]), &Ledger::of(waiting), settings, NOW);
-        due.commands.contains(&Command::Free(id.clone(), Reason::Idle))
+        let fleet = Fleet::of([backend("a")]);
+        holds(&mut board, &fleet, "a");
+        board.belief(&id, before(60)).freeing = freeing.then(|| under_way(Doing::Nothing));
+        let due = step(&mut board, &fleet, &Ledger::of(waiting), settings, usize::MAX, NOW);
+        due.contains(&Command::Free(id.clone(), Reason::Idle))
     };
     assert!(frees(vec![], vec![], false, &settings));
     assert!(!frees(vec![], vec![], true, &settings), "it was asked and has not answered");

@@ -15,7 +15,7 @@ use crate::id::BackendId;
 use crate::job::{Attempt, Job, Outcome};
 use crate::limits;
 use crate::route::free::HELD_BYTES;
-use crate::route::{GpuClass, Room, Timing};
+use crate::route::{Asset, GpuClass, Room, Tier, Timing};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -60,8 +60,11 @@ pub(super) struct Track {
     /// The backend can run another job.
     pub released_at: Option<UnixMillis>,
     pub heard_at: UnixMillis,
-    /// The models were believed loaded when it was sent.
+    /// The models were believed loaded when it was sent; and where each was, as far as it is known.
     pub models_loaded: bool,
+    pub loads: Vec<(Asset, Tier)>,
+    /// What it was expected to take, loads included.
+    pub expected_seconds: Option<f64>,
     /// The GPU that it was sent to, and its memory while it runs.
     pub gpu: Gpu,
     /// Pauses between the steps that it told.
@@ -165,6 +168,8 @@ impl Track {
             released_at: None,
             heard_at: now,
             models_loaded,
+            loads: Vec::new(),
+            expected_seconds: None,
             gpu: Gpu::default(),
             pauses: Pauses::default(),
             stepped_at: None,
@@ -330,10 +335,10 @@ impl Track {
     /// What the attempt teaches about load and run times, once it has ended.
     pub(super) fn timing(&self) -> Option<Timing> {
         let (started, ended) = (self.started_at.filter(|_| !self.start_unheard)?, self.released_at?);
-        let first_step = self.first_step_at.filter(|_| !self.models_loaded);
-        let load = first_step.map(|first_step| (first_step - started).as_secs_f64());
-        let run_seconds = (ended - started).as_secs_f64() - load.unwrap_or(0.0);
-        Some(Timing { load_seconds: load, run_seconds })
+        let load_seconds = self.first_step_at.map(|first_step| (first_step - started).as_secs_f64());
+        let all_seconds = (ended - started).as_secs_f64();
+        let loading = load_seconds.filter(|_| !self.models_loaded);
+        Some(Timing { load_seconds, run_seconds: all_seconds - loading.unwrap_or(0.0), all_seconds })
     }
 }
 

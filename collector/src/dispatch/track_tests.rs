@@ -234,9 +234,10 @@ fn what_an_attempt_teaches_is_the_load_up_to_the_first_step_and_the_run_after_it
         track.hear(frame("executing", json!({"node": null})), UnixMillis(9500));
         track.timing().unwrap()
     };
-    assert_eq!(ended(false, true), Timing { load_seconds: Some(3.0), run_seconds: 4.0 });
-    assert_eq!(ended(true, true), Timing { load_seconds: None, run_seconds: 7.0 });
-    assert_eq!(ended(false, false), Timing { load_seconds: None, run_seconds: 7.0 });
+    let timing = |load_seconds, run_seconds| Timing { load_seconds, run_seconds, all_seconds: 7.0 };
+    assert_eq!(ended(false, true), timing(Some(3.0), 4.0));
+    assert_eq!(ended(true, true), timing(Some(3.0), 7.0), "nothing was to be loaded");
+    assert_eq!(ended(false, false), timing(None, 7.0));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use super::JobChanged;
 use crate::id::JobId;
 use crate::job::{Change, Illegal, Job, Place, State};
+use crate::limits;
 
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -15,6 +16,9 @@ pub struct Ledger {
     dispatched: RedBlackTreeMapSync<Place, Arc<Job>>,
     /// How many wait of each owner that has any.
     waiting_of: HashTrieMapSync<String, usize>,
+    /// How often a job was put, and of the last times which one.
+    version: u64,
+    changes: RedBlackTreeMapSync<u64, JobId>,
 }
 
 /// Of the queue.
@@ -83,6 +87,7 @@ impl Ledger {
 
     pub fn put(&mut self, job: Job) {
         let job = Arc::new(job);
+        self.note(job.id);
         // Its place may be another one now.
         let place = self.get(job.id).map_or(job.place, |before| before.place);
         if self.waiting.remove_mut(&place) {
@@ -102,6 +107,17 @@ impl Ledger {
         }
     }
 
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The jobs that were put since that version of this ledger; `None`: that is too long ago to be told.
+    pub fn changed_since(&self, version: u64) -> Option<impl Iterator<Item = JobId>> {
+        let is_told =
+            version <= self.version && version.saturating_add(self.changes.size() as u64) >= self.version;
+        is_told.then(|| self.changes.range(version.saturating_add(1)..).map(|(_, job)| *job))
+    }
+
     /// What is to be told of jobs that wait or run in `now`, to whoever was told all of this one.
     pub(super) fn differences(&self, now: &Self) -> Vec<JobChanged> {
         let is_other = |job: &&Arc<Job>| self.get(job.id).is_none_or(|before| before.state != job.state);
@@ -111,6 +127,16 @@ impl Ledger {
     /// Those of this one that neither wait nor run in `now`.
     pub(super) fn gone(&self, now: &Self) -> Vec<JobId> {
         self.by_id.keys().copied().filter(|job| now.get(*job).is_none()).collect()
+    }
+
+    fn note(&mut self, job: JobId) {
+        self.version += 1;
+        self.changes.insert_mut(self.version, job);
+        if self.changes.size() > limits::LEDGER_CHANGES
+            && let Some(oldest) = self.changes.first().map(|(version, _)| *version)
+        {
+            self.changes.remove_mut(&oldest);
+        }
     }
 
     fn count(&mut self, owner: Option<&str>, more: isize) {
@@ -158,6 +184,19 @@ mod tests {
             assert_eq!(order(&ledger), expected);
         }
         assert_eq!((ledger.waiting_len(), ledger.waiting_len_of("anna")), (3, 3));
+    }
+
+    #[test]
+    fn what_was_put_since_a_version_is_told_unless_that_is_too_long_ago() {
+        let jobs: Vec<Job> = (0..=limits::LEDGER_CHANGES as u64).map(|arrival| job(arrival, None)).collect();
+        let mut ledger = Ledger::of(jobs[..2].to_vec());
+        let changed = |ledger: &Ledger, version| Some(ledger.changed_since(version)?.collect::<Vec<_>>());
+        assert_eq!(changed(&ledger, 0), Some(vec![jobs[0].id, jobs[1].id]));
+        assert_eq!(changed(&ledger, 1), Some(vec![jobs[1].id]));
+        assert_eq!((changed(&ledger, 2), changed(&ledger, 3)), (Some(vec![]), None));
+        jobs[2..].iter().for_each(|job| ledger.put(job.clone()));
+        assert_eq!(changed(&ledger, 0), None);
+        assert_eq!(changed(&ledger, 1).map(|jobs| jobs.len()), Some(limits::LEDGER_CHANGES));
     }
 
     #[test]

@@ -171,6 +171,15 @@ impl Fits {
         if self.by_signature.is_empty() { None } else { self.by_signature.get(&Signature::of(needs)) }
     }
 
+    pub(super) fn known(&self, signature: &Signature) -> Option<&Fit> {
+        self.by_signature.get(signature)
+    }
+
+    /// How often something was learned.
+    pub(super) fn version(&self) -> u64 {
+        self.learned
+    }
+
     /// It has ended well there. `peak_bytes`: what ComfyUI held at most meanwhile, where that could be seen.
     pub fn has_run(&mut self, needs: &Needs, class: &GpuClass, peak_bytes: Option<u64>) {
         let on = self.on(needs, class);
@@ -204,9 +213,13 @@ impl Fits {
 
 impl<'a> Claim<'a> {
     pub(super) fn of(job: &Job, fits: &'a Fits, candidates: &[Candidate], now: UnixMillis) -> Self {
-        let fit = fits.of(&job.needs).filter(|fit| !fit.on.is_empty());
-        let failed = fit.is_some_and(|fit| fit.on.iter().any(|on| on.out_of_memory > 0));
-        Self { fit, may_be_too_big: failed && fits_somewhere(job, fits, candidates, now) }
+        Self::by(fits.of(&job.needs), job, candidates, now)
+    }
+
+    /// `fit`: what was learned of the job's like.
+    pub(super) fn by(fit: Option<&'a Fit>, job: &Job, candidates: &[Candidate], now: UnixMillis) -> Self {
+        let failed = fit.is_some_and(Fit::has_failed);
+        Self { fit, may_be_too_big: failed && fit_somewhere(fit, job, candidates, now) }
     }
 
     pub(super) fn refusal(self, room: &Room, now: UnixMillis) -> Option<Refusal> {
@@ -219,7 +232,10 @@ impl<'a> Claim<'a> {
 /// Whether there is a backend for the job, whatever its state, whose GPU was not shown to be too small. One whose class is
 /// not known may do.
 pub fn fits_somewhere(job: &Job, fits: &Fits, candidates: &[Candidate], now: UnixMillis) -> bool {
-    let fit = fits.of(&job.needs);
+    fit_somewhere(fits.of(&job.needs), job, candidates, now)
+}
+
+fn fit_somewhere(fit: Option<&Fit>, job: &Job, candidates: &[Candidate], now: UnixMillis) -> bool {
     candidates.iter().any(|candidate| {
         let class = candidate.room.class.as_ref();
         let too_big = || fit.zip(class).and_then(|(fit, class)| fit.too_big(class, now));
@@ -228,6 +244,16 @@ pub fn fits_somewhere(job: &Job, fits: &Fits, candidates: &[Candidate], now: Uni
 }
 
 impl Fit {
+    /// Whether something was learned since that version of all that was.
+    pub(super) fn is_newer_than(&self, version: u64) -> bool {
+        self.learned > version
+    }
+
+    /// It has run out of memory somewhere, and not run there since.
+    pub(super) fn has_failed(&self) -> bool {
+        self.on.iter().any(|on| on.out_of_memory > 0)
+    }
+
     fn on(&mut self, class: &GpuClass) -> &mut OnClass {
         // Moved to the end, so that the one used longest ago is the first.
         let known = self.on.iter().position(|on| on.class == *class).map(|at| self.on.remove(at));

@@ -142,7 +142,7 @@ b        lacks m.safetensors
     #[test]
     fn an_ended_job_shows_its_attempts_and_files_and_the_reasons_in_full_when_asked() {
         let document = json!({"id": "j", "state": "failed", "submitted_at": 1_000, "ended_at": 3_500,
-            "attempts": [{"number": 1, "backend": "a", "why": "free; b is down", "dispatched_at": 1_000,
+            "attempts": [{"number": 1, "backend": "a", "why": "it fits: load 2.0 s", "dispatched_at": 1_000,
                           "ended_at": 2_000, "ending": "failed"}],
             "outputs": {"9": {"images": [{"filename": "x.png", "subfolder": "a", "type": "output"}]}},
             "status": {"status_str": "error", "completed": false, "messages": [["execution_error",
@@ -151,11 +151,11 @@ b        lacks m.safetensors
         for wanted in [
             "took       2.5 s\n",
             "failure    node 2 (K): ValueError: no",
-            "1        a        failed  1.0 s  free\n",
+            "1        a        failed  1.0 s  it fits\n",
             "9     output  a/x.png\n",
         ] {
             assert!(short.contains(wanted), "{wanted} in\n{short}");
         }
-        assert!(text(document, true).contains("1.0 s  free; b is down\n"));
+        assert!(text(document, true).contains("1.0 s  it fits: load 2.0 s\n"));
     }
 }

@@ -105,9 +105,9 @@ impl Record {
 }
 
 impl Attempt {
-    /// What speaks for its backend.
+    /// What spoke for its backend, without the seconds that it was expected to cost.
     pub(super) fn reason(&self) -> &str {
-        self.why.split_once("; ").map_or(self.why.as_str(), |(chosen, _)| chosen)
+        self.why.split_once(": ").map_or(self.why.as_str(), |(rule, _)| rule)
     }
 }
 

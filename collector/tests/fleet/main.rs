@@ -40,6 +40,7 @@ mod reload;
 mod restart;
 mod retention;
 mod roster;
+mod routing;
 mod service;
 mod start;
 mod submit;

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::jobs::{cancel, routes as job_routes};
 pub(super) use self::prompt::{Submitting, accept, again as submit_again, judged};
-pub(super) use self::queue::{announce as announce_queue, ask, command, stopping};
+pub(super) use self::queue::{announce as announce_queue, ask, command, look, stopping};
 pub(super) use self::wishes::{OURS, RETRY_OF, of_headers as wishes_of_headers};
 use super::{App, Asker, Refusal};
 use crate::limits;

@@ -19,6 +19,7 @@ use crate::id::JobId;
 use crate::job::{Job, Place};
 use crate::limits;
 use crate::queue::Documents;
+use crate::route::Book;
 
 pub(super) async fn remaining(State(app): State<Arc<App>>) -> Json<Value> {
     Json(exec_info(app.queue.snapshot().len()))
@@ -100,6 +101,13 @@ pub(in crate::api) fn command(asker: &Asker, job: &Job) -> Result<(), Refusal> {
     let message = || format!("job {} is somebody else's; a token with the role operate may stop it", job.id);
     let refusal = || Refusal::new(StatusCode::FORBIDDEN, "forbidden", message());
     asker.commands(job).then_some(()).ok_or_else(refusal)
+}
+
+/// All that dispatch's decisions look at, as it is now.
+pub(crate) async fn look(app: &App) -> Result<Arc<Book>, Refusal> {
+    let (reply, told) = oneshot::channel();
+    ask(app, Request::Look { reply }).await?;
+    told.await.map_err(|_| stopping())
 }
 
 pub(crate) async fn ask(app: &App, request: Request) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
+use super::super::comfyui::look;
 use super::super::{App, Refusal};
 use super::documents::workflow_of;
 use super::live::Progress;
@@ -13,7 +14,6 @@ use super::openapi::Problem;
 use crate::id::JobId;
 use crate::job::{Job, Wishes};
 use crate::queue::{AttemptRecord, Delivery, shown_receiver};
-use crate::route;
 
 /// One job: where it stands, where it was tried and why there; why it waits, how far it is, or its outputs.
 #[utoipa::path(get, path = "/orchestrator/v1/jobs/{id}", tag = "jobs",
@@ -31,8 +31,9 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
         "owner": listed.owner, "submitted_at": listed.submitted_at, "models": listed.needs.models().0,
         "work": listed.needs.work, "wishes": shown_wishes(&listed.wishes), "attempts": attempts, "has_workflow": workflow_of(&documents).is_some(),
     });
-    let more = match app.queue.snapshot().get(job) {
-        Some(live) => of_live(&app, live),
+    let live = app.queue.snapshot().get(job).cloned();
+    let more = match live {
+        Some(live) => of_live(&app, &live).await?,
         None => {
             let ended = store.ended(job).await?.ok_or_else(unknown)?;
             let webhook = store.delivery(job).await?.map(shown_delivery);
@@ -49,13 +50,13 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
     Ok(Json(told))
 }
 
-fn of_live(app: &App, job: &Job) -> Value {
+async fn of_live(app: &App, job: &Arc<Job>) -> Result<Value, Refusal> {
     if job.is_waiting() {
-        return json!({ "state": "waiting", "why_waiting": why_waiting(app, job) });
+        return Ok(json!({ "state": "waiting", "why_waiting": why_waiting(app, job).await? }));
     }
     let view = app.dispatch.view.borrow().clone();
     let progress = view.running.get(&job.id).map(|running| Progress::of(app, job.id, running));
-    json!({ "state": "dispatched", "progress": progress })
+    Ok(json!({ "state": "dispatched", "progress": progress }))
 }
 
 /// Not only its submitter may read a job.
@@ -75,10 +76,10 @@ fn shown_delivery(delivery: Delivery) -> Value {
 }
 
 /// Every backend's verdict on the same snapshot that the last decision saw.
-fn why_waiting(app: &App, job: &Job) -> Value {
-    let view = app.dispatch.view.borrow().clone();
-    let verdicts = route::explain(&view.candidates, job, &view.estimates, app.clock.now());
-    verdicts.into_iter().map(|(backend, verdict)| (backend.to_string(), json!(verdict.to_string()))).collect()
+async fn why_waiting(app: &App, job: &Arc<Job>) -> Result<Value, Refusal> {
+    let verdicts = look(app).await?.explain(job, app.clock.now());
+    let lines = verdicts.into_iter();
+    Ok(lines.map(|(backend, verdict)| (backend.to_string(), json!(verdict.to_string()))).collect())
 }
 
 fn attempt(attempt: &AttemptRecord) -> Value {

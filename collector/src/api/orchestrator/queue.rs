@@ -1,6 +1,6 @@
 //! The queue as it is expected to be worked off: what runs, and what waits, each with where and when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,6 +11,7 @@ use comfyui::needs::Work;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::comfyui::look;
 use super::super::{App, Refusal};
 use super::live::Progress;
 use super::openapi::Problem;
@@ -19,7 +20,7 @@ use crate::id::{BackendId, ClientId, JobId};
 use crate::job::{Job, Wishes};
 use crate::limits;
 use crate::queue::Ledger;
-use crate::route::{self, Expected, Outlook};
+use crate::route::{Book, Expected, Forecast, Outlook};
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,17 +100,18 @@ pub(super) async fn queue(
         let message = format!("limit is {limit}; allowed are 1 to {}", limits::JOBS_PAGE);
         return Err(Refusal::bad_request("bad_limit", message));
     }
-    // It takes as long as a decision does, which is too long for the async threads.
-    let told = tokio::task::spawn_blocking(move || tell(&app, &asked, limit)).await;
+    // It takes as long as many decisions do, which is too long for the async threads.
+    let book = look(&app).await?;
+    let told = tokio::task::spawn_blocking(move || tell(&app, &book, &asked, limit)).await;
     let internal = |e: tokio::task::JoinError| {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string())
     };
     told.map(Json).map_err(internal)
 }
 
-fn tell(app: &App, asked: &Asked, limit: usize) -> Queue {
-    let (view, ledger, now) = (app.dispatch.view.borrow().clone(), app.queue.snapshot(), app.clock.now());
-    let forecasts = route::forecast(&view.candidates, ledger.waiting(), &view.estimates, now);
+fn tell(app: &App, book: &Book, asked: &Asked, limit: usize) -> Queue {
+    let (ledger, now) = (app.queue.snapshot(), app.clock.now());
+    let forecasts = book.forecast(ledger.waiting(), now);
     let running = ledger.dispatched().filter(|job| asked.is_met_by(job)).map(|job| running(app, job));
     Queue {
         at: now,
@@ -120,21 +122,16 @@ fn tell(app: &App, asked: &Asked, limit: usize) -> Queue {
     }
 }
 
-fn waiting(ledger: &Ledger, forecasts: &[route::Forecast], asked: &Asked, limit: usize) -> Vec<Live> {
-    let known =
-        forecasts.iter().filter_map(|forecast| Some((ledger.get(forecast.job)?, Some(&forecast.outlook))));
-    let rest = ledger.waiting().skip(forecasts.len()).map(|job| (job, None));
-    let mut jobs: Vec<_> = known.filter(|(job, _)| asked.is_met_by(job)).collect();
-    jobs.sort_by(|(_, a), (_, b)| starts(*a).total_cmp(&starts(*b)));
-    let jobs = jobs.into_iter().chain(rest.filter(|(job, _)| asked.is_met_by(job)));
-    jobs.take(limit).map(|(job, outlook)| foreseen(job, outlook)).collect()
-}
-
-fn starts(outlook: Option<&Outlook>) -> f64 {
-    match outlook {
-        Some(Outlook::Somewhere(expected)) => expected.starts_in_seconds,
-        Some(Outlook::Nowhere(_)) | None => f64::INFINITY,
-    }
+/// The forecasts come in the order in which jobs are expected to begin.
+fn waiting(ledger: &Ledger, forecasts: &[Forecast], asked: &Asked, limit: usize) -> Vec<Live> {
+    let foreseen: HashSet<JobId> = forecasts.iter().map(|forecast| forecast.job).collect();
+    let known = forecasts.iter().filter_map(|forecast| {
+        let job = ledger.get(forecast.job).filter(|job| job.is_waiting())?;
+        Some((job, Some(&forecast.outlook)))
+    });
+    let rest = ledger.waiting().filter(|job| !foreseen.contains(&job.id)).map(|job| (job, None));
+    let jobs = known.chain(rest).filter(|(job, _)| asked.is_met_by(job));
+    jobs.take(limit).map(|(job, outlook)| self::foreseen(job, outlook)).collect()
 }
 
 impl Asked {

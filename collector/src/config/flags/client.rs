@@ -161,7 +161,7 @@ pub struct JobFlags {
     /// The job's id
     pub id: String,
 
-    /// Show in full why each attempt went where it did, and what every backend says to a job that waits
+    /// Show what each attempt was expected to cost where it went, beside why it went there
     #[arg(long)]
     pub why: bool,
 

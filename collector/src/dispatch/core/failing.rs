@@ -44,7 +44,7 @@ impl Core {
         self.board.pace.learn(&needs.models(), &track.pauses);
         let needed_bytes = track.gpu.needed_bytes(track.models_loaded);
         if let Some(class) = self.class_of(track) {
-            Arc::make_mut(&mut self.board.estimates).fits.has_run(&needs, &class, needed_bytes);
+            self.board.book.fits_mut().has_run(&needs, &class, needed_bytes);
         }
         let past = self.board.pasts.get(&job).and_then(|past| past.out_of_memory_on.as_ref());
         let failed_here = past == Some(&backend);
@@ -62,7 +62,7 @@ impl Core {
 
     /// If it was not known when the job was sent, or the attempt was found at start, it is by now.
     fn class_of(&self, track: &Track) -> Option<GpuClass> {
-        track.gpu.class.clone().or_else(|| self.candidate(&track.backend)?.room.class.clone())
+        track.gpu.class.clone().or_else(|| self.board.book.candidate(&track.backend)?.room.class.clone())
     }
 
     fn ran_out_of_memory(&mut self, job: JobId, now: UnixMillis) {
@@ -72,8 +72,7 @@ impl Core {
         if let Some(class) = self.class_of(track) {
             // Where nothing is freed, trying again shows nothing new.
             let times = if frees { 1 } else { 2 };
-            let fits = &mut Arc::make_mut(&mut self.board.estimates).fits;
-            fits.ran_out_of_memory(&needs, &class, times, now);
+            self.board.book.fits_mut().ran_out_of_memory(&needs, &class, times, now);
         }
         self.board.belief(&backend, now).wants_free = frees;
         // Rare, and worth much: it is kept at once.
@@ -101,9 +100,9 @@ impl Core {
             return false;
         };
         let (backend, of) = (track.backend.clone(), Arc::clone(&track.job));
-        let fits = &self.board.estimates.fits;
+        let (fits, candidates) = (self.board.book.fits(), self.board.book.candidates());
         let lost = match failure.kind {
-            Kind::OutOfMemory if fits_somewhere(&track.job, fits, &self.candidates, now) => Lost::OutOfMemory,
+            Kind::OutOfMemory if fits_somewhere(&track.job, fits, candidates, now) => Lost::OutOfMemory,
             Kind::OutOfMemory => return false,
             Kind::BrokenContext => Lost::BrokenContext,
         };
@@ -129,7 +128,7 @@ impl Core {
         let (backend, of) = (track.backend.clone(), Arc::clone(&track.job));
         let Some(lacking) = failure::lacking(rejected) else { return false };
         let given = lacking == Lacking::File && !(of.needs.files.is_empty() && of.needs.outputs.is_empty());
-        let elsewhere = self.candidates.iter().any(|candidate| {
+        let elsewhere = self.board.book.candidates().iter().any(|candidate| {
             let is_other = candidate.backend.id != backend && !candidate.conduct.unfit.contains(&job);
             is_other && suits(&candidate.backend, &of)
         });

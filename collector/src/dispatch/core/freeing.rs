@@ -26,10 +26,11 @@ impl Core {
         let (doing, held_bytes) = (self.doing(&backend.id), Room::of(backend, now).own_bytes);
         let before = Reading::best(backend, now);
         self.frees += 1;
+        let is_given = !self.board.book.models_of(&backend.id).is_empty();
         let (next, belief) = (self.frees, self.board.belief(&backend.id, now));
         let number = belief.freeing.as_ref().map_or(next, |freeing| freeing.number);
         if belief.freeing.is_none() {
-            let holds = held_bytes.map_or(!belief.resident.is_empty(), |held| held >= HELD_BYTES);
+            let holds = held_bytes.map_or(is_given, |held| held >= HELD_BYTES);
             Arc::make_mut(&mut belief.frees).begin(number, reason, before, now);
             let freeing = Freeing { number, reason, before, held_bytes, holds, doing, watch: None };
             belief.freeing = Some(freeing);
@@ -39,7 +40,7 @@ impl Core {
 
     fn doing(&self, backend: &BackendId) -> Doing {
         let runs = self.board.tracks_on(backend).find(|track| !track.is_released());
-        let others = self.candidate(backend).is_some_and(|candidate| candidate.foreign > 0);
+        let others = self.board.book.candidate(backend).is_some_and(|candidate| candidate.foreign > 0);
         match runs {
             Some(track) => Doing::Ours(track.job.id),
             None if others => Doing::Others,
@@ -65,7 +66,7 @@ impl Core {
             Ok(()) => {
                 let Freeing { before, held_bytes, doing, .. } = *freeing;
                 freeing.watch = Some(Watch::new(before, held_bytes, doing, now));
-                belief.resident.clear();
+                self.board.book.forget_models(backend);
                 tracing::debug!(%backend, reason, "backend was asked to free its memory");
             }
             Err(error) => {

@@ -72,13 +72,13 @@ impl Core {
     /// Its backend can take the next job.
     fn release(&mut self, job: JobId, now: UnixMillis) {
         let Some(track) = self.board.tracks.get(&job) else { return };
-        let (backend, models) = (track.backend.clone(), track.job.needs.models());
+        let (backend, of, loads) = (track.backend.clone(), Arc::clone(&track.job), track.loads.clone());
         let succeeded = track.ending.outcome.is_none_or(|outcome| outcome == Outcome::Succeeded);
         let timing = track.timing().filter(|_| succeeded);
         self.board.belief(&backend, now).idle_since = now;
         if let Some(timing) = timing {
-            self.metrics.job_run_seconds.observe(timing.run_seconds + timing.load_seconds.unwrap_or(0.0));
-            Arc::make_mut(&mut self.board.estimates).learn(&models, timing);
+            self.metrics.job_run_seconds.observe(timing.all_seconds);
+            self.board.book.learn(&backend, &of, &loads, timing);
         }
         self.learn_of_backend(job, None, now);
     }

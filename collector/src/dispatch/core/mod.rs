@@ -27,7 +27,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::queue::Ledger;
 use crate::route::free::Reason;
-use crate::route::{Assignment, Candidate};
+use crate::route::{Assignment, Book, Tier};
 
 /// What an idle backend is asked for: to unload its models, and to drop its cache of results too.
 const EVERYTHING: FreeRequest = FreeRequest { unload_models: true, free_memory: true };
@@ -43,6 +43,8 @@ pub enum Request {
     Remove { job: JobId, reply: oneshot::Sender<()> },
     /// How many jobs a backend has, by the fleet as it is now: none is given to it afterwards if it is draining.
     Count { backend: BackendId, reply: oneshot::Sender<usize> },
+    /// All that decisions look at, as the next step leaves it: to see why a job waits, and what is expected.
+    Look { reply: oneshot::Sender<Arc<Book>> },
     /// Ask every backend that is up, or one, to free memory.
     Free { backend: Option<BackendId>, request: FreeRequest },
     /// Ask one backend, and tell the free's number once it has accepted, or in words why it has not.
@@ -54,14 +56,14 @@ pub(super) struct Core {
     metrics: Arc<Metrics>,
     board: Board,
     reconciled: bool,
-    /// As the last look saw them.
-    candidates: Arc<[Candidate]>,
     /// Backends that were asked to free memory so far.
     frees: u64,
     /// When what was learned was kept last, and whether there is more since.
     kept_at: UnixMillis,
     learned: bool,
     acts: Vec<Act>,
+    /// Who asked for what decisions look at.
+    looks: Vec<oneshot::Sender<Arc<Book>>>,
 }
 
 impl Core {
@@ -80,11 +82,11 @@ impl Core {
             metrics,
             board,
             reconciled: false,
-            candidates: Arc::default(),
             frees: 0,
             kept_at: now,
             learned: false,
             acts: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -107,18 +109,17 @@ impl Core {
         self.see_restarts(fleet, now);
         self.board.take_up_found(ledger, now);
         self.watch_frees(fleet, now);
-        let due = step(&self.board, fleet, ledger, &self.settings, now);
-        self.candidates = due.candidates.into();
-        self.watch_memory();
         let room = limits::COMMANDS_UNDER_WAY.saturating_sub(under_way + self.acts.len());
-        for command in due.commands.into_iter().take(room) {
+        let commands = step(&mut self.board, fleet, ledger, &self.settings, room, now);
+        self.watch_memory();
+        for command in commands {
             self.obey(command, fleet, ledger, now);
         }
         self.keep_learned(now);
+        self.show_book();
         self.reconciled = self.reconciled || self.board.is_reconciled(fleet);
         View {
-            candidates: Arc::clone(&self.candidates),
-            estimates: Arc::clone(&self.board.estimates),
+            candidates: Arc::clone(self.board.book.candidates()),
             running: self.board.running(now),
             loads: self.board.loads(),
             frees: self.board.frees(),
@@ -154,10 +155,22 @@ impl Core {
 
     /// What ComfyUI holds of the GPU while a job runs is what such a job takes.
     fn watch_memory(&mut self) {
-        let known = self.candidates.iter().filter(|candidate| candidate.room.own_bytes.is_some());
+        let candidates = Arc::clone(self.board.book.candidates());
+        let known = candidates.iter().filter(|candidate| candidate.room.own_bytes.is_some());
         for candidate in known {
             let tracks = self.board.tracks.values_mut().filter(|track| track.backend == candidate.backend.id);
             tracks.for_each(|track| track.see_memory(&candidate.room));
+        }
+    }
+
+    fn show_book(&mut self) {
+        if self.looks.is_empty() {
+            return;
+        }
+        let book = Arc::new(self.board.book.clone());
+        for reply in self.looks.drain(..) {
+            // Whoever asked may be gone.
+            let _ = reply.send(Arc::clone(&book));
         }
     }
 
@@ -166,7 +179,8 @@ impl Core {
             return;
         }
         (self.learned, self.kept_at) = (false, now);
-        let kept = Kept { fits: self.board.estimates.fits.clone(), pace: self.board.pace.clone() };
+        let Board { book, pace, .. } = &self.board;
+        let kept = Kept { fits: book.fits().clone(), pace: pace.clone(), learned: book.learned() };
         self.begin(Work::Keep(Box::new(kept)));
     }
 
@@ -189,24 +203,20 @@ impl Core {
     }
 
     fn dispatch(&mut self, job: Arc<Job>, assignment: Assignment, now: UnixMillis) {
-        let models = job.needs.models();
-        let belief = self.board.belief(&assignment.backend, now);
-        let loaded = models.0.is_subset(&belief.resident);
-        if !models.0.is_empty() {
-            belief.resident = models.0;
+        let loaded = assignment.loads.iter().all(|(_, from)| *from == Tier::Vram);
+        if !assignment.loads.is_empty() {
             self.board.count_load(&assignment.backend, loaded);
         }
         let attempt = job.attempts + 1;
         let mut track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
-        track.gpu = self.candidate(&assignment.backend).map(|its| Gpu::of(&its.room)).unwrap_or_default();
+        let candidate = self.board.book.candidate(&assignment.backend);
+        track.gpu = candidate.map(|its| Gpu::of(&its.room)).unwrap_or_default();
+        track.loads = assignment.loads.clone();
+        track.expected_seconds = Some(assignment.why.load_seconds + assignment.why.run_seconds);
         track.begun_before = self.board.pasts.get(&job.id).is_some_and(|past| past.begun);
         self.board.tracks.insert(job.id, track);
         tracing::debug!(job = %job.id, backend = %assignment.backend, attempt, why = %assignment.why, "job dispatched");
         self.begin(Work::Dispatch { job, attempt, assignment });
-    }
-
-    fn candidate(&self, backend: &BackendId) -> Option<&Candidate> {
-        self.candidates.iter().find(|candidate| candidate.backend.id == *backend)
     }
 
     fn look_up(&mut self, job: JobId) {
@@ -281,6 +291,7 @@ impl Core {
                 // Whoever asked may be gone.
                 let _ = reply.send(self.board.tracks_on(&backend).count());
             }
+            Request::Look { reply } => self.looks.push(reply),
             Request::Free { backend, request } => {
                 let meant = |id: &BackendId| backend.as_ref().is_none_or(|backend| backend == id);
                 let up = fleet.backends.iter().filter(|b| b.health.is_up() && meant(&b.id));

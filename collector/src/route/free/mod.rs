@@ -11,7 +11,7 @@ use std::time::Duration;
 pub use self::record::{Free, Frees, Outcome};
 pub use self::watch::{Doing, Reading, Source, Verdict, Watch};
 use super::vram::Claim;
-use super::{Candidate, Estimates, Refusal};
+use super::{Candidate, Fits, Refusal};
 use crate::clock::UnixMillis;
 use crate::fleet::Backend;
 use crate::id::BackendId;
@@ -77,7 +77,7 @@ impl Reason {
 pub fn to_free<'a>(
     idle: impl IntoIterator<Item = Idle<'a>>,
     waiting: impl IntoIterator<Item = &'a Arc<Job>>,
-    estimates: &Estimates,
+    fits: &Fits,
     rules: &Rules,
     now: UnixMillis,
 ) -> Vec<(BackendId, Reason)> {
@@ -87,7 +87,7 @@ pub fn to_free<'a>(
     while !due.is_empty()
         && let Some(job) = waiting.next()
     {
-        due.retain(|(_, idle)| !wants(job, estimates, idle.candidate, now));
+        due.retain(|(_, idle)| !wants(job, fits, idle.candidate, now));
     }
     // Of a host that runs short the one that has been idle longest, and then it is looked again.
     due.sort_by_key(|(_, idle)| idle.since);
@@ -100,11 +100,11 @@ fn host(backend: &Backend) -> String {
     backend.agent_url.host_str().unwrap_or_default().to_owned()
 }
 
-fn wants(job: &Job, estimates: &Estimates, candidate: &Candidate, now: UnixMillis) -> bool {
+fn wants(job: &Job, fits: &Fits, candidate: &Candidate, now: UnixMillis) -> bool {
     let names = || job.needs.assets.iter().any(|asset| candidate.resident.contains(&asset.name));
     let backend = &candidate.backend;
     let is_open = || backend.draining_since.is_none() && Refusal::of_wishes(backend, &job.wishes).is_none();
-    let claim = || Claim::of(job, &estimates.fits, std::slice::from_ref(candidate), now);
+    let claim = || Claim::of(job, fits, std::slice::from_ref(candidate), now);
     names() && is_open() && Refusal::of_job(candidate, job, claim(), now).is_none()
 }
 
@@ -165,9 +165,9 @@ impl Idle<'_> {
 
 /// Whether memory is freed before this job, which is about to go to this idle backend: it needs more than is free, and
 /// could have it, and ComfyUI there has failed to make room before.
-pub fn comes_first(job: &Job, idle: &Idle<'_>, estimates: &Estimates, now: UnixMillis) -> bool {
+pub fn comes_first(job: &Job, idle: &Idle<'_>, fits: &Fits, now: UnixMillis) -> bool {
     let room = &idle.candidate.room;
-    let needed = || estimates.fits.of(&job.needs)?.needed_bytes(room.class.as_ref()?);
+    let needed = || fits.of(&job.needs)?.needed_bytes(room.class.as_ref()?);
     let is_short = || needed().zip(room.free_bytes).is_some_and(|(needed, free)| needed > free);
     let has_it = job.needs.assets.iter().any(|asset| idle.candidate.resident.contains(&asset.name));
     !has_it && idle.holds_gpu_memory() && idle.frees.may_try(idle.since, now) && is_short()

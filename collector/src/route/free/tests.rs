@@ -4,7 +4,7 @@ use super::*;
 use crate::fleet::figures::{Gpu, Host, Memory, Process};
 use crate::fleet::{Backlog, Figures, Read};
 use crate::job::Job;
-use crate::route::tests::{NOW, backend, estimates, job, of};
+use crate::route::tests::{NOW, backend, job, of};
 use crate::route::{Conduct, GpuClass};
 
 const GIB: u64 = 1 << 30;
@@ -68,7 +68,7 @@ fn since(seconds: u64) -> UnixMillis {
 
 fn due(candidate: &Candidate, idle_seconds: u64, waiting: &[Arc<Job>], rules: &Rules) -> Option<Reason> {
     let idle = Idle { candidate, since: since(idle_seconds), frees: &Frees::default() };
-    to_free([idle], waiting, &estimates(), rules, NOW).pop().map(|(_, reason)| reason)
+    to_free([idle], waiting, &Fits::default(), rules, NOW).pop().map(|(_, reason)| reason)
 }
 
 #[test]
@@ -148,30 +148,30 @@ fn of_a_host_that_runs_short_one_backend_is_freed_at_a_time() {
     }
     let frees = Frees::default();
     let idle = |candidate, seconds| Idle { candidate, since: since(seconds), frees: &frees };
-    let due = to_free([idle(&a, 20), idle(&b, 30), idle(&c, 15)], &[], &estimates(), &RULES, NOW);
+    let due = to_free([idle(&a, 20), idle(&b, 30), idle(&c, 15)], &[], &Fits::default(), &RULES, NOW);
     let freed: Vec<_> = due.iter().map(|(backend, reason)| (backend.as_str(), *reason)).collect();
     assert_eq!(freed, [("b", Reason::HostMemory), ("c", Reason::HostMemory)]);
 }
 
 #[test]
 fn memory_is_freed_before_a_job_that_needs_more_than_is_free_and_could_have_it() {
-    let mut estimates = estimates();
+    let mut fits = Fits::default();
     let job = job(1, "m");
     let class = GpuClass { name: "G".into(), total_bytes: 24 * GIB };
-    let comes_first = |estimates: &Estimates, own_gib: u64, resident: &[&str], frees: &Frees| {
+    let comes_first = |fits: &Fits, own_gib: u64, resident: &[&str], frees: &Frees| {
         let candidate = alone("a", Some(Machine { own_gib, ..MACHINE }), resident);
-        super::comes_first(&job, &Idle { candidate: &candidate, since: since(5), frees }, estimates, NOW)
+        super::comes_first(&job, &Idle { candidate: &candidate, since: since(5), frees }, fits, NOW)
     };
     let fresh = Frees::default();
-    assert!(!comes_first(&estimates, 20, &["n"], &fresh), "what it needs is not known");
-    estimates.fits.has_run(&job.needs, &class, Some(14 * GIB));
-    assert!(comes_first(&estimates, 20, &["n"], &fresh));
-    assert!(!comes_first(&estimates, 10, &["n"], &fresh), "so much is free");
-    assert!(!comes_first(&estimates, 20, &["m"], &fresh), "it is what fills the memory");
+    assert!(!comes_first(&fits, 20, &["n"], &fresh), "what it needs is not known");
+    fits.has_run(&job.needs, &class, Some(14 * GIB));
+    assert!(comes_first(&fits, 20, &["n"], &fresh));
+    assert!(!comes_first(&fits, 10, &["n"], &fresh), "so much is free");
+    assert!(!comes_first(&fits, 20, &["m"], &fresh), "it is what fills the memory");
     let mut freed = Frees::default();
     freed.begin(1, Reason::BeforeJob, None, NOW);
     freed.end(1, Outcome::Unverified, None, NOW);
-    assert!(!comes_first(&estimates, 20, &["n"], &freed), "once");
+    assert!(!comes_first(&fits, 20, &["n"], &freed), "once");
 }
 
 /// Nothing that a waiting job wants is dropped, nothing is dropped twice in a row, and never is a backend freed that has
@@ -204,7 +204,7 @@ fn whatever_the_fleet_no_free_breaks_the_rules() {
         let waiting: Vec<_> = (0..rng.usize(..3)).map(|at| job(at as u64, models[rng.usize(..3)])).collect();
         let idle =
             candidates.iter().map(|(candidate, since, frees)| Idle { candidate, since: *since, frees });
-        for (backend, reason) in to_free(idle, &waiting, &estimates(), &RULES, NOW) {
+        for (backend, reason) in to_free(idle, &waiting, &Fits::default(), &RULES, NOW) {
             let (candidate, since, frees) =
                 candidates.iter().find(|(c, ..)| c.backend.id == backend).unwrap();
             let holds =

@@ -48,7 +48,7 @@ pub(super) async fn a_job_is_seen_on_every_view_from_its_submission_to_its_pictu
 
     look.go(&format!("#/jobs/{first}")).await?;
     look.sees(".course li", "Sent to gpu-1").await?;
-    look.sees(".course li", "earliest completion").await?;
+    look.sees(".course li", "worth its load most").await?;
     look.sees(".course li", "step 3 of 8").await?;
     look.sees(".course li", "The sampler").await?;
     look.page

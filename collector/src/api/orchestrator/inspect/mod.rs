@@ -17,7 +17,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use self::knobs::{Knob, knobs};
-use super::super::comfyui::{Submitting, judged, read_body, read_json, wishes_of_headers};
+use super::super::comfyui::{Submitting, judged, look, read_body, read_json, wishes_of_headers};
 use super::super::{App, Refusal};
 use super::openapi::Problem;
 use super::submit::{Beside, NewJob, read};
@@ -62,7 +62,7 @@ struct Verdict {
     can_run: bool,
     /// In words.
     verdict: String,
-    /// Until it would have ended, were it first in the queue.
+    /// Until it would have ended, were it the next there; absent where it would not be, as another backend is left it.
     #[serde(skip_serializing_if = "Option::is_none")]
     completion_seconds: Option<f64>,
 }
@@ -87,10 +87,11 @@ pub(super) async fn inspect(
         Ok((wishes, judged)) => (draft(&app, judged.needs, wishes), None),
         Err(refusal) => (draft(&app, needs(&app, &prompt), Wishes::default()), Some(refusal.document())),
     };
+    let job = Arc::new(job);
     Ok(Json(Inspected {
         prompt: raw,
         workflow,
-        backends: verdicts(&app, &job),
+        backends: verdicts(&app, &job).await?,
         needs: Needed::of(&job.needs),
         problem,
         inputs: knobs(&prompt, app.fleet().union.document()),
@@ -108,16 +109,15 @@ fn workflow(submitting: &Submitting) -> Option<&Value> {
     submitting.extra_data.as_ref()?.get("extra_pnginfo")?.get("workflow")
 }
 
-fn verdicts(app: &App, job: &Job) -> Vec<Verdict> {
-    let (view, now) = (app.dispatch.view.borrow().clone(), app.clock.now());
-    let verdicts = route::explain(&view.candidates, job, &view.estimates, now);
+async fn verdicts(app: &App, job: &Arc<Job>) -> Result<Vec<Verdict>, Refusal> {
+    let verdicts = look(app).await?.explain(job, app.clock.now());
     let verdict = |(id, verdict): (BackendId, route::Verdict)| Verdict {
         id,
-        can_run: verdict.completion_seconds().is_some(),
+        can_run: !verdict.is_refused(),
         verdict: verdict.to_string(),
         completion_seconds: verdict.completion_seconds(),
     };
-    verdicts.into_iter().map(verdict).collect()
+    Ok(verdicts.into_iter().map(verdict).collect())
 }
 
 /// A job that is never submitted.

@@ -1,0 +1,199 @@
+//! Routing, simulated: the product's own rule beside the rules in use, on the same jobs, machines and failures. Discrete events,
+//! no clock: the same seeds give the same figures on every machine.
+
+mod bounds;
+mod figures;
+mod load;
+mod plot;
+mod policy;
+mod random;
+mod scenario;
+mod table;
+mod workload;
+mod world;
+
+use std::num::NonZero;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use self::figures::{Cell, Runs};
+use self::policy::{Name, Policy};
+use self::scenario::{Profile, Scenario, Variant};
+use self::workload::Workload;
+use self::world::{Done, Sight};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// What load to simulate [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    scenario: Vec<Scenario>,
+    /// What a load takes [default: both]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    profile: Vec<Profile>,
+    /// Which policies to compare [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    policy: Vec<Name>,
+    /// How many backends there are
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    backends: u16,
+    /// Seeds, from the first up to the second, which is left out
+    #[arg(long, default_value = "100..105", value_name = "A..B")]
+    seeds: Seeds,
+    /// Jobs a seed; drain has at most 2000
+    #[arg(long, default_value_t = 6000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    jobs: u32,
+    /// How far run times spread: the deviation of their logarithms
+    #[arg(long, default_value_t = 0.3)]
+    sigma: f64,
+    /// Share of jobs after which a backend loses all that it holds, and tells nobody
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    silent_evictions: f64,
+    /// Instead of the cells: the highest load (in steps of 0.05) of `steady` at which 95 % of jobs end within 120 s
+    #[arg(long)]
+    highest_load: bool,
+    /// Write the plots of docs/routing.md into this folder
+    #[arg(long, value_name = "DIRECTORY")]
+    plots: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+struct Seeds(Range<u64>);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) = text.split_once("..").ok_or("two numbers as 100..105")?;
+        let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
+        let to = match to.strip_prefix('=') {
+            Some(last) => number(last)?.saturating_add(1),
+            None => number(to)?,
+        };
+        let seeds = number(from)?..to;
+        if seeds.is_empty() { Err("it holds no seed: write 100..105 for five".to_owned()) } else { Ok(Self(seeds)) }
+    }
+}
+
+pub(crate) fn measure(options: &Options, as_json: bool) -> Result<()> {
+    if options.highest_load {
+        return load::measure(options, as_json);
+    }
+    let asked = options.cells();
+    let cells = in_parallel(&asked, |(scenario, profile, policy)| {
+        let cell = options.cell(*scenario, *profile, *policy, &options.variant());
+        eprintln!("{} {} {}: mean {:.1} s", cell.scenario, cell.profile, cell.policy, cell.mean_seconds);
+        cell
+    });
+    if let Some(folder) = &options.plots {
+        plot::write_all(&cells, folder)?;
+    }
+    if as_json { table::print_json(&cells) } else { table::print(&cells, options) }
+}
+
+impl Options {
+    fn scenarios(&self) -> &[Scenario] {
+        if self.scenario.is_empty() { Scenario::value_variants() } else { &self.scenario }
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        if self.profile.is_empty() { Profile::value_variants() } else { &self.profile }
+    }
+
+    fn policies(&self) -> &[Name] {
+        if self.policy.is_empty() { Name::value_variants() } else { &self.policy }
+    }
+
+    fn cells(&self) -> Vec<(Scenario, Profile, Name)> {
+        let policies = |scenario, profile| self.policies().iter().map(move |policy| (scenario, profile, *policy));
+        let profiles = |scenario| self.profiles().iter().flat_map(move |profile| policies(scenario, *profile));
+        self.scenarios().iter().flat_map(|scenario| profiles(*scenario)).collect()
+    }
+
+    fn variant(&self) -> Variant {
+        Variant {
+            jobs: self.jobs as usize,
+            backends: self.backends.into(),
+            sigma: self.sigma,
+            silent_evictions: self.silent_evictions,
+            load: None,
+        }
+    }
+
+    fn cell(&self, scenario: Scenario, profile: Profile, policy: Name, variant: &Variant) -> Cell {
+        let mut runs = Runs::default();
+        for seed in self.seeds.0.clone() {
+            let workload = Workload::new(scenario, profile, variant, seed);
+            let mut timed = Timed { policy: policy.policy(&workload, seed), spent: Duration::ZERO };
+            let course = world::run(&workload, &mut timed);
+            runs.add(&workload, &course, timed.spent.as_secs_f64());
+        }
+        runs.cell(scenario.name(), profile.name(), policy.name(), variant.backends)
+    }
+}
+
+/// Does the work on all cores; results are in the order of what was asked.
+fn in_parallel<A: Sync, R: Send>(asked: &[A], work: impl Fn(&A) -> R + Sync) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..cores.min(asked.len()) {
+            scope.spawn(|| {
+                while let Some((at, asked)) = at(asked, next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = work(asked);
+                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn at<A>(asked: &[A], at: usize) -> Option<(usize, &A)> {
+    asked.get(at).map(|asked| (at, asked))
+}
+
+/// Adds up the time that a policy takes.
+struct Timed<'a> {
+    policy: Box<dyn Policy + 'a>,
+    spent: Duration,
+}
+
+impl Timed<'_> {
+    fn time<R>(&mut self, work: impl FnOnce(&mut dyn Policy) -> R) -> R {
+        let start = Instant::now();
+        let result = work(self.policy.as_mut());
+        self.spent += start.elapsed();
+        result
+    }
+}
+
+impl Policy for Timed<'_> {
+    fn arrive(&mut self, job: usize, now: f64, sight: &Sight) {
+        self.time(|policy| policy.arrive(job, now, sight));
+    }
+
+    fn decide(&mut self, now: f64, sight: &Sight) -> Vec<(usize, usize)> {
+        self.time(|policy| policy.decide(now, sight))
+    }
+
+    fn done(&mut self, done: Done, now: f64, sight: &Sight) {
+        self.time(|policy| policy.done(done, now, sight));
+    }
+
+    fn down(&mut self, machine: usize, now: f64, sight: &Sight) {
+        self.time(|policy| policy.down(machine, now, sight));
+    }
+
+    fn up(&mut self, machine: usize, now: f64) {
+        self.time(|policy| policy.up(machine, now));
+    }
+}

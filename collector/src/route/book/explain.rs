@@ -1,0 +1,46 @@
+//! What every backend makes of a job, in words.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Book;
+use crate::clock::UnixMillis;
+use crate::id::BackendId;
+use crate::job::Job;
+use crate::route::key::{SlotId, Ticket};
+use crate::route::vram::Claim;
+use crate::route::{Candidate, Part, Refusal, Verdict};
+
+/// A job that is asked about and does not wait.
+const NOBODYS: Ticket = Ticket(u64::MAX);
+
+impl Book {
+    /// Every backend's verdict on a job: why it waits, or what would come of it if it were submitted now.
+    pub fn explain(&self, job: &Arc<Job>, now: UnixMillis) -> Vec<(BackendId, Verdict)> {
+        if let Some(ticket) = self.tickets.get(&job.id) {
+            return self.verdicts(*ticket, job, now);
+        }
+        let mut asked = self.clone();
+        asked.arrive(NOBODYS, job, now);
+        asked.verdicts(NOBODYS, job, now)
+    }
+
+    fn verdicts(&self, ticket: Ticket, job: &Job, now: UnixMillis) -> Vec<(BackendId, Verdict)> {
+        let claim = Claim::of(job, &self.fits, &self.candidates, now);
+        let parts: HashMap<SlotId, Part> =
+            self.router.explain(ticket, now.as_seconds()).into_iter().collect();
+        let name = |slot: SlotId| self.seats.get(slot.index())?.backend.clone();
+        let verdict = |candidate: &Candidate| {
+            let id = &candidate.backend.id;
+            let refusal =
+                Refusal::of_wishes(&candidate.backend, &job.wishes).or_else(|| Refusal::of(candidate, now));
+            let refusal = match refusal {
+                Some(refusal) => Err(refusal),
+                None => Refusal::or_fetch_seconds(&self.candidates, candidate, job, claim, now),
+            };
+            let part = || self.slots.get(id).and_then(|slot| parts.get(slot)).unwrap_or(&Part::Closed);
+            (id.clone(), refusal.map_or_else(Verdict::Refused, |_| Verdict::of(part(), name)))
+        };
+        self.candidates.iter().map(verdict).collect()
+    }
+}

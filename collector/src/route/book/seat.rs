@@ -1,0 +1,107 @@
+//! A backend in the router's numbers: what it may be given, and how much it keeps in memory.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use report::ModelFile;
+
+use crate::clock::UnixMillis;
+use crate::fleet::{Backend, Catalog};
+use crate::id::{BackendId, Tag};
+use crate::route::memory::Keeps;
+use crate::route::{Candidate, GpuClass, Refusal, Standing};
+
+/// Share of the GPU's memory that models may fill: ComfyUI keeps the rest for what it computes. Large GPUs keep a lesser one.
+const VRAM_FILLED: f64 = 0.85;
+const LARGE_VRAM_FILLED: f64 = 0.95;
+const LARGE_GIGABYTES: f64 = 79.0;
+/// Share of main memory in which files stay that were read.
+const RAM_FILLED: f64 = 0.7;
+
+/// What the router knows of a backend's place, and what that was worked out from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seat {
+    /// `None`: vacant.
+    pub backend: Option<BackendId>,
+    /// Where it stands among the candidates.
+    pub at: usize,
+    pub offer: Offer,
+    pub shape: Shape,
+    pub models: Option<Arc<[ModelFile]>>,
+}
+
+/// What decides which jobs may run there, whatever it does now: where that is the same the answer is, too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offer {
+    catalog: Option<Arc<Catalog>>,
+    tags: BTreeSet<Tag>,
+    class: Option<GpuClass>,
+    available_bytes: Option<u64>,
+    others_bytes: Option<u64>,
+}
+
+/// How much a backend keeps in VRAM and RAM, in gigabytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Shape {
+    pub vram_gigabytes: f64,
+    pub ram_gigabytes: f64,
+    pub keeps: Keeps,
+}
+
+impl Offer {
+    pub(super) fn of(candidate: &Candidate) -> Self {
+        Self {
+            catalog: candidate.backend.catalog.clone(),
+            tags: candidate.backend.tags.clone(),
+            class: candidate.room.class.clone(),
+            available_bytes: candidate.room.available_bytes,
+            others_bytes: candidate.room.others_bytes,
+        }
+    }
+}
+
+impl PartialEq for Offer {
+    fn eq(&self, other: &Self) -> bool {
+        let same_catalog = match (&self.catalog, &other.catalog) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let memory = |offer: &Self| (offer.available_bytes, offer.others_bytes);
+        same_catalog && self.tags == other.tags && self.class == other.class && memory(self) == memory(other)
+    }
+}
+
+impl Shape {
+    pub(super) fn of(backend: &Backend) -> Self {
+        let stats = backend.stats.as_ref().map(|read| &read.value);
+        let gigabytes = |bytes: Option<u64>| bytes.map_or(0.0, |bytes| bytes as f64 / 1e9);
+        let vram = gigabytes(stats.and_then(|stats| stats.devices.first()?.vram_total));
+        let filled = if vram > LARGE_GIGABYTES { LARGE_VRAM_FILLED } else { VRAM_FILLED };
+        let arguments = stats.and_then(|stats| stats.system.argv.as_deref()).unwrap_or_default();
+        // Without these it drops what the prompt that it runs does not name.
+        let keeps = arguments
+            .iter()
+            .any(|argument| ["--cache-lru", "--cache-ram"].iter().any(|cache| argument.starts_with(cache)));
+        let (keeps, vram_gigabytes) = match keeps {
+            true => (Keeps::WhatFits, filled * vram),
+            // Of one job all is there, be it more than fits at once: ComfyUI sees to that.
+            false => (Keeps::Nothing, f64::INFINITY),
+        };
+        let ram_gigabytes = RAM_FILLED * gigabytes(stats.and_then(|stats| stats.system.ram_total));
+        Self { vram_gigabytes, ram_gigabytes, keeps }
+    }
+}
+
+/// `foreign_seconds`: what a prompt of others is expected to run.
+pub(super) fn standing(candidate: &Candidate, foreign_seconds: f64, now: UnixMillis) -> Standing {
+    if Refusal::of(candidate, now).is_some() {
+        return Standing::Closed;
+    }
+    let others_seconds = candidate.foreign as f64 * foreign_seconds;
+    if candidate.residual_seconds.is_none() && candidate.foreign == 0 {
+        return Standing::Idle;
+    }
+    let since = now.as_seconds();
+    let until = since + candidate.residual_seconds.unwrap_or(0.0) + others_seconds;
+    Standing::Busy { since, until, has_room: false }
+}
