@@ -12,6 +12,7 @@ mod machine;
 mod output;
 mod process;
 mod prompt;
+mod routing;
 mod stage;
 mod submit;
 mod usage;
@@ -38,6 +39,8 @@ enum Subject {
     Submit(submit::Options),
     /// Time from a backend's end of a job to its next one, beside a ComfyUI's own queue
     Dispatch(dispatch::Options),
+    /// Latency under the collector's routing rule, beside other rules, on simulated fleets
+    Routing(routing::Options),
 }
 
 fn main() -> Result<()> {
@@ -47,5 +50,6 @@ fn main() -> Result<()> {
         Subject::Agent(options) => output::print(&machine, &agent::measure(&options)?, arguments.json),
         Subject::Submit(options) => output::print(&machine, &submit::measure(&options)?, arguments.json),
         Subject::Dispatch(options) => output::print(&machine, &dispatch::measure(&options)?, arguments.json),
+        Subject::Routing(options) => routing::measure(&options, arguments.json),
     }
 }

@@ -8,6 +8,7 @@ mod plot;
 mod policy;
 mod random;
 mod scenario;
+mod svg;
 mod table;
 mod workload;
 mod world;
@@ -20,7 +21,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use self::figures::{Cell, Runs};
@@ -50,15 +51,15 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 6000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     jobs: u32,
     /// How far run times spread: the deviation of their logarithms
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.3, value_parser = |text: &str| between(text, 3.0))]
     sigma: f64,
     /// Share of jobs after which a backend loses all that it holds, and tells nobody
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = |text: &str| between(text, 1.0))]
     silent_evictions: f64,
     /// Instead of the cells: the highest load (in steps of 0.05) of `steady` at which 95 % of jobs end within 120 s
     #[arg(long)]
     highest_load: bool,
-    /// Write the plots of docs/routing.md into this folder
+    /// Write what was found as plots (SVG) into this folder
     #[arg(long, value_name = "DIRECTORY")]
     plots: Option<PathBuf>,
 }
@@ -77,11 +78,22 @@ impl FromStr for Seeds {
             None => number(to)?,
         };
         let seeds = number(from)?..to;
-        if seeds.is_empty() { Err("it holds no seed: write 100..105 for five".to_owned()) } else { Ok(Self(seeds)) }
+        if seeds.is_empty() {
+            Err("it holds no seed: write 100..105 for five".to_owned())
+        } else {
+            Ok(Self(seeds))
+        }
     }
 }
 
+/// A number from 0 on.
+fn between(text: &str, most: f64) -> Result<f64, String> {
+    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if (0.0..=most).contains(&number) { Ok(number) } else { Err(format!("it lies between 0 and {most}")) }
+}
+
 pub(crate) fn measure(options: &Options, as_json: bool) -> Result<()> {
+    options.check()?;
     if options.highest_load {
         return load::measure(options, as_json);
     }
@@ -92,12 +104,27 @@ pub(crate) fn measure(options: &Options, as_json: bool) -> Result<()> {
         cell
     });
     if let Some(folder) = &options.plots {
-        plot::write_all(&cells, folder)?;
+        plot::write_cells(&cells, folder)?;
     }
     if as_json { table::print_json(&cells) } else { table::print(&cells, options) }
 }
 
 impl Options {
+    fn check(&self) -> Result<()> {
+        if self.backends < 2 && !self.highest_load && self.scenarios().contains(&Scenario::Video) {
+            bail!(
+                "video needs a GPU of 48 GB, which the second backend has: ask for more --backends, or for other scenarios with --scenario"
+            );
+        }
+        if self.plots.is_some() && !self.highest_load && !self.policies().contains(&Name::Swarmui) {
+            bail!("the plots show multiples of SwarmUI's latency: name swarmui in --policy too");
+        }
+        if self.highest_load && self.scenario.iter().any(|scenario| *scenario != Scenario::Steady) {
+            bail!("--highest-load raises the load of steady: leave --scenario out");
+        }
+        Ok(())
+    }
+
     fn scenarios(&self) -> &[Scenario] {
         if self.scenario.is_empty() { Scenario::value_variants() } else { &self.scenario }
     }
@@ -111,8 +138,10 @@ impl Options {
     }
 
     fn cells(&self) -> Vec<(Scenario, Profile, Name)> {
-        let policies = |scenario, profile| self.policies().iter().map(move |policy| (scenario, profile, *policy));
-        let profiles = |scenario| self.profiles().iter().flat_map(move |profile| policies(scenario, *profile));
+        let policies =
+            |scenario, profile| self.policies().iter().map(move |policy| (scenario, profile, *policy));
+        let profiles =
+            |scenario| self.profiles().iter().flat_map(move |profile| policies(scenario, *profile));
         self.scenarios().iter().flat_map(|scenario| profiles(*scenario)).collect()
     }
 

@@ -166,7 +166,10 @@ mod tests {
     /// for sums of latencies it is enough to start each job as early as its place allows.
     fn least(workload: &Workload) -> f64 {
         let jobs: Vec<usize> = (0..workload.jobs.len()).collect();
-        permutations(&jobs).iter().flat_map(|order| assignments(workload, order)).fold(f64::INFINITY, f64::min)
+        permutations(&jobs)
+            .iter()
+            .flat_map(|order| assignments(workload, order))
+            .fold(f64::INFINITY, f64::min)
     }
 
     fn permutations(of: &[usize]) -> Vec<Vec<usize>> {
@@ -186,10 +189,19 @@ mod tests {
     fn assignments(workload: &Workload, order: &[usize]) -> Vec<f64> {
         let machines = workload.machines.len();
         let count = machines.pow(order.len() as u32);
-        (0..count).map(|mut code| {
-            let places: Vec<usize> = order.iter().map(|_| { let place = code % machines; code /= machines; place }).collect();
-            world::sum_of(workload, &order.iter().copied().zip(places).collect::<Vec<_>>())
-        }).collect()
+        (0..count)
+            .map(|mut code| {
+                let places: Vec<usize> = order
+                    .iter()
+                    .map(|_| {
+                        let place = code % machines;
+                        code /= machines;
+                        place
+                    })
+                    .collect();
+                world::sum_of(workload, &order.iter().copied().zip(places).collect::<Vec<_>>())
+            })
+            .collect()
     }
 
     #[test]
@@ -198,7 +210,11 @@ mod tests {
         for _ in 0..60 {
             let workload = tiny(&mut random);
             let best = least(&workload);
-            assert!(latency_sum(&workload) <= best + 1e-6, "{workload:?}: {} > {best}", latency_sum(&workload));
+            assert!(
+                latency_sum(&workload) <= best + 1e-6,
+                "{workload:?}: {} > {best}",
+                latency_sum(&workload)
+            );
             for name in Name::value_variants() {
                 let course = world::run(&workload, name.policy(&workload, 1).as_mut());
                 assert!(course.latencies.iter().sum::<f64>() >= best - 1e-6, "{name:?} {workload:?}");

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::bounds;
 use super::workload::{NOISY, Workload};
 use super::world::Course;
 
 /// One scenario, profile and policy. Latencies of all seeds together; counts are a seed's mean.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) scenario: String,
     pub(crate) profile: String,
@@ -36,7 +34,6 @@ pub(crate) struct Cell {
     pub(crate) jobs: usize,
     pub(crate) seeds: u64,
     /// Time of the policy for each job, both deciding and learning.
-    #[serde(skip)]
     pub(crate) microseconds_a_job: f64,
 }
 
@@ -79,7 +76,8 @@ impl Runs {
     pub(crate) fn cell(mut self, scenario: String, profile: String, policy: String, backends: usize) -> Cell {
         self.latencies.sort_unstable_by(f64::total_cmp);
         self.others.sort_unstable_by(f64::total_cmp);
-        let (sum, count, seeds) = (self.latencies.iter().sum::<f64>(), self.latencies.len() as f64, self.seeds as f64);
+        let (sum, count, seeds) =
+            (self.latencies.iter().sum::<f64>(), self.latencies.len() as f64, self.seeds as f64);
         let rank = |percent| rank(&self.latencies, percent);
         Cell {
             scenario,

@@ -15,12 +15,15 @@ const TO: u32 = 95;
 const STEP: usize = 5;
 
 #[derive(Clone, Debug, Serialize)]
-struct Borne {
-    profile: String,
-    policy: String,
-    backends: usize,
+pub(super) struct Borne {
+    pub(super) profile: String,
+    pub(super) policy: String,
+    pub(super) backends: usize,
     /// `None`: not even the least that was tried.
-    highest_load: Option<f64>,
+    pub(super) highest_load: Option<f64>,
+    /// Loads and the 95th percentile of latency in seconds, up to the first at which that is too long.
+    #[serde(skip)]
+    pub(super) tried: Vec<(f64, f64)>,
 }
 
 pub(super) fn measure(options: &Options, as_json: bool) -> Result<()> {
@@ -32,6 +35,9 @@ pub(super) fn measure(options: &Options, as_json: bool) -> Result<()> {
         eprintln!("{} {}: {:?}", borne.profile, borne.policy, borne.highest_load);
         borne
     });
+    if let Some(folder) = &options.plots {
+        super::plot::write_loads(&borne, folder)?;
+    }
     let text = if as_json {
         serde_json::to_string_pretty(&borne).context("write the loads as JSON")?
     } else {
@@ -46,11 +52,22 @@ pub(super) fn measure(options: &Options, as_json: bool) -> Result<()> {
 }
 
 fn highest(options: &Options, profile: Profile, policy: Name) -> Borne {
-    let bears = |hundredths: &u32| {
-        let variant = Variant { load: Some(f64::from(*hundredths) / 100.0), ..options.variant() };
-        options.cell(Scenario::Steady, profile, policy, &variant).p95_seconds <= WITHIN_SECONDS
-    };
-    let borne = (FROM..=TO).step_by(STEP).take_while(bears).last();
-    let (profile, policy, backends) = (profile.name(), policy.name(), options.backends.into());
-    Borne { profile, policy, backends, highest_load: borne.map(|hundredths| f64::from(hundredths) / 100.0) }
+    let mut tried = Vec::new();
+    for load in (FROM..=TO).step_by(STEP).map(|hundredths| f64::from(hundredths) / 100.0) {
+        let variant = Variant { load: Some(load), ..options.variant() };
+        let p95_seconds = options.cell(Scenario::Steady, profile, policy, &variant).p95_seconds;
+        tried.push((load, p95_seconds));
+        if p95_seconds > WITHIN_SECONDS {
+            break;
+        }
+    }
+    let borne = tried.iter().rfind(|(_, p95_seconds)| *p95_seconds <= WITHIN_SECONDS);
+    let highest_load = borne.map(|(load, _)| *load);
+    Borne {
+        profile: profile.name(),
+        policy: policy.name(),
+        backends: options.backends.into(),
+        highest_load,
+        tried,
+    }
 }

@@ -61,7 +61,12 @@ impl Zipf {
     pub(crate) fn new(n: u32, exponent: f64) -> Self {
         let weights = (1..=n).map(|rank| libm::pow(f64::from(rank), -exponent));
         let mut sum = 0.0;
-        let sums: Vec<f64> = weights.map(|weight| { sum += weight; sum }).collect();
+        let sums: Vec<f64> = weights
+            .map(|weight| {
+                sum += weight;
+                sum
+            })
+            .collect();
         Self { cumulated: sums.into_iter().map(|part| part / sum).collect() }
     }
 

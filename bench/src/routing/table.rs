@@ -68,8 +68,22 @@ fn all(cells: &[Cell], options: &Options) -> Table {
         options.backends, seeds.start, seeds.end
     );
     let head = [
-        "scenario", "profile", "policy", "mean", "p50", "p95", "p99", "max", "others' p99", "disk loads", "swapping", "of bound",
-        "makespan", "of bound", "Jain", "µs a job",
+        "scenario",
+        "profile",
+        "policy",
+        "mean",
+        "p50",
+        "p95",
+        "p99",
+        "max",
+        "others' p99",
+        "disk loads",
+        "swapping",
+        "of bound",
+        "makespan",
+        "of bound",
+        "Jain",
+        "µs a job",
     ];
     let mut table = Table::new(title, &head);
     for cell in cells {

@@ -75,8 +75,10 @@ impl Workload {
         let rate = variant.load.unwrap_or(scenario.load()) * speed / park.mean_seconds(scenario);
         let arrivals = arrivals(scenario, &park, rate, variant.jobs, &mut Random::new(seed, 1));
         let mut random = Random::new(seed, 2);
-        let jobs: Vec<Job> = arrivals.into_iter().map(|arrival| park.job(scenario, variant, arrival, &mut random)).collect();
-        let failures = if scenario == Scenario::Churn { failures(variant.backends, jobs.last(), seed) } else { vec![] };
+        let jobs: Vec<Job> =
+            arrivals.into_iter().map(|arrival| park.job(scenario, variant, arrival, &mut random)).collect();
+        let failures =
+            if scenario == Scenario::Churn { failures(variant.backends, jobs.last(), seed) } else { vec![] };
         Self { profile, gigabytes: park.gigabytes, machines, jobs, failures }
     }
 
@@ -89,7 +91,11 @@ impl Workload {
 
 /// 15 % of VRAM are kept for what a run needs besides models, 5 % of a large card.
 fn machines(scenario: Scenario, count: usize) -> Vec<Machine> {
-    let machine = |vram: f64, kept: f64, speed| Machine { vram_gigabytes: vram * (1.0 - kept), ram_gigabytes: 64.0, speed };
+    let machine = |vram: f64, kept: f64, speed| Machine {
+        vram_gigabytes: vram * (1.0 - kept),
+        ram_gigabytes: 64.0,
+        speed,
+    };
     let of = |number: usize| match (scenario, number * 8 / count.max(1)) {
         (Scenario::Video, 4..=5) => machine(48.0, 0.15, 1.3),
         (Scenario::Video, 6..) => machine(80.0, 0.05, 2.5),
@@ -136,7 +142,9 @@ fn arrivals(scenario: Scenario, park: &Park, rate: f64, jobs: usize, random: &mu
         Scenario::Sessions => sessions(park, rate, jobs, random),
         Scenario::Flash => flash(rate, jobs, random),
         Scenario::Noisy => noisy(rate, jobs, random),
-        Scenario::Steady | Scenario::Longtail | Scenario::Video | Scenario::Churn => steady(rate, random).take(jobs).collect(),
+        Scenario::Steady | Scenario::Longtail | Scenario::Video | Scenario::Churn => {
+            steady(rate, random).take(jobs).collect()
+        }
     };
     arrivals.sort_by(|a, b| a.at.total_cmp(&b.at));
     arrivals.truncate(jobs);
@@ -190,9 +198,11 @@ fn flash(rate: f64, jobs: usize, random: &mut Random) -> Vec<Arrival> {
     let phase = |at: f64| (at / MINUTE + 60.0) % 120.0;
     let cold = |at: f64| 80 - 10 * ((at / (120.0 * MINUTE)) as usize % 3);
     let mut choice = Random::new(random.next(), 3);
-    let kept = steady(TIMES * rate, random).filter_map(|arrival| match phase(arrival.at) < 5.0 && arrival.at > MINUTE * 5.0 {
-        true => Some(Arrival { checkpoint: choice.is(0.75).then(|| cold(arrival.at)), ..arrival }),
-        false => choice.is(1.0 / TIMES).then_some(arrival),
+    let kept = steady(TIMES * rate, random).filter_map(|arrival| {
+        match phase(arrival.at) < 5.0 && arrival.at > MINUTE * 5.0 {
+            true => Some(Arrival { checkpoint: choice.is(0.75).then(|| cold(arrival.at)), ..arrival }),
+            false => choice.is(1.0 / TIMES).then_some(arrival),
+        }
     });
     kept.take(jobs).collect()
 }
@@ -259,7 +269,8 @@ impl Park {
                 (vec![first + video], *seconds)
             }
             _ => {
-                let extras = [control_net, lora].into_iter().filter_map(|(first, number)| Some(first? + number));
+                let extras =
+                    [control_net, lora].into_iter().filter_map(|(first, number)| Some(first? + number));
                 (std::iter::once(number).chain(extras).collect(), checkpoint(number).1)
             }
         };

@@ -204,7 +204,9 @@ impl<'a> World<'a> {
         host.vram.held.clear();
         host.ram.held.clear();
         let lost = host.under_way.take();
-        if let (Some(up), Some(running)) = (self.sight.up.get_mut(machine), self.sight.running.get_mut(machine)) {
+        if let (Some(up), Some(running)) =
+            (self.sight.up.get_mut(machine), self.sight.running.get_mut(machine))
+        {
             (*up, *running) = (false, None);
         }
         policy.down(machine, now, &self.sight);
@@ -244,7 +246,8 @@ impl<'a> World<'a> {
 
 /// Seconds to load what a job lacks, as the profile has them. What is there already is used first.
 fn load(host: &mut Host, job: &Job, workload: &Workload, course: &mut Course) -> f64 {
-    let (there, missing): (Vec<Model>, Vec<Model>) = job.models.iter().partition(|model| host.vram.held.contains(model));
+    let (there, missing): (Vec<Model>, Vec<Model>) =
+        job.models.iter().partition(|model| host.vram.held.contains(model));
     let mut seconds = 0.0;
     for model in there.into_iter().chain(missing) {
         let in_vram = host.vram.hold(model, &job.models, &workload.gigabytes);

@@ -38,7 +38,8 @@ pub(super) struct AtArrival<'a> {
 impl<'a> AtArrival<'a> {
     pub(super) fn new(workload: &'a Workload, place: Place, seed: u64) -> Self {
         let machines = workload.machines.len();
-        let points = |machine: usize| (0..POINTS).map(move |point| (hash(machine as u64 * POINTS + point), machine));
+        let points =
+            |machine: usize| (0..POINTS).map(move |point| (hash(machine as u64 * POINTS + point), machine));
         let mut ring: Vec<(u64, usize)> = (0..machines).flat_map(points).collect();
         ring.sort_unstable();
         let plan = |machine: &crate::routing::workload::Machine| {
@@ -66,7 +67,9 @@ impl<'a> AtArrival<'a> {
             Place::Random => self.any(able),
             Place::RoundRobin => {
                 let machines = self.queues.len();
-                let next = (1..=machines).map(|step| (self.turn + step) % machines).find(|next| able.contains(next))?;
+                let next = (1..=machines)
+                    .map(|step| (self.turn + step) % machines)
+                    .find(|next| able.contains(next))?;
                 self.turn = next;
                 Some(next)
             }
@@ -96,9 +99,12 @@ impl<'a> AtArrival<'a> {
     fn by_hash(&self, job: &Job, able: &[usize], sight: &Sight) -> Option<usize> {
         let jobs: usize = (0..self.queues.len()).map(|machine| self.load(machine, sight)).sum();
         let bound = (BOUND * (jobs + 1) as f64 / self.queues.len() as f64).ceil() as usize;
-        let from = self.ring.partition_point(|(point, _)| *point < hash(u64::MAX - job.models.first().copied().unwrap_or(0) as u64));
+        let from = self.ring.partition_point(|(point, _)| {
+            *point < hash(u64::MAX - job.models.first().copied().unwrap_or(0) as u64)
+        });
         let (before, after) = self.ring.split_at(from);
-        let mut clockwise = after.iter().chain(before).map(|(_, machine)| *machine).filter(|machine| able.contains(machine));
+        let mut clockwise =
+            after.iter().chain(before).map(|(_, machine)| *machine).filter(|machine| able.contains(machine));
         clockwise.find(|machine| self.load(*machine, sight) < bound).or_else(|| able.first().copied())
     }
 
@@ -139,7 +145,8 @@ impl Policy for AtArrival<'_> {
     fn arrive(&mut self, number: usize, now: f64, sight: &Sight) {
         let workload = self.workload;
         let Some(job) = workload.jobs.get(number) else { return };
-        let mut able: Vec<usize> = (0..self.queues.len()).filter(|machine| workload.fits(job, *machine)).collect();
+        let mut able: Vec<usize> =
+            (0..self.queues.len()).filter(|machine| workload.fits(job, *machine)).collect();
         if able.iter().any(|machine| sight.is_up(*machine)) {
             able.retain(|machine| sight.is_up(*machine));
         }

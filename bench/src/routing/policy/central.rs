@@ -38,7 +38,9 @@ impl<'a> Central<'a> {
         let mut jobs = self.waiting.iter().filter_map(|job| Some((*job, able(*job)?)));
         match self.order {
             Order::Arrival => jobs.next(),
-            Order::Shortest => jobs.min_by(|(one, _), (other, _)| self.seconds(*one).total_cmp(&self.seconds(*other))),
+            Order::Shortest => {
+                jobs.min_by(|(one, _), (other, _)| self.seconds(*one).total_cmp(&self.seconds(*other)))
+            }
         }
     }
 }

@@ -53,7 +53,8 @@ impl<'a> SwarmUi<'a> {
 
     fn with_its_model(&self, idle: &[usize]) -> Option<(usize, usize)> {
         self.waiting.iter().find_map(|job| {
-            let has_it = |machine: &&usize| self.current(**machine) == self.model(*job) && self.fits(*job, **machine);
+            let has_it =
+                |machine: &&usize| self.current(**machine) == self.model(*job) && self.fits(*job, **machine);
             idle.iter().find(has_it).map(|machine| (*job, *machine))
         })
     }
@@ -64,7 +65,9 @@ impl<'a> SwarmUi<'a> {
             let pressure = pressures.entry(self.model(*job)?).or_insert(Pressure { first: *job, count: 0.0 });
             pressure.count += 1.0;
         }
-        let is_loading = |model: Model| self.backends.iter().any(|backend| backend.is_loading && backend.current == Some(model));
+        let is_loading = |model: Model| {
+            self.backends.iter().any(|backend| backend.is_loading && backend.current == Some(model))
+        };
         let arrival = |job: usize| self.workload.jobs.get(job).map_or(now, |job| job.arrival);
         let height = |pressure: &Pressure| pressure.count * 10.0 + (now - arrival(pressure.first));
         let mut pressures: Vec<(Model, Pressure)> =
@@ -74,7 +77,8 @@ impl<'a> SwarmUi<'a> {
             let loaders = idle.iter().copied().filter(|machine| {
                 self.fits(pressure.first, *machine) && self.current(*machine) != Some(model)
             });
-            let released = |machine: &usize| self.backends.get(*machine).map_or(0.0, |backend| backend.released_at);
+            let released =
+                |machine: &usize| self.backends.get(*machine).map_or(0.0, |backend| backend.released_at);
             let loader = loaders.min_by(|one, other| released(one).total_cmp(&released(other)))?;
             Some((pressure.first, loader))
         })
