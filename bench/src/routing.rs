@@ -226,3 +226,61 @@ impl Policy for Timed<'_> {
         self.time(|policy| policy.up(machine, now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parsed(line: &str) -> Result<Options, String> {
+        let words = std::iter::once("routing").chain(line.split_whitespace());
+        let Line { options } = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+        options.check().map_err(|error| error.to_string())?;
+        Ok(options)
+    }
+
+    #[test]
+    fn without_options_every_policy_meets_every_scenario_on_both_kinds_of_storage() {
+        let options = parsed("").unwrap();
+        assert_eq!(
+            (options.cells().len(), options.seeds.0.clone(), options.backends),
+            (8 * 2 * 10, 100..105, 8)
+        );
+        let options =
+            parsed("--scenario drain,noisy --profile nas --policy ours,least-queue --seeds 7..=8").unwrap();
+        let first = (Scenario::Drain, Profile::Nas, Name::Ours);
+        assert_eq!((options.cells().len(), options.cells()[0], options.seeds.0.clone()), (4, first, 7..9));
+    }
+
+    #[test]
+    fn what_cannot_be_simulated_is_refused_with_what_to_do() {
+        for (line, told) in [
+            ("--seeds 5..5", "write 100..105 for five"),
+            ("--seeds 5", "two numbers as 100..105"),
+            ("--seeds a..b", "invalid digit"),
+            ("--sigma=-1", "between 0 and 3"),
+            ("--silent-evictions 1.5", "between 0 and 1"),
+            ("--jobs 0", "1..=1000000"),
+            ("--policy best", "possible values: ours, swarmui"),
+            ("--backends 1", "ask for more --backends"),
+            ("--policy ours --plots there", "name swarmui"),
+            ("--highest-load --scenario drain", "leave --scenario out"),
+        ] {
+            let refused = parsed(line).unwrap_err();
+            assert!(refused.contains(told), "{line}: {refused}");
+        }
+    }
+
+    #[test]
+    fn work_on_all_cores_keeps_the_order_of_what_was_asked() {
+        let asked: Vec<u64> = (0..100).collect();
+        assert_eq!(in_parallel(&asked, |number| number * 2), (0..200).step_by(2).collect::<Vec<_>>());
+    }
+}

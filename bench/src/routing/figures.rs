@@ -126,3 +126,34 @@ pub(crate) fn geometric_mean(figures: impl IntoIterator<Item = f64>) -> Option<f
     let logs: Vec<f64> = figures.into_iter().map(libm::log).collect();
     (!logs.is_empty()).then(|| libm::exp(logs.iter().sum::<f64>() / logs.len() as f64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::scenario::{Profile, Scenario, Variant};
+
+    #[test]
+    fn the_victims_of_the_noisy_client_are_told_apart_and_the_figures_are_of_all_seeds() {
+        let variant = Variant { jobs: 2000, ..Variant::default() };
+        let mut runs = Runs::default();
+        for seed in [1, 2] {
+            let workload = Workload::new(Scenario::Noisy, Profile::Nvme, &variant, seed);
+            let latency = |client| if client == NOISY { 1000.0 } else { 10.0 * seed as f64 };
+            let latencies = workload.jobs.iter().map(|job| latency(job.client)).collect();
+            runs.add(
+                &workload,
+                &Course { latencies, load_seconds: 1.0, run_seconds: 3.0, ..Course::default() },
+                0.0,
+            );
+        }
+        let cell = runs.cell("noisy".to_owned(), "nvme".to_owned(), "ours".to_owned(), 8);
+        assert_eq!((cell.p50_seconds, cell.p99_seconds, cell.others_p99_seconds), (20.0, 1000.0, 20.0));
+        assert_eq!((cell.swap_share, cell.seeds), (0.25, 2));
+    }
+
+    #[test]
+    fn multiples_are_averaged_by_their_logarithms() {
+        assert_eq!(geometric_mean([0.25, 4.0]), Some(1.0));
+        assert_eq!(geometric_mean([]), None);
+    }
+}

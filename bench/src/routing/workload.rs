@@ -284,3 +284,106 @@ impl Park {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    fn workload(scenario: Scenario, seed: u64) -> Workload {
+        Workload::new(scenario, Profile::Nas, &Variant::default(), seed)
+    }
+
+    /// Of every bit that is drawn.
+    fn digest(workload: &Workload) -> u64 {
+        let jobs = workload.jobs.iter().flat_map(|job| {
+            let numbers = [job.arrival, job.run_seconds, job.load_factor].map(f64::to_bits);
+            let models = job.models.iter().map(|model| *model as u64);
+            numbers.into_iter().chain(models).chain([job.client as u64, job.evicts.into()])
+        });
+        let failures = workload.failures.iter();
+        let failures = failures
+            .flat_map(|failure| [failure.machine as u64, failure.at.to_bits(), failure.until.to_bits()]);
+        jobs.chain(failures)
+            .fold(0, |digest, bits| (digest ^ bits).wrapping_mul(0x0100_0000_01b3).rotate_left(29))
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_jobs_and_failures_on_every_machine() {
+        let digests = Scenario::value_variants().iter().map(|scenario| digest(&workload(*scenario, 7)));
+        assert_eq!(digests.collect::<Vec<_>>(), DIGESTS);
+        assert_ne!(digest(&workload(Scenario::Steady, 8)), DIGESTS[0]);
+    }
+
+    const DIGESTS: [u64; 8] = [
+        0x3a9d_40bb_0ebd_b70d,
+        0x58c7_60c6_fdb6_71f6,
+        0xe01d_d520_262c_0a8a,
+        0xfc2e_bfc5_3a70_5057,
+        0x6161_8c96_a31e_369f,
+        0xd27f_f019_8abd_49b9,
+        0xab0b_7824_af64_f49f,
+        0xe7e5_71c3_cedd_734a,
+    ];
+
+    /// Run time that comes a second, beside what the machines can run.
+    fn load(workload: &Workload, jobs: &[Job]) -> f64 {
+        let work: f64 = jobs.iter().map(|job| job.run_seconds).sum();
+        let speed: f64 = workload.machines.iter().map(|machine| machine.speed).sum();
+        work / (jobs.last().unwrap().arrival * speed)
+    }
+
+    #[test]
+    fn a_scenario_loads_its_fleet_as_it_says() {
+        for scenario in
+            [Scenario::Steady, Scenario::Longtail, Scenario::Video, Scenario::Churn, Scenario::Sessions]
+        {
+            let loads =
+                (0..8).map(|seed| workload(scenario, seed)).map(|workload| load(&workload, &workload.jobs));
+            let mean = loads.sum::<f64>() / 8.0;
+            assert!((mean - scenario.load()).abs() < 0.06 * scenario.load(), "{scenario:?}: {mean}");
+        }
+    }
+
+    #[test]
+    fn the_noisy_client_drops_its_jobs_at_once_beside_the_load_of_the_others() {
+        let workload = workload(Scenario::Noisy, 3);
+        let (noisy, others): (Vec<Job>, Vec<Job>) =
+            workload.jobs.iter().cloned().partition(|job| job.client == NOISY);
+        assert!((load(&workload, &others) - 0.5).abs() < 0.05);
+        for drop in noisy.chunks(200) {
+            assert!(
+                drop.iter().all(|job| job.arrival == drop[0].arrival
+                    && drop[0].arrival % (90.0 * MINUTE) == 45.0 * MINUTE)
+            );
+        }
+        assert!(noisy.len() >= 400);
+    }
+
+    #[test]
+    fn a_flash_is_four_times_the_rate_and_three_of_four_of_it_want_one_model() {
+        let workload = workload(Scenario::Flash, 3);
+        let flash: Vec<&Job> = workload
+            .jobs
+            .iter()
+            .filter(|job| (60.0 * MINUTE..65.0 * MINUTE).contains(&job.arrival))
+            .collect();
+        let before =
+            workload.jobs.iter().filter(|job| (55.0 * MINUTE..60.0 * MINUTE).contains(&job.arrival)).count();
+        assert!((2.5..6.0).contains(&(flash.len() as f64 / before as f64)), "{} after {before}", flash.len());
+        let cold = flash.iter().filter(|job| job.models[0] == 80).count() as f64;
+        assert!((0.65..0.85).contains(&(cold / flash.len() as f64)), "{cold}");
+    }
+
+    #[test]
+    fn every_job_fits_on_some_machine_of_any_fleet_of_two_or_more() {
+        for scenario in Scenario::value_variants() {
+            for backends in [2, 3, 8, 32] {
+                let variant = Variant { backends, jobs: 1000, ..Variant::default() };
+                let workload = Workload::new(*scenario, Profile::Nvme, &variant, 1);
+                let fits = |job: &Job| (0..backends).any(|machine| workload.fits(job, machine));
+                assert!(workload.jobs.iter().all(fits), "{scenario:?} on {backends}");
+            }
+        }
+    }
+}

@@ -282,3 +282,83 @@ pub(crate) fn sum_of(workload: &Workload, order: &[(usize, usize)]) -> f64 {
     });
     ends.sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::policy::Name;
+    use crate::routing::scenario::{Profile, Scenario, Variant};
+    use crate::routing::workload::{Failure, Machine};
+    use clap::ValueEnum;
+
+    fn job(arrival: f64, model: Model) -> Job {
+        Job { arrival, client: 0, models: vec![model], run_seconds: 10.0, load_factor: 1.0, evicts: false }
+    }
+
+    /// One machine that has room for one model in VRAM and for two in RAM.
+    fn one_machine(jobs: Vec<Job>) -> Workload {
+        let machine = Machine { vram_gigabytes: 10.0, ram_gigabytes: 20.0, speed: 2.0 };
+        Workload {
+            profile: Profile::Nas,
+            gigabytes: vec![10.0; 3],
+            machines: vec![machine],
+            jobs,
+            failures: vec![],
+        }
+    }
+
+    fn fifo(workload: &Workload) -> Course {
+        run(workload, Name::Fifo.policy(workload, 1).as_mut())
+    }
+
+    #[test]
+    fn a_model_is_loaded_from_where_it_is_and_a_job_runs_at_its_machines_speed() {
+        const DISK: f64 = 0.6 + 34.0;
+        const RAM: f64 = 0.5 + 3.5;
+        let models = [0, 0, 1, 0, 2, 1];
+        let course = fifo(&one_machine(models.map(|model| job(0.0, model)).to_vec()));
+        let loads = [DISK, 0.0, DISK, RAM, DISK, DISK];
+        let mut end = 0.0;
+        for (latency, load) in course.latencies.iter().zip(loads) {
+            end += load + 5.0;
+            assert!((latency - end).abs() < 1e-9, "{latency} {end}");
+        }
+        assert_eq!((course.disk_loads, course.ram_loads), (4, 1));
+    }
+
+    #[test]
+    fn what_ran_on_a_machine_that_fails_runs_again_and_finds_nothing_in_memory() {
+        let mut workload = one_machine(vec![job(0.0, 0), job(0.0, 0)]);
+        workload.failures = vec![Failure { machine: 0, at: 41.0, until: 100.0 }];
+        // The first ends after 39.6 s; the second had begun hot.
+        let course = fifo(&workload);
+        assert_eq!(course.disk_loads, 2);
+        assert!(
+            (course.latencies[0] - 39.6).abs() < 1e-9 && (course.latencies[1] - 139.6).abs() < 1e-9,
+            "{course:?}"
+        );
+    }
+
+    #[test]
+    fn a_silent_eviction_makes_the_next_job_load_from_disk() {
+        let evicting = Job { evicts: true, ..job(0.0, 0) };
+        let course = fifo(&one_machine(vec![evicting, job(0.0, 0)]));
+        assert_eq!((course.disk_loads, course.ram_loads), (2, 0));
+    }
+
+    #[test]
+    fn every_policy_ends_every_job_of_every_scenario_and_does_the_same_twice() {
+        let variant = Variant { jobs: 150, backends: 3, silent_evictions: 0.1, ..Variant::default() };
+        for scenario in Scenario::value_variants() {
+            let workload = Workload::new(*scenario, Profile::Nvme, &variant, 5);
+            for name in Name::value_variants() {
+                let again = || run(&workload, name.policy(&workload, 5).as_mut()).latencies;
+                let latencies = again();
+                let least = |job: &Job| job.run_seconds / 2.5;
+                let ended = workload.jobs.iter().zip(&latencies).all(|(job, latency)| *latency >= least(job));
+                assert!(ended, "{scenario:?} {name:?}");
+                assert_eq!(latencies, again(), "{scenario:?} {name:?}");
+            }
+        }
+    }
+}

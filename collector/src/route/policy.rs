@@ -8,8 +8,10 @@ pub struct Policy {
     /// A group is overdue once its oldest job is older than this, and than `overdue_waits` mean waits.
     pub overdue_seconds: f64,
     pub overdue_waits: f64,
-    /// A job's weight doubles in this time, or in a mean wait where that is longer.
+    /// A job's weight doubles in this time, or in a mean wait where that is longer; and how much the square of its age in
+    /// such times adds.
     pub ageing_seconds: f64,
+    pub ageing_square: f64,
     /// How fast a tenant's weight falls once it is ahead of its share by more than `lag_grace_seconds`: to a half at a
     /// minute divided by this.
     pub lag_weight: f64,
@@ -48,10 +50,11 @@ impl Default for Policy {
             hot_budget: 4.0,
             overdue_seconds: 300.0,
             overdue_waits: 8.0,
-            ageing_seconds: 90.0,
+            ageing_seconds: 30.0,
+            ageing_square: 0.3,
             lag_weight: 1.0,
             lag_grace_seconds: 100.0,
-            lag_most_seconds: 80.0,
+            lag_most_seconds: 160.0,
             patience_hot: 1.0,
             patience_warm: 1.0,
             pressure_hot: 1.0,
@@ -59,7 +62,7 @@ impl Default for Policy {
             pressure_warm: 0.3,
             advantage: 2.0,
             load_weight: 2.0,
-            batch_most: 4.0,
+            batch_most: 6.0,
             eviction_vram: 1.0,
             eviction_ram: 4.0,
             horizon_vram_seconds: 300.0,

@@ -59,8 +59,9 @@ pub(super) struct Context {
     pub now: f64,
     /// A job that waits longer is overdue.
     pub overdue_seconds: f64,
-    /// In which a job's weight doubles.
+    /// In which a job's weight doubles, but for the square.
     pub ageing_seconds: f64,
+    pub ageing_square: f64,
     pub open_slots: f64,
     /// No backend more may take a long job while others wait.
     pub long_is_full: bool,
@@ -75,6 +76,7 @@ impl Context {
             now,
             overdue_seconds: policy.overdue_seconds.max(policy.overdue_waits * router.mean_wait),
             ageing_seconds: policy.ageing_seconds.max(router.mean_wait),
+            ageing_square: policy.ageing_square,
             open_slots: open.max(1.0),
             long_is_full: long >= ((1.0 - policy.short_share) * open).floor().max(1.0),
         }

@@ -9,8 +9,8 @@ const MINUTE: f64 = 60.0;
 const URGENCY: f64 = 4.0;
 const URGENT_SECONDS: f64 = 60.0;
 
-/// A job's weight grows with its age, beside the mean wait: so a backlog, in which all are old, does not become a queue in
-/// order of arrival. It falls with its tenant's lead over its share.
+/// A job's weight grows with its age beside the mean wait: so a backlog, in which all are old, does not become a queue in
+/// order of arrival; and with the square of that, so that the few which are left far behind come before they are overdue. It falls with its tenant's lead over its share.
 pub(super) fn weight(router: &Router, context: &Context, lane: &Lane, waiter: &Waiter, seconds: f64) -> f64 {
     let urgency = waiter.deadline.map_or(0.0, |deadline| {
         let slack = (deadline - context.now - seconds).max(0.0);
@@ -26,7 +26,8 @@ pub(super) fn most(router: &Router, context: &Context, group: &Group, arrived: f
 }
 
 fn aged(context: &Context, arrived: f64) -> f64 {
-    1.0 + (context.now - arrived).max(0.0) / context.ageing_seconds
+    let waits = (context.now - arrived).max(0.0) / context.ageing_seconds;
+    1.0 + waits * (1.0 + context.ageing_square * waits)
 }
 
 fn shared(router: &Router, start: f64) -> f64 {

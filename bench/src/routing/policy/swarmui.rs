@@ -120,3 +120,75 @@ impl Policy for SwarmUi<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::scenario::Profile;
+    use crate::routing::workload::{Job, Machine};
+
+    /// Jobs by arrival and checkpoint.
+    fn workload(machines: usize, jobs: &[(f64, Model)]) -> Workload {
+        let job = |(arrival, model): &(f64, Model)| Job {
+            arrival: *arrival,
+            client: 0,
+            models: vec![*model],
+            run_seconds: 10.0,
+            load_factor: 1.0,
+            evicts: false,
+        };
+        Workload {
+            profile: Profile::Nvme,
+            gigabytes: vec![2.0; 4],
+            machines: vec![Machine { vram_gigabytes: 20.0, ram_gigabytes: 64.0, speed: 1.0 }; machines],
+            jobs: jobs.iter().map(job).collect(),
+            failures: vec![],
+        }
+    }
+
+    fn idle(machines: usize) -> Sight {
+        Sight { up: vec![true; machines], running: vec![None; machines] }
+    }
+
+    /// What it decides at `now` on machines of which each holds a model, the first released longest ago.
+    fn decided(jobs: &[(f64, Model)], held: &[Model], now: f64) -> Vec<(usize, usize)> {
+        let workload = workload(held.len(), jobs);
+        let mut policy = SwarmUi::new(&workload);
+        for (number, (backend, model)) in policy.backends.iter_mut().zip(held).enumerate() {
+            *backend = Backend { current: Some(*model), released_at: number as f64, is_loading: false };
+        }
+        (0..jobs.len()).for_each(|job| policy.arrive(job, now, &idle(held.len())));
+        policy.decide(now, &idle(held.len()))
+    }
+
+    #[test]
+    fn a_free_backend_with_the_model_takes_the_oldest_that_asks_for_it() {
+        assert_eq!(decided(&[(0.0, 0), (1.0, 2), (2.0, 2)], &[2], 10.0), [(1, 0)]);
+        assert_eq!(decided(&[(0.0, 1), (1.0, 1)], &[0, 1], 10.0), [(0, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn ten_for_each_that_waits_and_one_for_each_second_decide_what_is_loaded() {
+        // 11 + 10 of model 0 against 20 + 0 of model 1; and ten seconds earlier for model 0, 11 s of its wait fewer.
+        assert_eq!(decided(&[(0.0, 0), (11.0, 1), (11.0, 1)], &[3], 11.0), [(0, 0)]);
+        assert_eq!(decided(&[(2.0, 0), (11.0, 1), (11.0, 1)], &[3], 11.0), [(1, 0)]);
+    }
+
+    #[test]
+    fn the_backend_that_was_released_longest_ago_loads_and_no_second_one_the_same_model() {
+        assert_eq!(decided(&[(0.0, 0)], &[3, 2], 5.0), [(0, 0)]);
+        assert_eq!(decided(&[(0.0, 0), (0.0, 0)], &[3, 2], 5.0), [(0, 0)]);
+        assert_eq!(decided(&[(0.0, 0), (0.0, 1)], &[3, 2], 5.0), [(0, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn a_backend_that_has_failed_holds_no_model() {
+        let workload = workload(1, &[(0.0, 3), (0.0, 3)]);
+        let mut policy = SwarmUi::new(&workload);
+        let sight = idle(1);
+        policy.arrive(0, 0.0, &sight);
+        assert_eq!(policy.decide(0.0, &sight), [(0, 0)]);
+        policy.down(0, 1.0, &sight);
+        assert_eq!(policy.current(0), None);
+    }
+}
