@@ -56,6 +56,9 @@ pub(crate) struct Options {
     /// Share of jobs after which a backend loses all that it holds, and tells nobody
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = |text: &str| between(text, 1.0))]
     silent_evictions: f64,
+    /// With --silent-evictions: it loses only its VRAM, and RAM stays as it was
+    #[arg(long, requires = "silent_evictions")]
+    evictions_keep_ram: bool,
     /// Instead of the cells: the highest load (in steps of 0.05) of `steady` at which 95 % of jobs end within 120 s
     #[arg(long)]
     highest_load: bool,
@@ -151,6 +154,7 @@ impl Options {
             backends: self.backends.into(),
             sigma: self.sigma,
             silent_evictions: self.silent_evictions,
+            evictions_keep_ram: self.evictions_keep_ram,
             load: None,
         }
     }

@@ -147,7 +147,14 @@ mod tests {
         let machines = (0..=random.below(2)).map(|_| machine(random)).collect();
         let mut jobs: Vec<Job> = (0..=random.below(4)).map(|_| job(random)).collect();
         jobs.sort_by(|one, other| one.arrival.total_cmp(&other.arrival));
-        Workload { profile: Profile::Nvme, gigabytes: vec![2.0, 7.0, 0.3], machines, jobs, failures: vec![] }
+        Workload {
+            profile: Profile::Nvme,
+            gigabytes: vec![2.0, 7.0, 0.3],
+            machines,
+            jobs,
+            failures: vec![],
+            evictions_keep_ram: false,
+        }
     }
 
     fn job(random: &mut Random) -> Job {

@@ -72,12 +72,21 @@ pub(crate) struct Variant {
     pub(crate) sigma: f64,
     /// How many jobs are followed by the loss of all that their backend holds.
     pub(crate) silent_evictions: f64,
+    /// And whether what was in VRAM stays in RAM.
+    pub(crate) evictions_keep_ram: bool,
     /// Instead of the scenario's own.
     pub(crate) load: Option<f64>,
 }
 
 impl Default for Variant {
     fn default() -> Self {
-        Self { jobs: 6000, backends: 8, sigma: 0.3, silent_evictions: 0.0, load: None }
+        Self {
+            jobs: 6000,
+            backends: 8,
+            sigma: 0.3,
+            silent_evictions: 0.0,
+            evictions_keep_ram: false,
+            load: None,
+        }
     }
 }

@@ -45,6 +45,7 @@ pub(crate) struct Workload {
     /// In the order of their arrival.
     pub(crate) jobs: Vec<Job>,
     pub(crate) failures: Vec<Failure>,
+    pub(crate) evictions_keep_ram: bool,
 }
 
 /// The client of `noisy` that is not one of many.
@@ -79,7 +80,14 @@ impl Workload {
             arrivals.into_iter().map(|arrival| park.job(scenario, variant, arrival, &mut random)).collect();
         let failures =
             if scenario == Scenario::Churn { failures(variant.backends, jobs.last(), seed) } else { vec![] };
-        Self { profile, gigabytes: park.gigabytes, machines, jobs, failures }
+        Self {
+            profile,
+            gigabytes: park.gigabytes,
+            machines,
+            jobs,
+            failures,
+            evictions_keep_ram: variant.evictions_keep_ram,
+        }
     }
 
     /// Whether all that a job loads fits into a machine's VRAM at once.

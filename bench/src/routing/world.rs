@@ -182,6 +182,8 @@ impl<'a> World<'a> {
         let Some(job) = self.workload.jobs.get(done.job) else { return };
         if job.evicts {
             host.vram.held.clear();
+        }
+        if job.evicts && !self.workload.evictions_keep_ram {
             host.ram.held.clear();
         }
         if let Some(running) = self.sight.running.get_mut(machine) {
@@ -304,6 +306,7 @@ mod tests {
             machines: vec![machine],
             jobs,
             failures: vec![],
+            evictions_keep_ram: false,
         }
     }
 
@@ -344,6 +347,10 @@ mod tests {
         let evicting = Job { evicts: true, ..job(0.0, 0) };
         let course = fifo(&one_machine(vec![evicting, job(0.0, 0)]));
         assert_eq!((course.disk_loads, course.ram_loads), (2, 0));
+        let evicting = Job { evicts: true, ..job(0.0, 0) };
+        let workload = Workload { evictions_keep_ram: true, ..one_machine(vec![evicting, job(0.0, 0)]) };
+        let course = fifo(&workload);
+        assert_eq!((course.disk_loads, course.ram_loads), (1, 1));
     }
 
     #[test]

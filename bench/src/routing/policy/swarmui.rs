@@ -143,6 +143,7 @@ mod tests {
             machines: vec![Machine { vram_gigabytes: 20.0, ram_gigabytes: 64.0, speed: 1.0 }; machines],
             jobs: jobs.iter().map(job).collect(),
             failures: vec![],
+            evictions_keep_ram: false,
         }
     }
 
