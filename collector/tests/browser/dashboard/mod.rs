@@ -41,8 +41,8 @@ fn stories() -> [(&'static str, Story); 15] {
         actions::a_token_sees_only_what_it_may_do,
         actions::a_session_that_ended_leads_to_the_login,
         hostile::what_strangers_wrote_stays_text,
-        cost::the_first_paint_comes_at_once,
-        cost::three_hundred_backends_cost_less_than_a_third_of_a_core,
+        cost::the_page_paints_and_how_soon_is_told,
+        cost::three_hundred_backends_are_shown_and_what_they_cost_is_told,
         cost::every_module_is_asked_for_beforehand,
     )
 }
