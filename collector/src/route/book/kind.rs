@@ -133,3 +133,95 @@ fn tenant_of(job: &Job) -> TenantId {
         (None, None) => TenantId::of(["peer", peer.as_deref().unwrap_or_default()]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::id::{ClientId, JobId};
+    use crate::job::Place;
+    use crate::route::tests::job;
+
+    fn changed(change: impl FnOnce(&mut Job)) -> Job {
+        let mut job = Job::clone(&job(7, "m"));
+        change(&mut job);
+        job
+    }
+
+    fn needing(change: impl FnOnce(&mut Needs)) -> Job {
+        changed(|job| change(Arc::make_mut(&mut job.needs)))
+    }
+
+    fn asset(input: &str, name: &str) -> job::Asset {
+        job::Asset { node: "9".into(), class: "L".into(), input: input.into(), name: name.into() }
+    }
+
+    #[test]
+    fn jobs_are_of_a_kind_that_may_run_in_the_same_places_for_as_long() {
+        let id = |job: &Job| kind_of(job, &Sizes::default()).id;
+        let same = changed(|job| {
+            (job.id, job.place) = (JobId::random(), Place::new(None, true, 99));
+            Arc::make_mut(&mut job.wishes).priority = Some(3.0);
+            job.client_id = Some(ClientId::new("c"));
+        });
+        assert_eq!(id(&same), id(&job(1, "m")));
+        for other in [
+            Job::clone(&job(1, "n")),
+            changed(|job| Arc::make_mut(&mut job.wishes).backend = Some("a".parse().unwrap())),
+            changed(|job| Arc::make_mut(&mut job.wishes).tags = ["t".parse().unwrap()].into()),
+            changed(|job| job.attempts = 1),
+            needing(|needs| needs.work.steps = Some(20)),
+            needing(|needs| needs.classes.extend(["D".to_owned()])),
+        ] {
+            assert_ne!(id(&other), id(&job(1, "m")), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_model_is_the_first_by_its_agents_size_or_by_what_loads_it() {
+        let both = needing(|needs| {
+            needs.assets = vec![asset("lora_name", "a.pt"), asset("ckpt_name", "b.pt"), asset("x", "b.pt")];
+        });
+        let names = |sizes: &Sizes| -> Vec<AssetId> {
+            kind_of(&both, sizes).assets.iter().map(|asset| asset.id).collect()
+        };
+        let [lora, checkpoint] = ["a.pt", "b.pt"].map(|name| AssetId::of([name]));
+        let mut sizes = Sizes::default();
+        assert_eq!(names(&sizes), [checkpoint, lora]);
+        let file = |name: &str, bytes| ModelFile { folder: "f".into(), name: name.into(), bytes };
+        sizes.learn(&[
+            file("b.pt", Some(1)),
+            file("a.pt", Some(5)),
+            file("a.pt", Some(2)),
+            file("b.pt", None),
+        ]);
+        assert_eq!(names(&sizes), [lora, checkpoint]);
+    }
+
+    #[test]
+    fn a_job_is_at_the_front_that_has_a_lesser_number_than_came_naturally() {
+        for (asked, front, wanted) in
+            [(None, false, false), (None, true, true), (Some(6.5), false, true), (Some(7.0), false, false)]
+        {
+            let job = changed(|job| job.place = Place::new(asked, front, 7));
+            assert_eq!(is_front(&job), wanted, "{asked:?} {front}");
+        }
+    }
+
+    #[test]
+    fn a_clients_jobs_share_its_part_of_the_fleet_under_its_token_or_its_name_or_its_address() {
+        let of = |owner: Option<&str>, client: Option<&str>, peer: Option<&str>| {
+            tenant_of(&changed(|job| {
+                job.owner = owner.map(str::to_owned);
+                job.client_id = client.map(ClientId::new);
+                job.peer = peer.map(|peer| peer.parse().unwrap());
+            }))
+        };
+        let address = Some("127.0.0.1");
+        assert_eq!(of(Some("anna"), Some("tab 1"), address), of(Some("anna"), Some("tab 2"), None));
+        assert_eq!(of(None, Some("tab 1"), address), of(None, Some("tab 1"), None));
+        let tenants = [of(Some("x"), None, None), of(None, Some("x"), None), of(None, None, address)];
+        assert!(tenants.iter().enumerate().all(|(at, one)| !tenants[at + 1..].contains(one)));
+    }
+}

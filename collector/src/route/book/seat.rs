@@ -105,3 +105,35 @@ pub(super) fn standing(candidate: &Candidate, foreign_seconds: f64, now: UnixMil
     let until = since + candidate.residual_seconds.unwrap_or(0.0) + others_seconds;
     Standing::Busy { since, until, has_room: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fleet::Read;
+    use crate::route::tests::{NOW, backend};
+
+    #[test]
+    fn a_backend_keeps_models_of_earlier_jobs_only_where_it_was_started_to() {
+        let shape = |arguments: &[&str], vram_gigabytes: u64| {
+            let stats = json!({
+                "system": {"argv": arguments, "ram_total": 100_000_000_000_u64},
+                "devices": [{"name": "G", "type": "cuda", "vram_total": vram_gigabytes * 1_000_000_000}],
+            });
+            let mut backend = backend("a");
+            backend.stats = Some(Read { at: NOW, value: Arc::new(serde_json::from_value(stats).unwrap()) });
+            Shape::of(&backend)
+        };
+        let nothing = Shape { vram_gigabytes: f64::INFINITY, ram_gigabytes: 70.0, keeps: Keeps::Nothing };
+        assert_eq!(shape(&["main.py", "--listen"], 20), nothing);
+        for (arguments, vram_gigabytes, filled) in
+            [(["main.py", "--cache-lru=9"], 20, 17.0), (["--cache-ram", "8"], 80, 76.0)]
+        {
+            let wanted = Shape { vram_gigabytes: filled, keeps: Keeps::WhatFits, ..nothing };
+            assert_eq!(shape(&arguments, vram_gigabytes), wanted);
+        }
+        let unknown = Shape { ram_gigabytes: 0.0, ..nothing };
+        assert_eq!(Shape::of(&backend("a")), unknown);
+    }
+}

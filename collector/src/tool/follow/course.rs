@@ -272,7 +272,7 @@ mod tests {
             json!([{"event": "waiting", "why": "a: is down; b: rests"}])
         );
         assert_eq!(seen(&mut course, waiting.clone()), json!([]));
-        let first = json!({"number": 1, "backend": "a", "why": "free; b is down"});
+        let first = json!({"number": 1, "backend": "a", "why": "free: nothing to load"});
         let running = json!({"state": "dispatched", "attempts": [first]});
         assert_eq!(
             seen(&mut course, running.clone()),
