@@ -31,7 +31,7 @@ pub use self::webhooks::WebhookFlags;
 use super::value::{self, BackendUrl, Wait};
 use crate::id::BackendId;
 
-/// One ComfyUI in front of many: keeps a durable queue, sends each job to the backend where it ends first, and answers
+/// One ComfyUI in front of many: keeps a durable queue, keeps models where they are loaded, and answers
 /// every ComfyUI client as a single server would.
 #[derive(Debug, Default, Parser)]
 #[command(name = "orchestrator-collector", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
