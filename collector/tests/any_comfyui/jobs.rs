@@ -17,7 +17,8 @@ use crate::socket::{Frame, Socket};
 pub(crate) async fn a_job_tells_its_progress_and_its_result(place: &Place) -> Result<()> {
     let mut stranger = place.socket("stranger").await?;
     let mut socket = place.socket("progress").await?;
-    let job = Diffusion { seed: 101, prefix: "progress", ..Diffusion::default() };
+    // Nobody else's loader, so that it is in no server's cache.
+    let job = Diffusion { seed: 101, prefix: "progress", load_seconds: 0.0101, ..Diffusion::default() };
     let id = place.client.submit(&job.prompt(), "progress").await?;
     let frames = socket.follow(&id).await?;
 
