@@ -4,12 +4,13 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
+use serde_json::json;
 use sim::Generation;
 
 use super::client::{Client, view_of};
 use super::prompts::{expected, picture};
 use super::socket::{Frame, Socket};
-use super::stage::Stage;
+use super::stage::{NAMES, Stage};
 
 const BACKENDS: usize = 8;
 const CLIENTS: u64 = 50;
@@ -35,8 +36,10 @@ impl One {
     async fn submit(&mut self, number: u64) {
         for job in 0..JOBS_OF_EACH {
             let seed = number * JOBS_OF_EACH + job;
-            let id = self.client.submit(&picture(seed)).await;
-            self.seeds.insert(id, seed);
+            // Each asks for a backend: jobs of one model and a few milliseconds are not worth loading it on all of them.
+            let wishes = json!({"backend": NAMES[seed as usize % BACKENDS]});
+            let asking = json!({"extra_data": {"orchestrator": wishes}});
+            self.seeds.insert(self.client.submit_with(&picture(seed), asking).await, seed);
         }
     }
 
