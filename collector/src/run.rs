@@ -174,6 +174,8 @@ impl Collector {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let interface_address =
             interface_listener.as_ref().map(|listener| address_of(listener, address)).transpose()?;
+        // Before anybody is told that it listens: until then the signal would end the program.
+        let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         tracing::info!(
             backends,
             database = config.database.shown(),
@@ -185,7 +187,6 @@ impl Collector {
         }
         let guards = guards(&config, &access, address, interface_listener.zip(interface_address));
         let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), guards, stop.clone()));
-        let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let reload = Reload { source: given.source, in_force: config, access, settings, roster };
         let keep = files::keep(reload, again, reloads);
         let until = stop.clone();
