@@ -37,6 +37,11 @@ pub enum StartError {
         "cannot listen on {address}: {source}; is another program there? choose another address with --listen"
     )]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error(
+        "cannot listen on {address} for the web interface: {source}; is another program there, or is it the address of \
+         --listen? choose another with --interface-listen"
+    )]
+    ListenForInterface { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Http(#[from] comfyui::Error),
     #[error(transparent)]
@@ -91,7 +96,10 @@ impl Collector {
         let listener = listen(config.listen, given.passed).await?;
         let address = address_of(&listener, config.listen)?;
         let interface_listener = match config.interface.listen {
-            Some(address) => Some(listen(address, None).await?),
+            Some(address) => {
+                let listener = service::listen(address, None).await;
+                Some(listener.map_err(|source| StartError::ListenForInterface { address, source })?)
+            }
             None => None,
         };
         let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());

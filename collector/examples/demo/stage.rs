@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use collector::config::{Backend, BackendUrl, Config, ServeFlags};
+use collector::config::{Backend, BackendUrl, Config, DatabaseFlags, ServeFlags};
 use collector::{Collector, StartError};
 use sim::{Agent, AgentConfig, Comfy, ComfyConfig};
 use url::Url;
@@ -44,7 +44,7 @@ impl Stage {
         // What a file or the command line would tell the collector; the environment is not asked.
         let flags = ServeFlags {
             backend: given.to_vec(),
-            state_directory: Some(state.to_owned()),
+            database: DatabaseFlags { state_directory: Some(state.to_owned()), ..DatabaseFlags::default() },
             ..ServeFlags::default()
         };
         let mut config = Config::load(flags)?;

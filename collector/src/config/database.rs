@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::{ConfigError, DatabaseFlags, default_state_directory, file};
+use super::file::{self, File};
+use super::{ConfigError, DatabaseFlags, PlaceFlags, default_state_directory};
 use crate::limits;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,25 +58,25 @@ pub enum DatabaseError {
 const PASSWORD: &str = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD";
 
 impl Database {
-    pub(super) fn of(address: Option<&str>, password_file: Option<&Path>) -> Result<Self, DatabaseError> {
-        let server = address.map(server).transpose()?;
+    /// What these flags and the file name, and the state directory.
+    pub(super) fn of(flags: &DatabaseFlags, file: &File) -> Result<(Self, PathBuf), ConfigError> {
+        let address = flags.database.as_ref().or(file.database.as_ref());
+        let password_file = flags.database_password_file.as_ref().or(file.database_password_file.as_ref());
+        let directory = flags.state_directory.clone().or(file.state_directory.clone());
+        let directory = directory.or_else(default_state_directory).ok_or(ConfigError::NoStateDirectory)?;
+        let server = address.map(|address| server(address)).transpose()?;
         let given = std::env::var(PASSWORD).ok().filter(|password| !password.is_empty()).map(Password);
         let password = match given {
             Some(password) => Some(password),
-            None => password_file.map(first_line).transpose()?,
+            None => password_file.map(|file| first_line(file)).transpose()?,
         };
-        Ok(Self { server, password })
+        Ok((Self { server, password }, directory))
     }
 
     /// What a collector with these flags would use, and its state directory.
-    pub fn named_by(flags: &DatabaseFlags) -> Result<(Self, PathBuf), ConfigError> {
+    pub fn named_by(flags: &PlaceFlags) -> Result<(Self, PathBuf), ConfigError> {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
-        let address = flags.database.clone().or(file.database);
-        let password_file = flags.database_password_file.clone().or(file.database_password_file);
-        let directory =
-            flags.state_directory.clone().or(file.state_directory).or_else(default_state_directory);
-        let directory = directory.ok_or(ConfigError::NoStateDirectory)?;
-        Ok((Self::of(address.as_deref(), password_file.as_deref())?, directory))
+        Self::of(&flags.database, &file)
     }
 
     /// Without its parameters.

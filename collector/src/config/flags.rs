@@ -24,7 +24,7 @@ pub use self::client::{
 pub use self::command::{
     CheckFlags, ClassFlags, Command, ConvertFlags, InspectFlags, TokenFlags, ValidateFlags,
 };
-pub use self::database::{DatabaseCommand, DatabaseFlags, DatabaseKind};
+pub use self::database::{DatabaseCommand, DatabaseFlags, DatabaseKind, PlaceFlags};
 pub use self::freeing::FreeingFlags;
 pub(crate) use self::given::Given;
 pub use self::webhooks::WebhookFlags;
@@ -90,21 +90,8 @@ pub struct ServeFlags {
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_URL")]
     pub interface_url: Option<value::OriginUrl>,
 
-    /// A PostgreSQL database (15 or later) to keep the queue in, as postgres://USER@HOST:PORT/NAME; the password is given
-    /// in $ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD, in a file, or as libpq finds it [default: an SQLite file in the state
-    /// directory]
-    // Checked where its password cannot show.
-    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_DATABASE", hide_env_values = true)]
-    pub database: Option<String>,
-
-    /// A file whose first line is the password of the database
-    #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD_FILE")]
-    pub database_password_file: Option<PathBuf>,
-
-    /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
-    /// ~/.local/state/orchestrator-collector]
-    #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
-    pub state_directory: Option<PathBuf>,
+    #[command(flatten)]
+    pub database: DatabaseFlags,
 
     /// Time between two polls of a backend, 50ms to 60s [default: 1s]
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_POLL_INTERVAL", value_parser = value::poll_interval)]

@@ -30,8 +30,8 @@ pub use self::file::FileError;
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
     ConvertFlags, DatabaseCommand, DatabaseFlags, DatabaseKind, Flags, FreeFlags, FreeingFlags, InspectFlags,
-    JobFlags, JobsFlags, LogFormat, ServeFlags, ServerFlags, SubmitFlags, TokenFlags, ValidateFlags,
-    WebhookFlags, WishFlags,
+    JobFlags, JobsFlags, LogFormat, PlaceFlags, ServeFlags, ServerFlags, SubmitFlags, TokenFlags,
+    ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, OriginUrl, Pair, Share, Wait};
@@ -141,12 +141,9 @@ impl Config {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
         let access = access(flags.access, &file)?;
         let webhooks = Webhooks::of(flags.webhooks, &file);
+        let (database, state_directory) = Database::of(&flags.database, &file)?;
         let token = flags.agent_token_file.or(file.agent_token_file);
         let authority = flags.agent_ca_file.or(file.agent_ca_file);
-        let (database, password_file) = (flags.database.or(file.database), flags.database_password_file);
-        let database =
-            Database::of(database.as_deref(), password_file.or(file.database_password_file).as_deref())?;
-        let state_directory = flags.state_directory.or(file.state_directory).or_else(default_state_directory);
         let backends = backends(flags.backend, file.backend)?;
         let interface = Interface {
             folder: flags.interface_dir.or(file.interface_dir),
@@ -163,7 +160,7 @@ impl Config {
             database,
             webhooks,
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
-            state_directory: state_directory.ok_or(ConfigError::NoStateDirectory)?,
+            state_directory,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),
             freeing: Freeing {
                 after_idle: flags

@@ -58,26 +58,35 @@ impl TryFrom<String> for BackendUrl {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is no origin ({reason}); write it as https://HOST or https://HOST:PORT, without a path")]
+pub struct BadOrigin {
+    text: String,
+    reason: String,
+}
+
 /// An address as a browser's page has it: a scheme, a host, perhaps a port.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OriginUrl(pub Url);
 
 impl FromStr for OriginUrl {
-    type Err = BadUrl;
+    type Err = BadOrigin;
 
-    fn from_str(text: &str) -> Result<Self, BadUrl> {
-        let BackendUrl(url) = text.parse()?;
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        let bad = |reason: String| BadOrigin { text: without_credentials(text), reason };
+        let BackendUrl(url) = text.parse().map_err(|BadUrl { reason, .. }| bad(reason))?;
         let is_plain = url.path() == "/" && url.username().is_empty() && url.password().is_none();
-        let reason = "it has more than a scheme, a host and a port".to_owned();
-        is_plain.then_some(Self(url)).ok_or_else(|| BadUrl { text: without_credentials(text), reason })
+        is_plain
+            .then_some(Self(url))
+            .ok_or_else(|| bad("it has more than a scheme, a host and a port".into()))
     }
 }
 
 impl TryFrom<String> for OriginUrl {
-    type Error = BadUrl;
+    type Error = BadOrigin;
 
-    fn try_from(text: String) -> Result<Self, BadUrl> {
+    fn try_from(text: String) -> Result<Self, BadOrigin> {
         text.parse()
     }
 }

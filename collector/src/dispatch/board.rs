@@ -170,7 +170,7 @@ impl Board {
     pub(super) fn see(&mut self, fleet: &Fleet, ledger: &Ledger, now: UnixMillis) {
         let candidates = self.candidates(fleet, now);
         let is_taken = |job| self.tracks.contains_key(&job);
-        let changes = self.waiting.changes(ledger, self.book.waiting(), is_taken);
+        let changes = self.waiting.changes(ledger, || self.book.waiting(), is_taken);
         self.book.see(candidates, changes, now);
     }
 

@@ -123,7 +123,11 @@ pub(super) fn step(
     for assignment in assignments {
         let frees = settings.free.before_job && frees_first(board, ledger, &assignment, now);
         commands.push(match frees {
-            true => Command::Free(assignment.backend, Reason::BeforeJob),
+            true => {
+                // The job that it was given does not run now, and nothing will be left of what it holds.
+                board.book.forget_models(&assignment.backend);
+                Command::Free(assignment.backend, Reason::BeforeJob)
+            }
             false => Command::Dispatch(assignment),
         });
     }

@@ -5,7 +5,7 @@ use crate::dispatch::board::Freeing;
 use crate::dispatch::pace::Pauses;
 use crate::fleet::figures::Gpu;
 use crate::fleet::{Backlog, Catalog, Failure, Figures, Read};
-use crate::job::{Asset, Job, Needs, Place, State};
+use crate::job::{Asset, Job, Needs};
 use crate::route::GpuClass;
 use crate::route::free::Doing;
 
@@ -46,17 +46,9 @@ fn down(name: &str, refused: bool, seconds: u64) -> Backend {
 fn job(arrival: u64) -> Job {
     let model = Asset { node: "1".into(), class: "C".into(), input: "m".into(), name: "m.ckpt".into() };
     Job {
-        id: JobId::random(),
-        place: Place::new(None, false, arrival),
-        client_id: None,
-        peer: None,
-        owner: None,
         needs: Arc::new(Needs { classes: ["C".to_owned()].into(), assets: vec![model], ..Needs::default() }),
-        wishes: Default::default(),
         submitted_at: before(900),
-        attempts: 0,
-        spent_attempts: 0,
-        state: State::Waiting,
+        ..Job::for_tests(arrival)
     }
 }
 

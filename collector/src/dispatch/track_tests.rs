@@ -2,26 +2,11 @@ use comfyui::message::Preview;
 use serde_json::json;
 
 use super::*;
-use crate::id::JobId;
-use crate::job::{Place, State};
 
 const THEIRS: &str = "their-id";
 
 fn track() -> Track {
-    let job = Job {
-        id: JobId::random(),
-        place: Place::new(None, false, 1),
-        client_id: None,
-        peer: None,
-        owner: None,
-        needs: Arc::default(),
-        wishes: Default::default(),
-        submitted_at: UnixMillis(0),
-        attempts: 0,
-        spent_attempts: 0,
-        state: State::Waiting,
-    };
-    Track::new(Arc::new(job), 1, "gpu".parse().unwrap(), UnixMillis(1000), false)
+    Track::new(Arc::new(Job::for_tests(1)), 1, "gpu".parse().unwrap(), UnixMillis(1000), false)
 }
 
 /// Accepted as `THEIRS`, no frame heard yet.

@@ -27,12 +27,12 @@ impl Waiting {
     pub(super) fn changes(
         &mut self,
         ledger: &Ledger,
-        told: impl Iterator<Item = JobId>,
+        told: impl FnOnce() -> Vec<JobId>,
         is_taken: impl Fn(JobId) -> bool,
     ) -> Vec<(JobId, Option<Arc<Job>>)> {
         let changed: Vec<JobId> = match ledger.changed_since(self.version) {
             Some(changed) => changed.collect(),
-            None => told.chain(ledger.waiting().map(|job| job.id)).collect(),
+            None => told().into_iter().chain(ledger.waiting().map(|job| job.id)).collect(),
         };
         self.version = ledger.version();
         let back: Vec<JobId> = self.away.iter().copied().filter(|job| !is_taken(*job)).collect();
@@ -54,25 +54,8 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixMillis;
-    use crate::job::{Outcome, Place, State};
+    use crate::job::{Outcome, State};
     use crate::limits;
-
-    fn job(arrival: u64) -> Job {
-        Job {
-            id: JobId::random(),
-            place: Place::new(None, false, arrival),
-            client_id: None,
-            peer: None,
-            owner: None,
-            needs: Arc::default(),
-            wishes: Default::default(),
-            submitted_at: UnixMillis(1),
-            attempts: 0,
-            spent_attempts: 0,
-            state: State::Waiting,
-        }
-    }
 
     /// (the job, whether it waits) of each change.
     fn changes(
@@ -81,13 +64,13 @@ mod tests {
         told: &[JobId],
         taken: &[JobId],
     ) -> Vec<(JobId, bool)> {
-        let changes = waiting.changes(ledger, told.iter().copied(), |job| taken.contains(&job));
+        let changes = waiting.changes(ledger, || told.to_vec(), |job| taken.contains(&job));
         changes.into_iter().map(|(id, job)| (id, job.is_some())).collect()
     }
 
     #[test]
     fn a_job_waits_until_a_backend_has_it_and_again_once_none_does() {
-        let (mut waiting, job) = (Waiting::default(), job(1));
+        let (mut waiting, job) = (Waiting::default(), Job::for_tests(1));
         let (id, mut ledger) = (job.id, Ledger::of([job.clone()]));
         assert_eq!(changes(&mut waiting, &ledger, &[], &[]), [(id, true)]);
         assert_eq!(changes(&mut waiting, &ledger, &[id], &[]), []);
@@ -105,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_job_that_the_ledger_lets_wait_before_its_backend_is_done_with_it_waits_from_then_on() {
-        let (mut waiting, job) = (Waiting::default(), job(1));
+        let (mut waiting, job) = (Waiting::default(), Job::for_tests(1));
         let (id, ledger) = (job.id, Ledger::of([job]));
         assert_eq!(changes(&mut waiting, &ledger, &[], &[id]), [(id, false)]);
         assert_eq!(changes(&mut waiting, &ledger, &[], &[id]), []);
@@ -115,7 +98,7 @@ mod tests {
     #[test]
     fn after_more_changes_than_the_ledger_remembers_all_are_looked_at() {
         let mut waiting = Waiting::default();
-        let jobs: Vec<Job> = (0..=limits::LEDGER_CHANGES as u64).map(job).collect();
+        let jobs: Vec<Job> = (0..=limits::LEDGER_CHANGES as u64).map(Job::for_tests).collect();
         let ledger = Ledger::of(jobs.clone());
         let gone = JobId::random();
         let changes = changes(&mut waiting, &ledger, &[gone, jobs[0].id], &[]);

@@ -161,22 +161,6 @@ impl Job {
 mod tests {
     use super::*;
 
-    fn waiting() -> Job {
-        Job {
-            id: JobId::random(),
-            place: Place::new(None, false, 1),
-            client_id: None,
-            peer: None,
-            owner: None,
-            needs: Default::default(),
-            wishes: Default::default(),
-            submitted_at: UnixMillis(0),
-            attempts: 0,
-            spent_attempts: 0,
-            state: State::Waiting,
-        }
-    }
-
     fn dispatch(job: &Job) -> Change {
         let (backend, at) = ("a".parse().unwrap(), UnixMillis(1));
         Change::Dispatch { job: job.id, backend, at, why: String::new() }
@@ -193,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_job_that_waits_again_keeps_its_place_and_counts_its_attempts() {
-        let first = waiting();
+        let first = Job::for_tests(1);
         let sent = first.after(&dispatch(&first)).unwrap();
         let again = sent.after(&requeue(&sent, 1)).unwrap();
         assert_eq!(again, Job { attempts: 1, spent_attempts: 1, ..first });
@@ -202,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_earlier_attempt_can_no_longer_end_the_job() {
-        let job = waiting();
+        let job = Job::for_tests(1);
         let sent = job.after(&dispatch(&job)).unwrap();
         let again = sent.after(&requeue(&sent, 1)).unwrap();
         let second = again.after(&dispatch(&again)).unwrap();
@@ -213,7 +197,7 @@ mod tests {
 
     #[test]
     fn only_a_job_that_waits_is_moved_or_preferred() {
-        let job = waiting();
+        let job = Job::for_tests(1);
         let to_front = Change::Move { job: job.id, number: -3.0 };
         let moved = job.after(&to_front).unwrap();
         assert_eq!((moved.place.number, moved.place.arrival), (-3.0, job.place.arrival));
@@ -225,7 +209,7 @@ mod tests {
 
     #[test]
     fn nothing_happens_to_a_job_twice() {
-        let job = waiting();
+        let job = Job::for_tests(1);
         let sent = job.after(&dispatch(&job)).unwrap();
         assert!(sent.after(&dispatch(&sent)).is_err());
         assert!(sent.after(&end(&sent, None)).is_err(), "it left the queue, so it cannot be cancelled in it");

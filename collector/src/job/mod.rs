@@ -137,6 +137,24 @@ impl Job {
     pub fn is_waiting(&self) -> bool {
         self.state == State::Waiting
     }
+
+    /// The nth to arrive, which asks for nothing.
+    #[cfg(test)]
+    pub(crate) fn for_tests(arrival: u64) -> Self {
+        Self {
+            id: JobId::random(),
+            place: Place::new(None, false, arrival),
+            client_id: None,
+            peer: None,
+            owner: None,
+            needs: Arc::default(),
+            wishes: Arc::default(),
+            submitted_at: UnixMillis(0),
+            attempts: 0,
+            spent_attempts: 0,
+            state: State::Waiting,
+        }
+    }
 }
 
 /// What came of a job, in the words of ComfyUI's `/history`, ids and paths already those that clients see.

@@ -80,23 +80,18 @@ fn shortened(value: &Value) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Attempt, Outcome, Place, State, Wishes};
+    use super::super::{Attempt, Outcome, State, Wishes};
     use super::*;
 
     fn job(url: Option<&str>, state: State) -> Job {
         let wishes = Wishes { webhook: url.map(|url| url.parse().unwrap()), ..Wishes::default() };
         Job {
             id: JobId::canonical("00000000-0000-4000-8000-000000000001").unwrap(),
-            place: Place::new(None, false, 1),
-            client_id: None,
-            peer: None,
-            owner: None,
-            needs: Arc::default(),
             wishes: Arc::new(wishes),
             submitted_at: UnixMillis(1000),
             attempts: 1,
-            spent_attempts: 0,
             state,
+            ..Job::for_tests(1)
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Error {
     Newer { place: String, reason: String },
     #[error("cannot use the database {server}: {reason}")]
     Server { server: String, reason: String },
+    #[error("{place}: {advice}")]
+    Unfit { place: String, advice: String },
     #[error("the database {server} does not answer; it is asked again")]
     Silent { server: String },
     #[error("cannot {operation}: {}{}", said(source), advice(source))]

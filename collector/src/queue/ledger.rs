@@ -156,19 +156,7 @@ mod tests {
     use crate::job::Outcome;
 
     fn job(arrival: u64, owner: Option<&str>) -> Job {
-        Job {
-            id: JobId::random(),
-            place: Place::new(None, false, arrival),
-            client_id: None,
-            peer: None,
-            owner: owner.map(str::to_owned),
-            needs: Arc::default(),
-            wishes: Default::default(),
-            submitted_at: UnixMillis(1),
-            attempts: 0,
-            spent_attempts: 0,
-            state: State::Waiting,
-        }
+        Job { owner: owner.map(str::to_owned), ..Job::for_tests(arrival) }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::key::{AssetId, ByKey, SlotId, TenantId};
 use super::memory::Tier;
 use super::round::{Choice, Context, Rule};
 use super::router::{Known, Router};
-use super::slot::{Open, Slot};
+use super::slot::Slot;
 use super::waiting::{Group, Lane, Rank, Waiter};
 use super::weigh;
 
@@ -13,17 +13,13 @@ use super::weigh;
 const LEAST_SECONDS: f64 = 0.1;
 
 pub(super) fn choose(router: &Router, context: &Context, id: SlotId) -> Option<Choice> {
-    let desk = Desk::new(router, context, id)?;
-    let open = desk.slot.opens(context.now);
-    if open == Open::No {
-        return None;
-    }
+    let desk = Desk::new(router, context, id).filter(|desk| desk.slot.is_idle())?;
     if context.long_is_full {
         // A backend that would idle takes a long job all the same.
         let short = Desk { long_too: false, ..desk.clone() };
-        return short.choose(open).or_else(|| desk.choose(open));
+        return short.choose().or_else(|| desk.choose());
     }
-    desk.choose(open)
+    desk.choose()
 }
 
 /// One backend while it chooses.
@@ -62,13 +58,13 @@ impl<'a> Desk<'a> {
         Some(Self { router, context, id, slot, long_too: true, floors: ByKey::default() })
     }
 
-    fn choose(mut self, open: Open) -> Option<Choice> {
+    fn choose(mut self) -> Option<Choice> {
         // Looked up by what is held here: most decisions need to see few of the other groups.
         let (router, memory) = (self.router, &self.slot.memory);
         let hot = memory.in_vram().map(Some).chain([None]).filter_map(|main| router.waiting.group(main));
         let hot = self.best(hot, Self::hot);
         let is_spent = self.slot.budget <= 0.0;
-        if open == Open::ForHot || (hot.is_some() && !is_spent) {
+        if hot.is_some() && !is_spent {
             return hot;
         }
         let overdue: Vec<&Group> = router.waiting.groups().filter(|group| self.is_overdue(group)).collect();
@@ -206,7 +202,7 @@ impl<'a> Desk<'a> {
         let known = self.router.kinds.get(&lane.kind).filter(|known| known.may_run_on(self.id))?;
         let run_seconds = (known.run_seconds / self.slot.speed).max(LEAST_SECONDS);
         let is_long = run_seconds >= self.router.policy.long_seconds;
-        if self.router.shares.is_held(lane.tenant) || (is_long && !self.long_too) {
+        if is_long && !self.long_too {
             return None;
         }
         let load = |asset| self.slot.loads.seconds(asset, self.slot.memory.tier(asset.id));

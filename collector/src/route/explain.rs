@@ -14,8 +14,6 @@ pub enum Verdict {
     Closed,
     /// It may not run this one.
     Unfit,
-    /// The tenant is at a limit of its own.
-    Held,
     /// Its tenant has another that goes first.
     Outranked,
     Busy {
@@ -61,9 +59,6 @@ fn judge(router: &Router, context: &Context, id: SlotId, ticket: Ticket) -> Opti
     }
     if !known.may_run_on(id) {
         return Some(Verdict::Unfit);
-    }
-    if router.shares.is_held(entry.lane.tenant) {
-        return Some(Verdict::Held);
     }
     let head = desk.unranked(&entry.lane, &entry.waiter)?;
     let (load_seconds, run_seconds) = (head.load_seconds, head.run_seconds);

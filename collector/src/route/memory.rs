@@ -1,5 +1,6 @@
-//! What a backend is believed to hold, and what it costs to load the rest. ComfyUI keeps what it used last, in VRAM and behind
-//! that in RAM, as far as there is room; so the belief is a replay: least recently used out first, by bytes, in both.
+//! What a backend is believed to hold, and what it costs to load the rest. The belief is a replay of what it ran: in RAM what was
+//! used longest ago leaves first, by bytes, and in VRAM too where ComfyUI was told to keep it; else what the last job named
+//! is all that is there.
 
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +154,7 @@ impl Recent {
 
 /// Seconds to bring models into VRAM: for each a fixed time, and a time a gigabyte by where it comes from, which is learned.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LoadTimes {
     ram_seconds_a_gigabyte: f64,
     disk_seconds_a_gigabyte: f64,

@@ -1,5 +1,5 @@
-//! What the rule may be tuned by. The README beside this file says what each does; the optimum is flat, so an operator
-//! needs to touch few of them.
+//! What the rule is tuned by. The README beside this file says what each does; the optimum is flat, so that no operator has to
+//! choose.
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {

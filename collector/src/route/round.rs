@@ -7,7 +7,6 @@ use std::collections::BinaryHeap;
 use super::desk;
 use super::key::{KindId, SlotId, Ticket};
 use super::router::Router;
-use super::slot::Open;
 use super::waiting::Ordered;
 
 /// By what part of the rule a job was chosen.
@@ -15,7 +14,7 @@ use super::waiting::Ordered;
 pub enum Rule {
     /// Its largest model is in VRAM.
     Hot,
-    /// It is in RAM, and jobs that need no load have had their time.
+    /// It is in RAM: no job that waits needs no load here, or those have had their time.
     Warm,
     /// No job that waits needs no load here.
     Cold,
@@ -125,7 +124,7 @@ impl Round {
             Self { context, found: BinaryHeap::new(), idle: Vec::new(), version: 0, idle_since: 0 };
         if !router.waiting.is_empty() {
             let slots = (0..).map(SlotId).zip(&router.slots);
-            let open = slots.filter(|(_, slot)| slot.opens(now) != Open::No);
+            let open = slots.filter(|(_, slot)| slot.is_idle());
             open.for_each(|(slot, _)| round.look(router, slot));
         }
         round

@@ -1,5 +1,5 @@
 //! All that a decision looks at, kept up to date by deltas: who waits, what each backend does and holds, what was learned.
-//! What it decides stands in `choose`; here is what each event and each decision changes.
+//! What it decides stands in `round` and `desk`; here is what each event and each decision changes.
 
 use super::demand::Demand;
 use super::explain::{self, Verdict};
@@ -191,25 +191,25 @@ impl Router {
         }
     }
 
-    /// It waits no longer: it ended, or was given out by somebody else.
+    /// It waits no longer, and was not given out.
     pub fn withdraw(&mut self, ticket: Ticket) {
-        self.take(ticket);
+        if let Some((entry, run_seconds)) = self.take(ticket) {
+            self.shares.withdraw(entry.lane.tenant, run_seconds);
+        }
     }
 
-    fn take(&mut self, ticket: Ticket) -> Option<Entry> {
+    /// And what it was expected to take.
+    fn take(&mut self, ticket: Ticket) -> Option<(Entry, f64)> {
         let entry = self.waiting.take(ticket)?;
-        self.shares.leave(entry.lane.tenant);
+        let mut run_seconds = 0.0;
         if let Some(known) = self.kinds.get_mut(&entry.lane.kind) {
+            run_seconds = known.run_seconds;
             known.waiting -= 1;
             if known.waiting == 0 {
                 self.kinds.remove(&entry.lane.kind);
             }
         }
-        Some(entry)
-    }
-
-    pub fn hold(&mut self, tenant: TenantId, held: bool) {
-        self.shares.hold(tenant, held);
+        Some((entry, run_seconds))
     }
 
     /// Which job each backend takes now. Afterwards they count as given out.
@@ -252,7 +252,9 @@ impl Router {
         let loads = assets.iter().map(|asset| (*asset, memory.tier(asset.id))).collect();
         self.shares.serve(run_seconds);
         self.mean_wait += NEWEST_WAIT * ((now - choice.arrived).max(0.0) - self.mean_wait);
-        self.take(choice.ticket);
+        if let Some((entry, _)) = self.take(choice.ticket) {
+            self.shares.leave(entry.lane.tenant);
+        }
         self.use_models(choice.slot, &assets);
         self.occupy(&choice, now);
         Given { choice, loads }
@@ -265,10 +267,8 @@ impl Router {
             true => slot.budget = self.policy.hot_budget * choice.load_seconds,
             false => slot.budget -= choice.run_seconds,
         }
-        let begins = now + slot.residual(now);
-        let until = begins + choice.load_seconds + choice.run_seconds;
-        let since = if let Standing::Busy { since, .. } = slot.standing { since } else { now };
-        (slot.standing, slot.is_long) = (Standing::Busy { since, until, has_room: false }, is_long);
+        let until = now + choice.load_seconds + choice.run_seconds;
+        (slot.standing, slot.is_long) = (Standing::Busy { since: now, until }, is_long);
     }
 
     /// A job of that kind ran there for so long, loads not counted.

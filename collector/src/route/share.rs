@@ -3,17 +3,16 @@
 //! is ahead of that clock is how far its tenant is ahead of its share.
 //! (P. Goyal, H. Vin, H. Cheng: Start-time Fair Queuing, 1996.)
 
-use std::collections::HashSet;
-
-use foldhash::fast::FixedState;
-
 use super::key::{ByKey, TenantId};
+
+/// Tenants without waiting jobs are looked through when there are more, and twice as many as last time.
+const LOOKED_THROUGH: usize = 1024;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shares {
     clock: f64,
     tenants: ByKey<TenantId, Tenant>,
-    held: HashSet<TenantId, FixedState>,
+    tenants_most: usize,
     /// Of those with waiting jobs, and how many those are.
     weight: f64,
     waiting: usize,
@@ -30,6 +29,7 @@ struct Tenant {
 impl Shares {
     /// A job waits; its start tag.
     pub(super) fn arrive(&mut self, tenant: TenantId, weight: f64, run_seconds: f64) -> f64 {
+        self.forget_strangers();
         let tenant = self.tenants.entry(tenant).or_default();
         match tenant.waiting {
             0 => (self.waiting, self.weight) = (self.waiting + 1, self.weight + weight),
@@ -54,6 +54,23 @@ impl Shares {
         }
     }
 
+    /// A job of so many seconds that was not served waits no longer.
+    pub(super) fn withdraw(&mut self, tenant: TenantId, run_seconds: f64) {
+        if let Some(tenant) = self.tenants.get_mut(&tenant) {
+            tenant.finish -= run_seconds / tenant.weight;
+        }
+        self.leave(tenant);
+    }
+
+    /// Who has no waiting job and is not ahead is to all decisions as one who never came.
+    fn forget_strangers(&mut self) {
+        if self.tenants.len() > self.tenants_most.max(LOOKED_THROUGH) {
+            let clock = self.clock;
+            self.tenants.retain(|_, tenant| tenant.waiting > 0 || tenant.finish > clock);
+            self.tenants_most = 2 * self.tenants.len();
+        }
+    }
+
     /// Work of so many seconds is given out, while its job still counts as waiting.
     pub(super) fn serve(&mut self, run_seconds: f64) {
         if self.waiting > 0 {
@@ -64,19 +81,6 @@ impl Shares {
     /// How far a job's tag is ahead of the clock, in seconds.
     pub(super) fn lead(&self, start: f64) -> f64 {
         start - self.clock
-    }
-
-    /// A tenant at a limit of its own gets nothing.
-    pub(super) fn hold(&mut self, tenant: TenantId, held: bool) {
-        if held {
-            self.held.insert(tenant)
-        } else {
-            self.held.remove(&tenant)
-        };
-    }
-
-    pub(super) fn is_held(&self, tenant: TenantId) -> bool {
-        !self.held.is_empty() && self.held.contains(&tenant)
     }
 }
 
@@ -128,11 +132,27 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_at_a_limit_is_held_until_it_is_not() {
+    fn of_clients_that_come_once_no_more_are_remembered_than_are_ahead() {
         let mut shares = Shares::default();
-        shares.hold(ANNA, true);
-        assert!(shares.is_held(ANNA) && !shares.is_held(BOB));
-        shares.hold(ANNA, false);
-        assert!(!shares.is_held(ANNA));
+        shares.arrive(ANNA, 1.0, 10.0);
+        for stranger in 10..10_000 {
+            shares.arrive(TenantId(stranger), 1.0, 1.0);
+            shares.serve(4.0);
+            shares.leave(TenantId(stranger));
+        }
+        assert!(shares.tenants.len() <= LOOKED_THROUGH + 1, "{}", shares.tenants.len());
+        assert!(shares.tenants.contains_key(&ANNA));
+    }
+
+    #[test]
+    fn who_withdraws_jobs_is_where_it_was_before_them() {
+        let mut shares = Shares::default();
+        shares.arrive(BOB, 1.0, 10.0);
+        for _ in 0..100 {
+            shares.arrive(ANNA, 2.0, 10.0);
+        }
+        (0..100).for_each(|_| shares.withdraw(ANNA, 10.0));
+        let start = shares.arrive(ANNA, 2.0, 10.0);
+        assert_eq!(shares.lead(start), 0.0);
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::UnixMillis;
 use crate::fleet::{Backlog, Catalog, Failure, Read};
 use crate::id::BackendId;
-use crate::job::{self, Job, Needs, Place, State};
+use crate::job::{self, Job, Needs, Place};
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_000_000);
 
@@ -50,19 +50,7 @@ pub(super) fn job(arrival: u64, model: &str) -> Arc<Job> {
         |name: String| job::Asset { node: "1".into(), class: "C".into(), input: "model".into(), name };
     let assets = (!model.is_empty()).then(|| asset(format!("{model}.ckpt"))).into_iter().collect();
     let needs = Needs { classes: ["C".to_owned()].into(), assets, ..Needs::default() };
-    Arc::new(Job {
-        id: JobId::random(),
-        place: Place::new(None, false, arrival),
-        client_id: None,
-        peer: None,
-        owner: None,
-        needs: Arc::new(needs),
-        wishes: Default::default(),
-        submitted_at: NOW,
-        attempts: 0,
-        spent_attempts: 0,
-        state: State::Waiting,
-    })
+    Arc::new(Job { needs: Arc::new(needs), submitted_at: NOW, ..Job::for_tests(arrival) })
 }
 
 fn changed(job: &Arc<Job>, change: impl FnOnce(&mut Job)) -> Arc<Job> {

@@ -36,7 +36,6 @@ impl Verdict {
         let (words, completion_seconds) = match part {
             Part::Closed => ("free for no job now".to_owned(), None),
             Part::Unfit => ("free, but not for this job".to_owned(), None),
-            Part::Held => ("free, but its client is at its limit".to_owned(), None),
             Part::Outranked => ("free, but its client has another job that goes first".to_owned(), None),
             Part::Busy { seconds, load_seconds, run_seconds } => (
                 format!("busy for {seconds:.1} s, then {}", Cost(*load_seconds, *run_seconds)),

@@ -12,8 +12,14 @@ use super::memory::Asset;
 const FRONT_WEIGHT: f64 = 10.0;
 
 /// A float in an order.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ordered(pub f64);
+
+impl PartialEq for Ordered {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
 
 impl Eq for Ordered {}
 

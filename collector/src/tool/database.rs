@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output::{WriteError, print, say};
-use crate::config::{ConfigError, Database, DatabaseCommand, DatabaseFlags, DatabaseKind, Password};
+use crate::config::{ConfigError, Database, DatabaseCommand, DatabaseKind, Password, PlaceFlags};
 use crate::files;
 use crate::queue::StoreError;
 use crate::queue::whole::{self, Place};
@@ -17,11 +17,16 @@ pub enum DatabaseToolError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("--from and --to name the same kind; what is carried over changes it")]
+    #[error(
+        "--from and --to name the same kind: migrate goes from one to the other; for a copy use `database backup`"
+    )]
     SameKind,
     #[error("--database names no PostgreSQL database; write it as postgres://USER@HOST:PORT/NAME")]
     NoServer,
-    #[error("cannot copy the uploaded file {file}: {source}")]
+    #[error(
+        "cannot copy the uploaded file {file}: {source}; the backup is not whole: make room, or see who may read it, remove \
+         the directory and start again"
+    )]
     Upload { file: PathBuf, source: std::io::Error },
 }
 
@@ -33,7 +38,7 @@ pub(super) async fn database(command: DatabaseCommand) -> Result<ExitCode, Datab
     }
 }
 
-async fn check(flags: &DatabaseFlags) -> Result<ExitCode, DatabaseToolError> {
+async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
     let (place, state_directory) = place(flags)?;
     let mut findings = whole::check(&place).await?;
     findings.problems.extend(missing_uploads(&state_directory, whole::uploads(&place).await?));
@@ -46,7 +51,7 @@ async fn check(flags: &DatabaseFlags) -> Result<ExitCode, DatabaseToolError> {
     Ok(if findings.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn backup(directory: &Path, flags: &DatabaseFlags) -> Result<ExitCode, DatabaseToolError> {
+async fn backup(directory: &Path, flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
     let (from, state_directory) = place(flags)?;
     whole::backup(&from, directory).await?;
     let copy = Place::Directory(directory.to_owned());
@@ -71,7 +76,7 @@ async fn backup(directory: &Path, flags: &DatabaseFlags) -> Result<ExitCode, Dat
 async fn migrate(
     from: DatabaseKind,
     to: DatabaseKind,
-    flags: &DatabaseFlags,
+    flags: &PlaceFlags,
 ) -> Result<ExitCode, DatabaseToolError> {
     if from == to {
         return Err(DatabaseToolError::SameKind);
@@ -84,12 +89,12 @@ async fn migrate(
     let (from, to) = (place(from)?, place(to)?);
     let copied = whole::migrate(&from, &to).await?;
     let rows: Vec<String> = copied.rows.iter().map(|(table, rows)| format!("{rows} {table}")).collect();
-    say(&format!("carried over from {from} to {to}: {}; {from} is as it was", rows.join(", ")));
+    say(&format!("carried over from {from} to {to}: {}; nothing was taken out of {from}", rows.join(", ")));
     Ok(ExitCode::SUCCESS)
 }
 
 /// The database that a collector with these flags would use, and its state directory.
-fn place(flags: &DatabaseFlags) -> Result<(Place, PathBuf), DatabaseToolError> {
+fn place(flags: &PlaceFlags) -> Result<(Place, PathBuf), DatabaseToolError> {
     let (database, state_directory) = Database::named_by(flags)?;
     let place = server(&database).unwrap_or_else(|| Place::Directory(state_directory.clone()));
     Ok((place, state_directory))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use collector::Collector;
-use collector::config::{Config, ServeFlags};
+use collector::config::{Config, DatabaseFlags, ServeFlags};
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
 use serde_json::json;
@@ -60,7 +60,10 @@ fn config(comfys: &[Comfy], state: &TempDir, interface: PathBuf) -> Result<Confi
         listen: Some(([127, 0, 0, 1], 0).into()),
         backend: backends.collect::<Result<_, _>>()?,
         interface_dir: Some(interface),
-        state_directory: Some(state.path().to_owned()),
+        database: DatabaseFlags {
+            state_directory: Some(state.path().to_owned()),
+            ..DatabaseFlags::default()
+        },
         poll_interval: Some(Duration::from_millis(50)),
         ..ServeFlags::default()
     })?)

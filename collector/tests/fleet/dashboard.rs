@@ -176,7 +176,7 @@ async fn the_queue_is_told_in_the_order_expected_and_changes_when_a_job_is_moved
     let first = &told["waiting"][0];
     assert_eq!(
         (&first["backend"], &first["why"]),
-        (&json!("a"), &json!("waits for a, which has its models"))
+        (&json!("a"), &json!("waits for a, which will have its models"))
     );
     assert!(first["starts_in_seconds"].as_f64() < told["waiting"][1]["starts_in_seconds"].as_f64());
     assert_eq!((&told["running"][0]["id"], &told["running"][0]["backend"]), (&json!(running), &json!("a")));

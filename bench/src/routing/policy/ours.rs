@@ -18,7 +18,7 @@ pub(super) struct Ours<'a> {
 
 impl<'a> Ours<'a> {
     pub(super) fn new(workload: &'a Workload) -> Self {
-        let mut router = Router::new(settings());
+        let mut router = Router::new(Settings::default());
         for machine in &workload.machines {
             let slot = router.add_slot(Slot::new(Memory::new(machine.vram_gigabytes, machine.ram_gigabytes)));
             router.stand(slot, Standing::Idle);
@@ -88,8 +88,4 @@ impl Policy for Ours<'_> {
     fn up(&mut self, machine: usize, _now: f64) {
         self.router.stand(SlotId(machine as u32), Standing::Idle);
     }
-}
-
-fn settings() -> Settings {
-    Settings::default()
 }

@@ -105,7 +105,7 @@ export async function retry(job) {
 export async function toFront(job) {
   await told(async () => {
     await post(`jobs/${job.id}/move`, { to: 'front' });
-    notify(`Job ${job.id.slice(0, 8)} is first in the queue now.`);
+    notify(`Job ${job.id.slice(0, 8)} is put first now.`);
   });
 }
 

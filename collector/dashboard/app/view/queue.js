@@ -127,7 +127,7 @@ function part(title, create) {
 
 /** Where a waiting job is dropped to go first. It can be seen only while one is dragged. */
 function dropZone() {
-  const zone = h('div.drop-front', { 'aria-hidden': 'true' }, 'Drop here to run it first');
+  const zone = h('div.drop-front', { 'aria-hidden': 'true' }, 'Drop here to prefer it');
   zone.addEventListener('dragover', (event) => event.preventDefault());
   zone.addEventListener('drop', (event) => {
     event.preventDefault();

@@ -74,11 +74,11 @@ pub struct SubmitFlags {
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
 
-    /// Run before all that wait
+    /// Run before this client's other jobs that wait, and count ten times among those of others
     #[arg(long, conflicts_with = "number")]
     pub front: bool,
 
-    /// The place in the queue: the least number runs first
+    /// The place among this client's jobs that are alike, the least first; one below the natural place counts as --front
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number)]
     pub number: Option<f64>,
 

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Clone, Debug, Subcommand)]
 pub enum DatabaseCommand {
     /// Look through it, while a collector works on it or not; ends with 1 where something is wrong.
-    Check(DatabaseFlags),
+    Check(PlaceFlags),
     /// Write it and the uploaded files into a new directory, which can be started on as --state-directory. A collector may
     /// work on it meanwhile.
     Backup {
@@ -16,7 +16,7 @@ pub enum DatabaseCommand {
         directory: PathBuf,
 
         #[command(flatten)]
-        place: DatabaseFlags,
+        place: PlaceFlags,
     },
     /// Carry everything over into an empty database of the other kind. No collector may work on either.
     Migrate {
@@ -29,7 +29,7 @@ pub enum DatabaseCommand {
         to: DatabaseKind,
 
         #[command(flatten)]
-        place: DatabaseFlags,
+        place: PlaceFlags,
     },
 }
 
@@ -40,14 +40,24 @@ pub enum DatabaseKind {
     Postgres,
 }
 
-/// Where it is: as for the collector itself, whose variables and file count here too.
+/// The collector's whose database it is, whose variables and file count here too.
 #[derive(Args, Clone, Debug, Default)]
-pub struct DatabaseFlags {
+pub struct PlaceFlags {
     /// The collector's configuration file
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// A PostgreSQL database, as postgres://USER@HOST:PORT/NAME [default: the SQLite file in the state directory]
+    #[command(flatten)]
+    pub database: DatabaseFlags,
+}
+
+// No doc comment: clap would take it for the program's description.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DatabaseFlags {
+    /// A PostgreSQL database (15 or later) to keep the queue in, as postgres://USER@HOST:PORT/NAME; the password is given
+    /// in $ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD, in a file, or as libpq finds it [default: an SQLite file in the state
+    /// directory]
+    // Checked where its password cannot show.
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
 
@@ -55,7 +65,8 @@ pub struct DatabaseFlags {
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD_FILE")]
     pub database_password_file: Option<PathBuf>,
 
-    /// Where the SQLite file and uploaded files are [default: $STATE_DIRECTORY, else ~/.local/state/orchestrator-collector]
+    /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
+    /// ~/.local/state/orchestrator-collector]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
     pub state_directory: Option<PathBuf>,
 }

@@ -32,7 +32,7 @@ use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::fleet::{Backend, Backlog, Catalog, Failure, Fleet, Observation, Seen, apply};
 use crate::id::{BackendId, JobId};
-use crate::job::{Job, Needs, Outcome, Place, State};
+use crate::job::{Job, Needs, Outcome};
 use crate::metrics::Metrics;
 use crate::poll::{Heard, SocketEvent};
 use crate::route::free::Rules;
@@ -588,15 +588,8 @@ fn job(rng: &mut fastrand::Rng, arrival: u64, now: UnixMillis) -> Job {
     let needs = Needs { classes: ["C".to_owned()].into(), ..Needs::default() };
     Job {
         id: JobId::canonical(&id).unwrap(),
-        place: Place::new(None, false, arrival),
-        client_id: None,
-        peer: None,
-        owner: None,
         needs: Arc::new(needs),
-        wishes: Default::default(),
         submitted_at: now,
-        attempts: 0,
-        spent_attempts: 0,
-        state: State::Waiting,
+        ..Job::for_tests(arrival)
     }
 }

@@ -63,7 +63,8 @@ impl Postgres {
         let server = Server::of(url, password)?;
         let mut connection = server.connect().await?;
         if !server.check_owner(&mut connection).await? {
-            return Err(server.error("there is nothing in it"));
+            let advice = "no collector has made its tables there; see the database's name and the search_path in --database";
+            return Err(Error::Unfit { place: server.to_string(), advice: advice.to_owned() });
         }
         Ok(connection)
     }

@@ -57,8 +57,9 @@ impl Sqlite {
     pub(in crate::queue) async fn look(directory: &Path) -> Outcomes<SqliteConnection> {
         let path = Self::path_in(directory);
         if !path.exists() {
-            let reason = "there is no such file".to_owned();
-            return Err(Error::Open { path, reason });
+            let advice = "there is no database; name the collector's state directory with --state-directory, its file \
+                          with --config, or its server with --database";
+            return Err(Error::Unfit { place: path.display().to_string(), advice: advice.to_owned() });
         }
         check_owner(&path).await?;
         options(&path).connect().await.map_err(|e| open_error(&path, &e))

@@ -70,8 +70,8 @@ impl Place {
 pub async fn backup(from: &Place, to: &Path) -> Outcomes<()> {
     let has_files = std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some());
     if has_files {
-        let reason = "the directory has files in it already".to_owned();
-        return Err(Error::Open { path: to.to_owned(), reason });
+        let advice = "it has files in it already; name a directory that is new or empty".to_owned();
+        return Err(Error::Unfit { place: to.display().to_string(), advice });
     }
     let (mut source, target) = (from.look().await?, Place::Directory(to.to_owned()));
     match &mut source {
@@ -103,11 +103,13 @@ pub async fn uploads(place: &Place) -> Outcomes<Vec<Upload>> {
 
 /// Carries everything over into a database that holds no job yet. No collector may work on either.
 pub async fn migrate(from: &Place, to: &Place) -> Outcomes<Copied> {
+    // Claiming it would make one where there is none.
+    drop(from.look().await?);
     let (_from, target) = (from.claim().await?, to.claim().await?);
-    let jobs = target.count(&super::Filter::default()).await?;
-    if jobs > 0 || !target.uploads().await?.is_empty() {
-        let reason = format!("it holds {jobs} jobs, and what is carried over must come into an empty one");
-        return Err(Error::Server { server: to.to_string(), reason });
+    let (jobs, uploads) = (target.count(&super::Filter::default()).await?, target.uploads().await?.len());
+    if jobs > 0 || uploads > 0 {
+        let advice = format!("it holds {jobs} jobs and {uploads} uploaded files; name one that is empty");
+        return Err(Error::Unfit { place: to.to_string(), advice });
     }
     copy(&mut from.look().await?, &mut to.look().await?).await
 }

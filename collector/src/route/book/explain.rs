@@ -32,15 +32,31 @@ impl Book {
         let name = |slot: SlotId| self.seats.get(slot.index())?.backend.clone();
         let verdict = |candidate: &Candidate| {
             let id = &candidate.backend.id;
-            let refusal =
-                Refusal::of_wishes(&candidate.backend, &job.wishes).or_else(|| Refusal::of(candidate, now));
-            let refusal = match refusal {
-                Some(refusal) => Err(refusal),
-                None => Refusal::or_fetch_seconds(&self.candidates, candidate, job, claim, now),
-            };
             let part = || self.slots.get(id).and_then(|slot| parts.get(slot)).unwrap_or(&Part::Closed);
-            (id.clone(), refusal.map_or_else(Verdict::Refused, |_| Verdict::of(part(), name)))
+            let refusal = self.refusal(candidate, job, claim, now);
+            (id.clone(), refusal.map_or_else(|| Verdict::of(part(), name), Verdict::Refused))
         };
         self.candidates.iter().map(verdict).collect()
+    }
+
+    /// What each backend refuses a job for; `None`: some backend may run it.
+    pub(super) fn refusals(&self, job: &Job, now: UnixMillis) -> Option<Vec<(BackendId, Refusal)>> {
+        let claim = Claim::of(job, &self.fits, &self.candidates, now);
+        let refusal = |candidate: &Candidate| {
+            Some((candidate.backend.id.clone(), self.refusal(candidate, job, claim, now)?))
+        };
+        self.candidates.iter().map(refusal).collect()
+    }
+
+    fn refusal(
+        &self,
+        candidate: &Candidate,
+        job: &Job,
+        claim: Claim<'_>,
+        now: UnixMillis,
+    ) -> Option<Refusal> {
+        let refusal =
+            Refusal::of_wishes(&candidate.backend, &job.wishes).or_else(|| Refusal::of(candidate, now));
+        refusal.or_else(|| Refusal::or_fetch_seconds(&self.candidates, candidate, job, claim, now).err())
     }
 }

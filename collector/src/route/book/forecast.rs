@@ -10,7 +10,7 @@ use crate::id::{BackendId, JobId};
 use crate::job::Job;
 use crate::limits;
 use crate::route::key::{KindId, SlotId};
-use crate::route::{Choice, Standing, Verdict};
+use crate::route::{Choice, Refusal, Standing};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
@@ -56,7 +56,7 @@ impl Book {
         let rest = first.filter(|job| !foreseen.contains(&job.id) && self.tickets.contains_key(&job.id));
         let rest: Vec<Forecast> = rest
             .filter_map(|job| {
-                let outlook = Outlook::Nowhere(refusals(self.explain(job, now))?);
+                let outlook = Outlook::Nowhere(by_words(self.refusals(job, now)?));
                 Some(Forecast { job: job.id, outlook })
             })
             .collect();
@@ -92,16 +92,14 @@ impl Book {
     }
 }
 
-/// `None`: some backend may run it.
-fn refusals(verdicts: Vec<(BackendId, Verdict)>) -> Option<Vec<(String, Vec<BackendId>)>> {
+fn by_words(refusals: Vec<(BackendId, Refusal)>) -> Vec<(String, Vec<BackendId>)> {
     let mut by_words: BTreeMap<String, Vec<BackendId>> = BTreeMap::new();
-    for (backend, verdict) in verdicts {
-        let Verdict::Refused(refusal) = verdict else { return None };
+    for (backend, refusal) in refusals {
         by_words.entry(refusal.to_string()).or_default().push(backend);
     }
     let mut refusals: Vec<_> = by_words.into_iter().collect();
     refusals.sort_by_key(|(_, backends)| std::cmp::Reverse(backends.len()));
-    Some(refusals)
+    refusals
 }
 
 fn refused((words, backends): &(String, Vec<BackendId>)) -> String {
@@ -128,10 +126,10 @@ impl fmt::Display for Outlook {
             (true, true, true) => {
                 write!(
                     f,
-                    "waits for {backend}, which has its models; loading them on a free one would take longer"
+                    "waits for {backend}, which will have its models; loading them on a free one would take longer"
                 )
             }
-            (true, true, false) => write!(f, "waits for {backend}, which has its models"),
+            (true, true, false) => write!(f, "waits for {backend}, which will have its models"),
             (true, false, _) => write!(f, "waits for {backend}, which is expected to take it"),
         }
     }

@@ -23,9 +23,9 @@ fn jobs_queue_up_behind_each_other_and_models_that_one_brings_are_there_for_the_
         lines(&fleet, &jobs),
         [
             "1: 0-23 s: goes to a now",
-            "3: 5-28 s: waits for b, which has its models",
-            "2: 23-46 s: waits for a, which has its models",
-            "4: 28-51 s: waits for b, which has its models",
+            "3: 5-28 s: waits for b, which will have its models",
+            "2: 23-46 s: waits for a, which will have its models",
+            "4: 28-51 s: waits for b, which will have its models",
         ]
     );
     let fleet = [busy("a", &[], 1.0)];
@@ -34,7 +34,7 @@ fn jobs_queue_up_behind_each_other_and_models_that_one_brings_are_there_for_the_
         lines(&fleet, &jobs[..2]),
         [
             format!("1: 1-{end:.0} s: waits for a, which is expected to take it"),
-            format!("2: {end:.0}-{:.0} s: waits for a, which has its models", end + RUN)
+            format!("2: {end:.0}-{:.0} s: waits for a, which will have its models", end + RUN)
         ]
     );
 }
@@ -42,12 +42,12 @@ fn jobs_queue_up_behind_each_other_and_models_that_one_brings_are_there_for_the_
 #[test]
 fn a_job_that_waits_for_its_models_says_so() {
     let fleet = [idle("a", &[]), busy("b", &["m"], 5.0)];
-    let words = "waits for b, which has its models; loading them on a free one would take longer";
+    let words = "waits for b, which will have its models; loading them on a free one would take longer";
     let mut decided = book(&fleet, &[job(1, "m")]);
     assert_eq!(decided.route(usize::MAX, NOW), []);
     assert_eq!(lines(&fleet, &[job(1, "m")]), [format!("1: 5-28 s: {words}")]);
     let fleet = [busy("a", &[], 1.0), busy("b", &["m"], 5.0)];
-    assert_eq!(lines(&fleet, &[job(1, "m")]), ["1: 5-28 s: waits for b, which has its models"]);
+    assert_eq!(lines(&fleet, &[job(1, "m")]), ["1: 5-28 s: waits for b, which will have its models"]);
 }
 
 #[test]

@@ -28,10 +28,17 @@ pub struct Learned {
 
 /// How fast a backend runs and loads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct OfBackend {
     speed: f64,
     runs: u32,
     loads: LoadTimes,
+}
+
+impl Default for OfBackend {
+    fn default() -> Self {
+        Self::of(&Slot::default())
+    }
 }
 
 impl OfBackend {

@@ -119,9 +119,12 @@ impl Book {
         Arc::make_mut(&mut self.fits)
     }
 
-    /// The jobs that it believes to wait.
-    pub fn waiting(&self) -> impl Iterator<Item = JobId> {
-        self.tickets.keys().copied()
+    /// The jobs that it believes to wait, in the order in which they came.
+    pub fn waiting(&self) -> Vec<JobId> {
+        let mut jobs: Vec<(Ticket, JobId)> =
+            self.waiting.iter().map(|(ticket, waits)| (*ticket, waits.job.id)).collect();
+        jobs.sort_unstable();
+        jobs.into_iter().map(|(_, job)| job).collect()
     }
 
     /// The backends are so now, and of the jobs that wait these have changed; with `None` they wait no longer.
@@ -181,6 +184,9 @@ impl Book {
         for (id, slot) in gone.into_iter().filter_map(|id| self.slots.remove_entry(&id)) {
             if let Some(slot) = self.router.slot(slot) {
                 self.learned.backends.insert(id, OfBackend::of(slot));
+            }
+            if self.learned.backends.len() > limits::BACKENDS {
+                self.learned.backends.pop_first();
             }
             self.router.replace_slot(slot, Slot::default());
             if let Some(seat) = self.seats.get_mut(slot.index()) {

@@ -28,10 +28,6 @@ impl Book {
     }
 
     pub(super) fn name_models(&mut self, job: &Job) {
-        for asset in &job.needs.assets {
-            let id = AssetId::of([asset.name.as_str()]);
-            self.names.entry(id).or_insert_with(|| asset.name.as_str().into());
-        }
         if self.names.len() > self.names_most {
             let waiting = self.kinds.values().flat_map(|sample| &sample.job.needs.assets);
             let mut named: BTreeSet<AssetId> =
@@ -39,6 +35,10 @@ impl Book {
             named.extend(self.router.slots.iter().flat_map(|slot| slot.memory.in_vram()));
             self.names.retain(|id, _| named.contains(id));
             self.names_most = limits::MODELS_IN_DEMAND.max(2 * self.names.len());
+        }
+        for asset in &job.needs.assets {
+            let id = AssetId::of([asset.name.as_str()]);
+            self.names.entry(id).or_insert_with(|| asset.name.as_str().into());
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) fn standing(candidate: &Candidate, foreign_seconds: f64, now: UnixMil
     }
     let since = now.as_seconds();
     let until = since + candidate.residual_seconds.unwrap_or(0.0) + others_seconds;
-    Standing::Busy { since, until, has_room: false }
+    Standing::Busy { since, until }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use collector::Collector;
 use collector::access::Fresh;
-use collector::config::{Backend, Config, ServeFlags};
+use collector::config::{Backend, Config, DatabaseFlags, ServeFlags};
 use serde_json::{Value, json};
 use sim::{Agent, AgentConfig, Comfy, ComfyConfig};
 use tempfile::TempDir;
@@ -53,7 +53,10 @@ impl Fleet {
         let folder = tempfile::tempdir()?;
         let mut config = Config::load(ServeFlags {
             listen: Some(([127, 0, 0, 1], 0).into()),
-            state_directory: Some(folder.path().join("state")),
+            database: DatabaseFlags {
+                state_directory: Some(folder.path().join("state")),
+                ..DatabaseFlags::default()
+            },
             poll_interval: Some(Duration::from_millis(if servers > FEW { 2000 } else { 50 })),
             ..ServeFlags::default()
         })?;

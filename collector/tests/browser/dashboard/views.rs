@@ -42,7 +42,7 @@ pub(super) async fn a_job_is_seen_on_every_view_from_its_submission_to_its_pictu
 
     look.click("nav a", "Queue").await?;
     look.sees(".job-row.running", "step 3 of 8").await?;
-    look.sees(".job-row.waiting .why", "which has its models").await?;
+    look.sees(".job-row.waiting .why", "which will have its models").await?;
     ensure!((look.count(".job-row.running").await?, look.count(".job-row.waiting").await?) == (3, 2));
     look.at_all_sizes("queue").await?;
 
