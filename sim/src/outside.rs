@@ -8,6 +8,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -38,6 +39,12 @@ pub const NODE_CLIENTS: &str = "ORCHESTRATOR_TEST_NODE_CLIENTS";
 /// The variable that names npm's axe-core: its file `axe.min.js`.
 pub const AXE: &str = "ORCHESTRATOR_TEST_AXE";
 
+/// The variable that names a tree of Debian which can be booted; nothing in it is changed.
+pub const MACHINE: &str = "ORCHESTRATOR_TEST_MACHINE";
+
+/// The variable that names the folder with the packages for Debian of both programs.
+pub const PACKAGES: &str = "ORCHESTRATOR_TEST_PACKAGES";
+
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -61,6 +68,12 @@ pub enum Outside {
     NodeClients,
     /// What looks for pages that some people cannot use, named by [`AXE`].
     Axe,
+    /// The rights of root, to mount and to make namespaces.
+    Namespaces,
+    /// A tree of Debian, named by [`MACHINE`], and what boots it: [`Self::Namespaces`] and `systemd-nspawn`.
+    Machine,
+    /// The packages for Debian of both programs, in the folder named by [`PACKAGES`].
+    Packages,
     /// Any program of `PATH`.
     Program {
         /// As it is called, here and in [`REQUIRE`].
@@ -119,6 +132,9 @@ impl Outside {
             Self::PythonClients => "python-clients",
             Self::NodeClients => "node-clients",
             Self::Axe => "axe",
+            Self::Namespaces => "namespaces",
+            Self::Machine => "machine",
+            Self::Packages => "packages",
             Self::Program { name, .. } => name,
         }
     }
@@ -142,6 +158,9 @@ impl Outside {
                 folder(NODE_CLIENTS, what, "node_modules/@saintno/comfyui-sdk/package.json")
             }),
             Self::Axe => axe(env::var_os(AXE).map(PathBuf::from)),
+            Self::Namespaces => namespaces(),
+            Self::Machine => machine(),
+            Self::Packages => packages(env::var_os(PACKAGES).map(PathBuf::from)),
             Self::Python => program("python3", "install python3"),
             Self::PythonNode => python_node(env::var_os(PYTHON_NODE).map(PathBuf::from)),
             Self::Comfyui => comfyui(env::var(COMFYUI).ok().as_deref()),
@@ -201,6 +220,32 @@ fn folder(variable: &str, what: &str, file: &str) -> Result<Found, String> {
     match folder.join(file).is_file() {
         true => Ok(Found::Folders(vec![folder])),
         false => Err(format!("{variable}: no {file} in {}", folder.display())),
+    }
+}
+
+fn namespaces() -> Result<Found, String> {
+    let unshare = program("unshare", "install util-linux")?;
+    let may =
+        |program: &Path| Command::new(program).args(["--mount", "--net", "--pid", "--fork", "true"]).output();
+    match unshare.program().map(may) {
+        Some(Ok(output)) if output.status.success() => Ok(unshare),
+        _ => Err("run as root, where namespaces can be made".to_owned()),
+    }
+}
+
+fn machine() -> Result<Found, String> {
+    namespaces()?;
+    program("systemd-nspawn", "install Debian's systemd-container")?;
+    program("ip", "install Debian's iproute2")?;
+    folder(MACHINE, "a tree that debootstrap has made, with systemd", "usr/lib/systemd/systemd")
+}
+
+fn packages(value: Option<PathBuf>) -> Result<Found, String> {
+    let folder = value.ok_or_else(|| format!("set {PACKAGES}=<where packaging/build has put them>"))?;
+    let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    match files.filter(|file| file.path().extension().is_some_and(|kind| kind == "deb")).count() {
+        0 => Err(format!("{PACKAGES}: there is no package in {}: run packaging/build", folder.display())),
+        _ => Ok(Found::Folders(vec![folder])),
     }
 }
 

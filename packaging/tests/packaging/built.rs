@@ -23,6 +23,7 @@ fn build() -> PathBuf {
         "--locked",
         "--package=agent",
         "--package=collector",
+        "--package=sim",
     ]);
     assert!(cargo.status().unwrap().success(), "the programs cannot be built");
     // target/debug/deps/packaging-...

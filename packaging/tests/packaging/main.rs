@@ -10,6 +10,10 @@
 )]
 
 mod built;
+mod containers;
+mod kubernetes;
+mod machine;
+mod packages;
 mod prometheus;
 mod units;
 
@@ -18,6 +22,13 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    let trials = units::trials().into_iter().chain(prometheus::trials());
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let trials = [
+        units::trials(),
+        prometheus::trials(),
+        packages::trials(),
+        containers::trials(),
+        kubernetes::trials(),
+        machine::trials(),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()
 }
