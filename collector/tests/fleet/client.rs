@@ -37,6 +37,11 @@ impl Client {
         Self { http: http(), url: url.to_owned(), id: id.to_owned() }
     }
 
+    /// Another client of the same server, on the same connections.
+    pub(crate) fn named(&self, id: &str) -> Self {
+        Self { http: self.http.clone(), url: self.url.clone(), id: id.to_owned() }
+    }
+
     /// The same, which shows a token with every request.
     pub(crate) fn showing(url: &str, id: &str, token: &str) -> Self {
         let mut headers = HeaderMap::new();

@@ -28,6 +28,7 @@ mod failures;
 mod files;
 mod follow;
 mod freeing;
+mod hostile;
 mod interface;
 mod jobs;
 mod loaded;

@@ -196,6 +196,29 @@ async fn whoever_finds_no_place_is_told_so_and_gets_one_when_it_is_free() {
 }
 
 #[tokio::test]
+async fn of_a_thousand_idle_connections_those_beyond_the_bound_are_told_so_and_the_others_keep_nobody_waiting()
+ {
+    let server = Server::start(Limits { total: 600, request: 6 * PATIENCE, ..limits() }).await;
+    let served = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut kept = server.send(served).await;
+    answer(&mut kept, "here\n").await;
+    let mut idle = Vec::new();
+    for number in 1..1000 {
+        let begun = server.send(["", "GET / HTTP/1.1\r\nHo"][number % 2]).await;
+        if number < 600 {
+            idle.push(begun);
+        } else {
+            let told = rest(begun).await;
+            assert!(told.starts_with("HTTP/1.1 503"), "{number}: {told}");
+        }
+    }
+    kept.write_all(served.as_bytes()).await.unwrap();
+    answer(&mut kept, "here\n").await;
+    drop(idle);
+    server.serves_again().await;
+}
+
+#[tokio::test]
 async fn those_who_do_not_read_their_refusal_hold_nobody_up() {
     let limits = Limits { total: 0, refusals: 1, refusal: Duration::from_secs(60), ..limits() };
     let server = Server::start(limits).await;
