@@ -100,6 +100,7 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
         ("webhook_secret_file", old_hooks.secret_file.is_some() != new_hooks.secret_file.is_some()),
         ("webhook_allow", old_hooks.allow != new_hooks.allow),
         ("allowed_hosts", old.allowed_hosts != new.allowed_hosts),
+        ("cors_origins", old.cors_origins != new.cors_origins),
         ("public_url", old.public_url != new.public_url),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(keys, _)| keys).collect()

@@ -274,7 +274,7 @@ fn guards(
     let elsewhere = |url: Option<Url>, address: SocketAddr| Elsewhere { url, port: address.port(), tls };
     let its_place = interface.as_ref().map(|(_, address)| elsewhere(interface_url, *address));
     let auth = Auth::new(access.tokens(), config.access.allowed_hosts.clone(), at_main, its_place);
-    let auth = Arc::new(auth);
+    let auth = Arc::new(auth.with_sites(&config.access.cors_origins));
     let interface = interface.map(|(listener, _)| {
         let beside = Auth::of_interface(&auth, elsewhere(public_url, main), at_interface);
         (listener, Arc::new(beside))

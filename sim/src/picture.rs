@@ -115,12 +115,7 @@ fn ascii(json: &str) -> String {
 
 /// CRC-32 as PNG has it (ISO 3309).
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    let turned = bytes.iter().fold(u32::MAX, |check, byte| {
-        (0..8).fold(check ^ u32::from(*byte), |check, _| {
-            if check & 1 == 1 { (check >> 1) ^ 0xEDB8_8320 } else { check >> 1 }
-        })
-    });
-    !turned
+    crc32fast::hash(bytes)
 }
 
 /// How a picture looks where an error document prints what a node was given.

@@ -13,6 +13,8 @@ pub struct Access {
     pub insecure: bool,
     /// Names, besides addresses and localhost, by which clients call the collector. Asked for without tokens only.
     pub allowed_hosts: Vec<String>,
+    /// Sites whose pages may ask and act here from a browser.
+    pub cors_origins: Vec<Url>,
     /// As browsers reach the collector, where a proxy is before it.
     pub public_url: Option<Url>,
 }

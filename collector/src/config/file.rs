@@ -40,6 +40,7 @@ pub(super) struct File {
     pub tls_key: Option<PathBuf>,
     pub insecure: bool,
     pub allowed_hosts: Vec<String>,
+    pub cors_origins: Vec<OriginUrl>,
     pub agent_token_file: Option<PathBuf>,
     pub agent_ca_file: Option<PathBuf>,
     pub webhook_secret_file: Option<PathBuf>,

@@ -214,12 +214,18 @@ fn access(flags: AccessFlags, file: &file::File) -> Result<Access, HalfCertifica
         token_file: either(flags.token_file, &file.token_file),
         tls: TlsFiles::of(either(flags.tls_certificate, certificate), either(flags.tls_key, key))?,
         insecure: flags.insecure || file.insecure,
-        allowed_hosts: match flags.allowed_hosts.is_empty() {
-            true => file.allowed_hosts.clone(),
-            false => flags.allowed_hosts,
-        },
+        allowed_hosts: or_else(flags.allowed_hosts, &file.allowed_hosts),
+        cors_origins: or_else(flags.cors_origins, &file.cors_origins)
+            .into_iter()
+            .map(|origin| origin.0)
+            .collect(),
         public_url: flags.public_url.or(file.public_url.clone()).map(|url| url.0),
     })
+}
+
+/// The flags' values, where there are any.
+fn or_else<T: Clone>(flags: Vec<T>, file: &[T]) -> Vec<T> {
+    if flags.is_empty() { file.to_vec() } else { flags }
 }
 
 fn default_listen() -> SocketAddr {

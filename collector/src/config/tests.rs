@@ -189,16 +189,31 @@ fn the_flag_for_the_token_goes_before_the_files_key() {
 }
 
 #[test]
+fn another_site_is_named_exactly() {
+    for vague in
+        ["*", "null", "app.example", "https://*.example/x", "https://app.example/path", "ftp://app.example"]
+    {
+        let (_folder, path) = secret(&format!("cors_origins = ['{vague}']"));
+        let refused = Config::load(flags(&["--config", &path])).unwrap_err().to_string();
+        assert!(refused.contains("write it as https://HOST"), "{vague}: {refused}");
+    }
+}
+
+#[test]
 fn who_may_ask_is_said_by_flags_before_the_file_and_half_a_certificate_is_refused() {
     let (_folder, path) = secret(
-        "token_file = '/file'\nallowed_hosts = ['a', 'b']\ntls_certificate = '/c'\ntls_key = '/k'\ninsecure = true",
+        "token_file = '/file'\nallowed_hosts = ['a', 'b']\ncors_origins = ['https://a.example']\ntls_certificate = '/c'\ntls_key = '/k'\ninsecure = true",
     );
     let of_file = Config::load(flags(&["--config", &path])).unwrap().access;
     assert_eq!(of_file.token_file, Some("/file".into()));
     assert_eq!(of_file.tls, Some(TlsFiles { certificate: "/c".into(), key: "/k".into() }));
     assert_eq!((of_file.insecure, of_file.allowed_hosts), (true, vec!["a".to_owned(), "b".to_owned()]));
-    let arguments = ["--config", &path, "--token-file", "/flag", "--allowed-host", "c"];
+    assert_eq!(of_file.cors_origins, ["https://a.example/".parse().unwrap()]);
+    let site = ["--cors-origin", "http://b.example:3000"];
+    let arguments =
+        [&["--config", &path, "--token-file", "/flag", "--allowed-host", "c"], &site[..]].concat();
     let of_flags = Config::load(flags(&arguments)).unwrap().access;
+    assert_eq!(of_flags.cors_origins, ["http://b.example:3000/".parse().unwrap()]);
     assert_eq!((of_flags.token_file, of_flags.allowed_hosts), (Some("/flag".into()), vec!["c".to_owned()]));
     let half = Config::load(flags(&["--tls-certificate", "/c"])).unwrap_err().to_string();
     assert!(half.contains("tls_certificate and tls_key"), "{half}");

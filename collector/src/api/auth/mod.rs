@@ -14,6 +14,7 @@ mod origin;
 mod page;
 mod roles;
 mod sessions;
+mod sites;
 mod tickets;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::watch;
+use url::Url;
 
 pub use self::apart::Elsewhere;
 pub(crate) use self::asker::Asker;
@@ -33,6 +35,7 @@ use self::attempts::Attempts;
 use self::cookies::Cookies;
 use self::credentials::Shown;
 use self::sessions::Sessions;
+use self::sites::Sites;
 use self::tickets::Tickets;
 use super::Refusal;
 use crate::access::{Digest, Entry, Role, Tokens};
@@ -43,6 +46,7 @@ pub struct Auth {
     sessions: Sessions,
     attempts: Arc<Attempts>,
     allowed_hosts: Vec<String>,
+    sites: Sites,
     cookies: Cookies,
     side: Side,
 }
@@ -63,9 +67,15 @@ impl Auth {
         secure: bool,
         interface: Option<Elsewhere>,
     ) -> Self {
-        let (sessions, attempts, tickets) = Default::default();
+        let (sessions, attempts, sites, tickets) = Default::default();
         let cookies = Cookies { name: "orchestrator", secure };
-        Self { tokens, sessions, attempts, allowed_hosts, cookies, side: Side::Main { tickets, interface } }
+        let side = Side::Main { tickets, interface };
+        Self { tokens, sessions, attempts, allowed_hosts, sites, cookies, side }
+    }
+
+    /// The same, for the pages of these sites too.
+    pub fn with_sites(self, origins: &[Url]) -> Self {
+        Self { sites: Sites::of(origins), ..self }
     }
 
     /// For the web interface at an address of its own, beside this one.
@@ -75,6 +85,7 @@ impl Auth {
             sessions: Sessions::default(),
             attempts: Arc::clone(&main.attempts),
             allowed_hosts: main.allowed_hosts.clone(),
+            sites: main.sites.clone(),
             cookies: Cookies { name: "orchestrator_interface", secure },
             side: Side::Interface { main: Arc::clone(main), at },
         }
@@ -218,7 +229,11 @@ where
     let routes = routes
         .merge(own)
         .layer(middleware::from_fn_with_state(Arc::clone(&auth), check))
-        .layer(middleware::from_fn_with_state(auth, origin::refuse_foreign));
+        .layer(middleware::from_fn_with_state(Arc::clone(&auth), origin::refuse_foreign));
+    let routes = match auth.sites.layer() {
+        Some(layer) => routes.layer(layer),
+        None => routes,
+    };
     if is_apart { routes.layer(middleware::map_response(not_embedded)) } else { routes }
 }
 

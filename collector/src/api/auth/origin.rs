@@ -1,5 +1,6 @@
 //! Another site's page must not act here through its visitor's browser. A request that changes something, or opens a
-//! WebSocket, is refused when its `Origin` is another than the `Host` it was sent to; ComfyUI does the same on loopback.
+//! WebSocket, is refused when its `Origin` is another than the `Host` it was sent to, and none that is configured (`sites`);
+//! ComfyUI does the same on loopback.
 //!
 //! A site whose name is made to lead here (DNS rebinding) has the same of both. Where no token is asked for, the `Host`
 //! must therefore be one that no stranger can own: an address, localhost, or a name that is configured.
@@ -31,7 +32,7 @@ fn refusal(auth: &Auth, request: &Request) -> Option<Refusal> {
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let upgrades = headers.contains_key(header::UPGRADE);
-    if (reads && !upgrades) || is_own(headers) {
+    if (reads && !upgrades) || is_own(headers) || auth.sites.have(headers.get(header::ORIGIN)) {
         return None;
     }
     let message = "this request comes from another site's page, which may not act here";

@@ -253,6 +253,49 @@ async fn another_sites_page_can_neither_act_nor_log_anybody_in() {
 }
 
 #[tokio::test]
+async fn a_site_that_is_configured_may_act_and_shows_a_token_itself() {
+    let anna = Fresh::make("anna", Role::Submit, None).unwrap();
+    let (_tokens, current) = watch::channel(made(&[&anna.entry]));
+    let site: Url = "https://app.example".parse().unwrap();
+    let auth = Auth::new(Some(current), Vec::new(), false, None).with_sites(&[site]);
+    let routes = guarded(some_routes(), Arc::new(auth));
+    let bearer = format!("Bearer {}", anna.token);
+    for (origin, allowed) in [
+        ("https://app.example", true),
+        ("http://app.example", false),
+        ("https://app.example:8443", false),
+        ("https://app.example.evil.example", false),
+        ("null", false),
+    ] {
+        let shown = [("origin", origin), ("host", "comfy.example"), ("authorization", &bearer)];
+        for (method, path) in [("POST", "/prompt"), ("GET", "/prompt"), ("GET", "/ws")] {
+            let upgrade = (path == "/ws").then_some(("upgrade", "websocket"));
+            let headers: Vec<_> = shown.into_iter().chain(upgrade).collect();
+            let answer = ask(&routes, HERE, method, path, &headers, "").await;
+            let is_read = method == "GET" && path != "/ws";
+            assert_eq!(answer.status, if allowed || is_read { 200 } else { 403 }, "{origin} {method} {path}");
+            assert_eq!(answer.header("access-control-allow-origin"), if allowed { origin } else { "" });
+            assert_eq!(answer.header("access-control-allow-credentials"), "");
+        }
+        let preflight = [
+            ("origin", origin),
+            ("host", "comfy.example"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type"),
+        ];
+        let answer = ask(&routes, HERE, "OPTIONS", "/prompt", &preflight, "").await;
+        assert_eq!(answer.header("access-control-allow-origin"), if allowed { origin } else { "" });
+        assert!(
+            !allowed
+                || answer.status == 200 && answer.header("access-control-allow-methods").contains("POST")
+        );
+    }
+    let without = [("origin", "https://app.example"), ("host", "comfy.example")];
+    let answer = ask(&routes, HERE, "GET", "/prompt", &without, "").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (401, "https://app.example"));
+}
+
+#[tokio::test]
 async fn without_tokens_a_name_that_anybody_could_own_leads_nowhere() {
     let auth = Auth::new(None, vec!["comfy.lan".to_owned()], false, None);
     let routes = guarded(some_routes(), Arc::new(auth));

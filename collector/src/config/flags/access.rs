@@ -36,6 +36,15 @@ pub struct AccessFlags {
     )]
     pub allowed_hosts: Vec<String>,
 
+    /// Another site whose pages may use the collector from a browser, as https://app.example; may be repeated
+    #[arg(
+        long = "cors-origin",
+        value_name = "ORIGIN",
+        env = "ORCHESTRATOR_COLLECTOR_CORS_ORIGINS",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<OriginUrl>,
+
     /// How browsers reach the collector, where a proxy is before it and the web interface has an address of its own
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_PUBLIC_URL")]
     pub public_url: Option<OriginUrl>,
