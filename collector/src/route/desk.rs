@@ -2,7 +2,7 @@
 
 use super::elsewhere::{self, Better, Elsewhere};
 use super::key::{AssetId, ByKey, SlotId, TenantId};
-use super::memory::Tier;
+use super::memory::{Asset, Tier};
 use super::round::{Choice, Context, Rule};
 use super::router::{Known, Router};
 use super::slot::Slot;
@@ -110,9 +110,15 @@ impl<'a> Desk<'a> {
     /// Too old to wait for anything, and no backend has it in VRAM.
     fn is_overdue(&self, group: &Group) -> bool {
         let is_old = self.context.now - group.oldest() > self.context.overdue_seconds;
-        is_old
-            && self.tier(group) != Tier::Vram
-            && group.main().is_some_and(|main| !elsewhere::is_hot(self.router, self.id, main.id))
+        let is_hot = |main: Asset| {
+            self.oldest_of(group).is_some_and(|known| elsewhere::is_hot(self.router, self.id, known, main.id))
+        };
+        is_old && self.tier(group) != Tier::Vram && group.main().is_some_and(|main| !is_hot(main))
+    }
+
+    /// The kind of the oldest job of a group, which speaks for all of them.
+    fn oldest_of(&self, group: &Group) -> Option<&'a Known> {
+        self.router.kinds.get(&group.oldest_kind()?)
     }
 
     pub(super) fn tier(&self, group: &Group) -> Tier {
@@ -144,7 +150,7 @@ impl<'a> Desk<'a> {
     pub(super) fn better(&self, group: &Group) -> Option<Better> {
         let main = group.main()?;
         let here = self.slot.loads.seconds(main, self.slot.memory.tier(main.id));
-        let known = self.router.kinds.get(&group.oldest_kind()?)?;
+        let known = self.oldest_of(group)?;
         let elsewhere = Elsewhere::of(self.router, self.context, self.id, known, main, here);
         elsewhere.better(self.router, self.context, group, here, known.run_seconds / self.slot.speed)
     }
@@ -163,8 +169,12 @@ impl<'a> Desk<'a> {
 
     /// How much longer loading the largest model would take on any other backend.
     fn saved_seconds(&self, group: &Group, main_seconds: f64) -> f64 {
-        let elsewhere = group.main().map(|main| elsewhere::cheapest(self.router, self.id, self.slot, main));
-        elsewhere.map_or(0.0, |elsewhere| (elsewhere - main_seconds).max(0.0))
+        let cheapest = |(main, known)| elsewhere::cheapest(self.router, self.id, self.slot, known, main);
+        group
+            .main()
+            .zip(self.oldest_of(group))
+            .map(cheapest)
+            .map_or(0.0, |elsewhere| (elsewhere - main_seconds).max(0.0))
     }
 
     /// The job of the group that is to run first here, by its weight for the time that it takes beyond loading the largest

@@ -25,23 +25,28 @@ pub(super) enum Better {
     Warm { slot: SlotId, seconds: f64 },
 }
 
-/// The open backends but this one that hold a model.
-fn others(router: &Router, id: SlotId, main: AssetId) -> impl Iterator<Item = (SlotId, &Slot, Tier)> {
+/// The open backends but this one that hold a model and may run such jobs.
+fn others<'a>(
+    router: &'a Router,
+    id: SlotId,
+    known: &'a Known,
+    main: AssetId,
+) -> impl Iterator<Item = (SlotId, &'a Slot, Tier)> {
     let holders = router.holders.get(&main).map_or(&[][..], Vec::as_slice);
-    let others = holders.iter().filter(move |(slot, _)| *slot != id);
+    let others = holders.iter().filter(move |(slot, _)| *slot != id && known.may_run_on(*slot));
     let slots = others.filter_map(|(slot, tier)| Some((*slot, router.slot(*slot)?, *tier)));
     slots.filter(|(_, slot, _)| slot.is_open())
 }
 
 /// Whether another backend has a model in VRAM.
-pub(super) fn is_hot(router: &Router, id: SlotId, main: AssetId) -> bool {
-    others(router, id, main).any(|(.., tier)| tier == Tier::Vram)
+pub(super) fn is_hot(router: &Router, id: SlotId, known: &Known, main: AssetId) -> bool {
+    others(router, id, known, main).any(|(.., tier)| tier == Tier::Vram)
 }
 
 /// What loading a model takes where another holds it, in this backend's seconds.
-pub(super) fn cheapest(router: &Router, id: SlotId, here: &Slot, main: Asset) -> f64 {
+pub(super) fn cheapest(router: &Router, id: SlotId, here: &Slot, known: &Known, main: Asset) -> f64 {
     let mut nearest = Tier::Disk;
-    for (_, _, tier) in others(router, id, main.id) {
+    for (_, _, tier) in others(router, id, known, main.id) {
         nearest = nearest.min(tier);
         if nearest == Tier::Vram {
             break;
@@ -66,8 +71,7 @@ impl Elsewhere {
             warm_seconds: f64::INFINITY,
             warm_slot: None,
         };
-        let usable = others(router, id, main.id).filter(|(slot, ..)| known.may_run_on(*slot));
-        usable.fold(nobody, |mut found, (slot, state, tier)| {
+        others(router, id, known, main.id).fold(nobody, |mut found, (slot, state, tier)| {
             let residual = state.residual(context.now);
             let is_busy = matches!(state.standing, Standing::Busy { .. });
             match tier {
@@ -120,7 +124,7 @@ pub(super) fn eviction_seconds(router: &Router, context: &Context, id: SlotId, k
     let Some(slot) = router.slot(id) else { return 0.0 };
     let policy = &router.policy;
     let copies = |asset: Asset, at_most: Tier| {
-        let holders = others(router, id, asset.id).filter(|(.., tier)| *tier <= at_most);
+        let holders = others(router, id, known, asset.id).filter(|(.., tier)| *tier <= at_most);
         1.0 + holders.count() as f64
     };
     let asked_again = |asset: Asset, copies: f64, horizon: f64| {

@@ -121,20 +121,18 @@ impl Recent {
         self.room - self.held.iter().map(|held| held.gigabytes).sum::<f64>()
     }
 
-    /// Those that are there first, so that none of them makes room for another.
+    /// None of them makes room for another, whatever there is room for.
     fn use_all(&mut self, assets: &[Asset]) {
         let (there, missing): (Vec<Asset>, Vec<Asset>) = assets.iter().partition(|asset| self.has(asset.id));
         self.held.retain(|held| !there.iter().any(|used| used.id == held.id));
         self.held.extend(there);
         for asset in missing {
             let mut free = self.free();
-            let old = self.held.iter().take_while(|held| {
-                let goes = free + EXACT < asset.gigabytes;
-                free += held.gigabytes;
-                goes
+            self.held.retain(|held| {
+                let goes = free + EXACT < asset.gigabytes && !assets.iter().any(|used| used.id == held.id);
+                free += if goes { held.gigabytes } else { 0.0 };
+                !goes
             });
-            let old = old.count();
-            self.held.drain(..old);
             self.held.push(asset);
         }
     }
@@ -256,6 +254,9 @@ mod tests {
         assert_eq!((ids(vram), ids(ram)), (vec![2], vec![]));
         memory.use_all(&job);
         assert_eq!(memory.tier(AssetId(1)), Tier::Vram);
+        memory.use_all(&[asset(4, 12.0), asset(5, 1.0)]);
+        let tiers = [1, 3, 4, 5].map(|id| memory.tier(AssetId(id)));
+        assert_eq!(tiers, [Tier::Ram, Tier::Ram, Tier::Vram, Tier::Vram], "though it has no room for both");
         let (vram, _) = memory.driven_out(&[]);
         assert_eq!(ids(vram), [] as [u64; 0]);
     }

@@ -70,15 +70,19 @@ impl Context {
     pub(super) fn of(router: &Router, now: f64) -> Self {
         let policy = &router.policy;
         let open = router.slots.iter().filter(|slot| slot.is_open()).count() as f64;
-        let long = router.slots.iter().filter(|slot| slot.is_long).count() as f64;
         Self {
             now,
             overdue_seconds: policy.overdue_seconds.max(policy.overdue_waits * router.mean_wait),
             ageing_seconds: policy.ageing_seconds.max(router.mean_wait),
             ageing_square: policy.ageing_square,
             open_slots: open.max(1.0),
-            long_is_full: long >= ((1.0 - policy.short_share) * open).floor().max(1.0),
+            long_is_full: Self::long_is_full(router, open),
         }
+    }
+
+    fn long_is_full(router: &Router, open: f64) -> bool {
+        let long = router.slots.iter().filter(|slot| slot.is_long).count() as f64;
+        long >= ((1.0 - router.policy.short_share) * open).floor().max(1.0)
     }
 }
 
@@ -132,6 +136,8 @@ impl Round {
 
     /// The best decision; the caller carries it out before it asks for another.
     pub(super) fn next(&mut self, router: &Router) -> Option<Choice> {
+        // The decision before this one may have given out the last long job that may be.
+        self.context.long_is_full = Context::long_is_full(router, self.context.open_slots);
         loop {
             let Some(best) = self.found.pop() else {
                 if self.idle_since == self.version || router.waiting.is_empty() {

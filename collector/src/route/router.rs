@@ -273,14 +273,16 @@ impl Router {
 
     /// A job of that kind ran there for so long, loads not counted.
     pub fn learn_run(&mut self, slot: SlotId, kind: &Kind, seconds: f64) {
-        let expected = self.runs.seconds(&kind.signature);
+        let expected = self.runs.of_its_like(&kind.signature);
         let Some(slot) = self.slots.get_mut(slot.index()) else { return };
         self.runs.learn(&kind.signature, seconds * slot.speed);
-        // Against what others of its like take, so that a slow backend is told from a long job.
-        let surprise = libm::log(expected / (seconds.max(0.001) * slot.speed));
-        slot.runs = slot.runs.saturating_add(1);
-        let newest = (1.0 / (1.0 + f64::from(slot.runs))).max(NEWEST_SPEED);
-        slot.speed *= libm::exp(newest * surprise.clamp(-1.0, 1.0));
+        if let Some(expected) = expected {
+            // Against what others of its like take, so that a slow backend is told from a long job.
+            let surprise = libm::log(expected / (seconds.max(0.001) * slot.speed));
+            slot.runs = slot.runs.saturating_add(1);
+            let newest = (1.0 / (1.0 + f64::from(slot.runs))).max(NEWEST_SPEED);
+            slot.speed *= libm::exp(newest * surprise.clamp(-1.0, 1.0));
+        }
         self.renew_runs(kind.main().map(|main| main.id));
     }
 

@@ -83,6 +83,13 @@ impl Fleet {
         *running = Some(self.now + load_seconds + run_seconds);
     }
 
+    /// The decisions of this moment, as the collector asks for them.
+    fn route_all(&mut self) -> Vec<Choice> {
+        let given = self.router.route(self.now);
+        given.iter().for_each(|given| self.start(given));
+        given.into_iter().map(|given| given.choice).collect()
+    }
+
     /// The decisions of this moment one by one, each shown to `look` before it is carried out.
     fn decide_all(&mut self, mut look: impl FnMut(&Self, &Choice)) {
         while let Some(choice) = self.router.decide(self.now) {
@@ -259,6 +266,28 @@ fn an_overdue_group_is_loaded_within_the_stated_time() {
 }
 
 #[test]
+fn a_group_whose_model_is_only_where_it_may_not_run_is_overdue_like_any_other() {
+    let mut fleet = Fleet::new(2);
+    let policy = Policy { overdue_seconds: 60.0, overdue_waits: 0.0, ..Policy::default() };
+    fleet.router.policy = policy.clone();
+    fleet.router.use_models(SlotId(1), &[asset(2)]);
+    fleet.router.stand(SlotId(1), Standing::Busy { since: 0.0, until: 1e9 });
+    fleet.arrive(1, 1, 1.0, |_| true);
+    fleet.decide_all(|_, _| {});
+    let lone = fleet.arrive(102, 2, 1.0, |slot| slot == SlotId(0));
+    let (load, run) = (0.5 + 1.5 * 17.0, 23.0);
+    let bound = policy.overdue_seconds + run + load + (1.0 + policy.hot_budget) * load + 2.0 * run;
+    while fleet.router.waiting.get(lone).is_some() {
+        while fleet.router.waiting() < 40 {
+            fleet.arrive(1, 1, 1.0, |_| true);
+        }
+        fleet.decide_all(|_, _| {});
+        fleet.pass(1.0);
+        assert!(fleet.now <= bound, "it waits since {} s, and the bound is {bound} s", fleet.now);
+    }
+}
+
+#[test]
 fn a_film_leaves_backends_to_pictures_and_takes_one_that_would_idle() {
     let mut fleet = Fleet::new(4);
     let (film, picture) = (kind(1), kind(2));
@@ -266,16 +295,14 @@ fn a_film_leaves_backends_to_pictures_and_takes_one_that_would_idle() {
         fleet.router.learn_run(SlotId(0), &film, 300.0);
         fleet.router.learn_run(SlotId(0), &picture, 10.0);
     }
-    fleet.router.slots[0].speed = 1.0;
     for _ in 0..8 {
         fleet.arrive(1, 1, 100.0, |_| true);
     }
     for _ in 0..3 {
         fleet.arrive(2, 2, 1.0, |_| true);
     }
-    let mut given = Vec::new();
-    fleet.decide_all(|_, choice| given.push(choice.kind.0));
-    assert_eq!(given.iter().filter(|kind| **kind == 1).count(), 3, "{given:?}");
+    let given = fleet.route_all();
+    assert_eq!(given.iter().filter(|choice| choice.kind == KindId(1)).count(), 3, "{given:?}");
     let mut alone = Fleet::new(2);
     alone.router.runs = fleet.router.runs.clone();
     for _ in 0..2 {

@@ -84,13 +84,18 @@ impl Runs {
     }
 
     pub(super) fn seconds(&self, signature: &Signature) -> f64 {
+        self.of_its_like(signature).unwrap_or_else(|| self.typical_seconds())
+    }
+
+    /// `None`: no job with its largest model was seen yet.
+    pub(super) fn of_its_like(&self, signature: &Signature) -> Option<f64> {
         let by_work = |key| Some(self.log(Known::SecondsAWork(key))? + log_of(signature.work?));
         let log = (self.log(Known::Seconds(signature.exact)))
             .or_else(|| by_work(signature.models))
             .or_else(|| by_work(signature.main))
             .or_else(|| self.log(Known::Seconds(signature.models)))
             .or_else(|| self.log(Known::Seconds(signature.main)));
-        log.or_else(|| self.log(Known::Overall)).map_or(FIRST_SECONDS, libm::exp)
+        log.map(libm::exp)
     }
 
     pub(super) fn typical_seconds(&self) -> f64 {
