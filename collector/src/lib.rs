@@ -27,6 +27,7 @@ pub mod roster;
 pub mod route;
 mod run;
 mod surroundings;
+pub mod tenant;
 pub mod tool;
 pub mod webhook;
 

@@ -165,6 +165,9 @@ pub const GONE_AFTER: Duration = Duration::from_secs(3);
 pub const FAILURES_UNTIL_DOWN: u32 = 3;
 /// Pause between the two lookups that must both miss a job before it counts as not run.
 pub const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a ComfyUI still tidies up after a job that failed: told meanwhile to free its memory, it may do so only after
+/// its next job.
+pub const TIDIES_UP_FOR: Duration = Duration::from_millis(500);
 /// How long a backend that reports an empty queue may keep silent about the job it was given.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How long a job may be silent on any backend until it is looked up there, while it is not known how often it speaks.
@@ -181,6 +184,12 @@ pub const PROCESS_SEEN_WITHIN: Duration = Duration::from_secs(30);
 pub const HISTORY_SEARCH: u64 = 500;
 /// Tokens in the file of tokens.
 pub const TOKENS: usize = 1000;
+/// What a token's weight may be, and the span in which its GPU time is counted.
+pub const WEIGHT: RangeInclusive<f64> = 0.01..=100.0;
+/// See [`WEIGHT`].
+pub const GPU_WINDOW: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_hours(24);
+/// See [`WEIGHT`].
+pub const GPU_WINDOW_UNASKED: Duration = Duration::from_hours(1);
 /// Wrong tokens that an address may show, and for how long it is slowed beyond them.
 pub const WRONG_TOKENS: u32 = 10;
 /// See [`WRONG_TOKENS`].

@@ -2,10 +2,11 @@
 //! the fleet and the ledger know are written from their snapshots when Prometheus asks (`api/figures.rs`).
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
@@ -37,6 +38,7 @@ pub struct Metrics {
     freed_bytes: IntCounterVec,
     model_loads: IntCounterVec,
     webhooks: IntCounterVec,
+    gpu_seconds: CounterVec,
     pub webhooks_waiting: IntGauge,
     pub jobs: IntGaugeVec,
     pub backend_up: IntGaugeVec,
@@ -178,6 +180,13 @@ impl Metrics {
                     &["loaded"],
                 )?,
             )?,
+            gpu_seconds: register(
+                r,
+                CounterVec::new(
+                    opts("gpu_seconds_total", "Time for which jobs that have ended had backends, by owner."),
+                    &["owner"],
+                )?,
+            )?,
             webhooks: register(
                 r,
                 IntCounterVec::new(
@@ -289,6 +298,10 @@ impl Metrics {
     pub fn freed(&self, reason: Reason, outcome: Freed, bytes: Option<u64>) {
         self.frees.with_label_values(&[reason.label(), outcome.label()]).inc();
         self.freed_bytes.with_label_values(&[reason.label()]).inc_by(bytes.unwrap_or_default());
+    }
+
+    pub fn used(&self, owner: &str, time: Duration) {
+        self.gpu_seconds.with_label_values(&[owner]).inc_by(time.as_secs_f64());
     }
 
     pub fn webhook(&self, tried: &Tried) {

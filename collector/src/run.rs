@@ -111,6 +111,7 @@ impl Collector {
         let retention = Retention { jobs, age, bytes };
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
         let kept = dispatch::load_kept(store.as_ref()).await?;
+        let usage = dispatch::load_usage(store.as_ref(), clock.now()).await?;
         let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let settings = watch::Sender::new(dispatch::Settings::of(&config));
@@ -125,6 +126,8 @@ impl Collector {
             client_id: client_id.clone(),
             clock,
             kept,
+            usage,
+            tenants: access.tenants(),
             settings: settings.subscribe(),
             fleet: fleet.clone(),
             hub: Arc::clone(&hub),

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::tenant::Allowance;
+
 /// What a token may do; each may do what the one before may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -62,12 +64,12 @@ impl fmt::Debug for Digest {
 }
 
 /// A token's entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Whose it is; jobs keep it as their owner.
     pub name: String,
     pub role: Role,
     pub sha256: Digest,
-    /// Jobs of this name that may wait at a time.
-    pub max_waiting: Option<usize>,
+    /// What jobs of this name may have.
+    pub allowance: Allowance,
 }

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use data_encoding::BASE64URL_NOPAD;
 
 use super::{Digest, Role};
+use crate::limits;
+use crate::tenant::Allowance;
 
 /// The system gives no random numbers.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +37,28 @@ impl Fresh {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn make(name: &str, role: Role, max_waiting: Option<usize>) -> Result<Self, NoRandom> {
+    pub fn make(name: &str, role: Role, allowance: &Allowance) -> Result<Self, NoRandom> {
         let token = random_text()?;
         let (role, sha256) = (role.as_str(), Digest::of(token.as_bytes()).hex());
         let mut entry = format!("[[token]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n");
-        if let Some(most) = max_waiting {
+        for (key, value) in keys(allowance) {
             // Writing to a text cannot fail.
-            let _ = writeln!(entry, "max_waiting = {most}");
+            let _ = writeln!(entry, "{key} = {value}");
         }
         Ok(Self { token, entry })
     }
+}
+
+/// What of an allowance is not what an entry has without a word.
+fn keys(allowance: &Allowance) -> impl Iterator<Item = (&'static str, String)> {
+    let Allowance { weight, max_waiting, max_running, gpu } = *allowance;
+    let window = gpu.map(|gpu| gpu.window).filter(|window| *window != limits::GPU_WINDOW_UNASKED);
+    let keys = [
+        ("weight", Some(weight).filter(|weight| *weight != 1.0).map(|weight| weight.to_string())),
+        ("max_waiting", max_waiting.map(|most| most.to_string())),
+        ("max_running", max_running.map(|most| most.to_string())),
+        ("gpu_seconds", gpu.map(|gpu| gpu.time.as_secs().to_string())),
+        ("gpu_window", window.map(|window| format!("\"{}\"", humantime::format_duration(window)))),
+    ];
+    keys.into_iter().filter_map(|(key, value)| Some((key, value?)))
 }

@@ -1,6 +1,7 @@
 //! The tokens that clients show, the certificate that the collector shows and the secret that it signs webhooks with: read
 //! at the start, and again when their files change. It knows no routes and no connections; those look at what is in force when they need it.
 
+mod allowance;
 mod entry;
 mod fresh;
 mod tokens;
@@ -10,11 +11,13 @@ use std::sync::Arc;
 use door::files::{self, Certificate, Kept, Tls};
 use tokio::sync::watch;
 
+pub(crate) use self::allowance::Asked as AskedAllowance;
 pub use self::entry::{Digest, Entry, Role};
 pub use self::fresh::{Fresh, NoRandom, random_text};
 pub(crate) use self::tokens::check_name;
 pub use self::tokens::{Tokens, TokensError};
 use crate::config;
+use crate::tenant::Tenants;
 use crate::webhook::{SecretError, Secrets};
 
 /// Why the files cannot be used. No text of a secret is told.
@@ -51,6 +54,20 @@ impl Access {
     /// The tokens to ask for, if there is a file of them.
     pub fn tokens(&self) -> Option<watch::Receiver<Arc<Tokens>>> {
         self.tokens.as_ref().map(Kept::current)
+    }
+
+    /// What the jobs of each token may have, now and later.
+    pub fn tenants(&self) -> watch::Receiver<Arc<Tenants>> {
+        let (told, tenants) = watch::channel(Arc::default());
+        if let Some(mut tokens) = self.tokens() {
+            told.send_replace(Arc::new(tokens.borrow_and_update().tenants()));
+            tokio::spawn(async move {
+                while tokens.changed().await.is_ok() {
+                    told.send_replace(Arc::new(tokens.borrow_and_update().tenants()));
+                }
+            });
+        }
+        tenants
     }
 
     /// What webhooks are signed with, if they are.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use door::files::{self, Kind};
 use serde::Deserialize;
 
+use super::allowance::Asked;
 use super::{Digest, Entry, Role};
 use crate::limits;
+use crate::tenant::Tenants;
 
 /// Why the file of tokens cannot be used. Neither a token nor a hash is told.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,11 @@ struct Given {
     name: String,
     role: Role,
     sha256: String,
+    weight: Option<f64>,
     max_waiting: Option<usize>,
+    max_running: Option<usize>,
+    gpu_seconds: Option<u64>,
+    gpu_window: Option<String>,
 }
 
 pub(super) fn read(path: &Path) -> Result<Tokens, TokensError> {
@@ -68,6 +74,11 @@ impl Tokens {
         Ok(Self(entries))
     }
 
+    /// What the jobs of each may have.
+    pub fn tenants(&self) -> Tenants {
+        Tenants::of(self.0.iter().map(|entry| (entry.name.clone(), entry.allowance.clone())))
+    }
+
     /// Whose token this is. All are compared, whether or not one has been found.
     pub fn find(&self, given: &Digest) -> Option<&Arc<Entry>> {
         let mut found = None;
@@ -90,11 +101,13 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 }
 
 fn entry(given: Given) -> Result<Entry, String> {
-    let Given { name, role, sha256, max_waiting } = given;
+    let Given { name, role, sha256, weight, max_waiting, max_running, gpu_seconds, gpu_window } = given;
+    let asked = Asked { weight, max_waiting, max_running, gpu_seconds, gpu_window };
     check_name(&name)?;
     let sha256 = Digest::parse(&sha256)
         .ok_or_else(|| format!("the sha256 of {name} is not the 64 hexadecimal digits of a token's hash"))?;
-    Ok(Entry { name, role, sha256, max_waiting })
+    let allowance = asked.checked().map_err(|what| format!("of {name}: {what}"))?;
+    Ok(Entry { name, role, sha256, allowance })
 }
 
 /// Where and what, without the line itself, and without any value that could be a secret.
@@ -111,17 +124,23 @@ fn told(text: &str, error: &toml::de::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::Fresh;
     use super::*;
+    use crate::tenant::{Allowance, GpuTime};
 
     #[test]
     fn a_fresh_entry_is_taken_and_its_token_known_and_no_other() {
-        let anna = Fresh::make("anna", Role::Submit, Some(3)).unwrap();
-        let bob = Fresh::make("bob", Role::Admin, None).unwrap();
+        let gpu = Some(GpuTime { time: Duration::from_secs(60), window: Duration::from_secs(600) });
+        let allowance = Allowance { weight: 2.5, max_waiting: Some(3), max_running: Some(2), gpu };
+        let anna = Fresh::make("anna", Role::Submit, &allowance).unwrap();
+        let bob = Fresh::make("bob", Role::Admin, &Allowance::default()).unwrap();
         let tokens = Tokens::parse(&format!("{}\n{}", anna.entry, bob.entry)).unwrap();
         let known = |token: &str| tokens.find(&Digest::of(token.as_bytes())).cloned();
         let found = known(&anna.token).unwrap();
-        assert_eq!((found.name.as_str(), found.role, found.max_waiting), ("anna", Role::Submit, Some(3)));
+        assert_eq!((found.name.as_str(), found.role, &found.allowance), ("anna", Role::Submit, &allowance));
+        assert_eq!(tokens.tenants().get(Some("anna")), Some(&allowance));
         assert_eq!(known(&bob.token).unwrap().role, Role::Admin);
         for other in [
             "",
@@ -136,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line_and_no_secret() {
-        let fresh = Fresh::make("anna", Role::Submit, None).unwrap();
+        let fresh = Fresh::make("anna", Role::Submit, &Allowance::default()).unwrap();
         let hash = Digest::of(fresh.token.as_bytes()).hex();
         let good = &fresh.entry;
         for (text, wanted) in [
@@ -147,6 +166,7 @@ mod tests {
             (good.replace("sha256 = \"", "sha256 = "), "line 4"),
             (format!("{good}max_waiting = \"{hash}\"\n"), "line 5 is not what belongs there"),
             (good.replace("anna", "an na"), "a name is 1 to 64"),
+            (format!("{good}max_running = 0\n"), "of anna: max_running is 0"),
             (format!("{good}{good}"), "of anna stands there twice"),
             (format!("{good}{}", good.replace("anna", "bob")), "of bob stands there twice"),
         ] {
@@ -158,7 +178,7 @@ mod tests {
 
     #[test]
     fn debugging_shows_no_hash() {
-        let fresh = Fresh::make("anna", Role::Submit, None).unwrap();
+        let fresh = Fresh::make("anna", Role::Submit, &Allowance::default()).unwrap();
         let tokens = Tokens::parse(&fresh.entry).unwrap();
         let debug = format!("{tokens:?}");
         assert!(debug.contains("anna") && debug.contains("hidden"), "{debug}");

@@ -70,6 +70,7 @@ mod tests {
         metrics.requeued("not_found");
         metrics.freed(Reason::Idle, Outcome::Freed, Some(1));
         metrics.webhook(&Tried::Delivered);
+        metrics.used("anna", std::time::Duration::from_secs(1));
         metrics.certificate_expiry.with_label_values::<&str>(&[]).set(1.0);
         let frees = [("a".parse().unwrap(), Arc::default())].into();
         let view = View { frees, ..View::default() };

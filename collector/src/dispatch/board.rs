@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::running::{Loads, Running};
 use super::step::Lost;
 use super::track::{Phase, Track};
+use super::usage::Usage;
 use super::waiting::Waiting;
 use crate::clock::UnixMillis;
 use crate::fleet::figures::Process;
@@ -36,6 +37,8 @@ pub(super) struct Board {
     loads: Arc<HashMap<BackendId, Loads>>,
     /// How long jobs may be silent.
     pub pace: Pace,
+    /// How much of the fleet owners may have, and have.
+    pub usage: Usage,
 }
 
 /// What is believed of one backend.
@@ -51,8 +54,8 @@ pub(super) struct Belief {
     /// Asked to free its memory, and what came of it is not known yet.
     pub freeing: Option<Freeing>,
     pub frees: Arc<Frees>,
-    /// A job ran out of memory there, and it was not asked to free it since.
-    pub wants_free: bool,
+    /// When a job ran out of memory there, if it was not asked to free it since.
+    pub wants_free: Option<UnixMillis>,
     /// What it could not run it could, once its memory was freed: it makes no room by itself.
     pub keeps_models: bool,
     /// Times in a row that its GPU has failed.
@@ -103,9 +106,9 @@ pub struct View {
 }
 
 impl Board {
-    pub(super) fn knowing(kept: Kept) -> Self {
+    pub(super) fn knowing(kept: Kept, usage: Usage) -> Self {
         let Kept { fits, pace, learned } = kept;
-        Self { book: Book::knowing(fits, learned), pace, ..Self::default() }
+        Self { book: Book::knowing(fits, learned), pace, usage, ..Self::default() }
     }
 
     /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed.
@@ -138,7 +141,7 @@ impl Board {
     pub(super) fn begin_anew(&mut self, backend: &BackendId) {
         self.book.forget_models(backend);
         if let Some(belief) = self.beliefs.get_mut(backend) {
-            (belief.wants_free, belief.keeps_models) = (false, false);
+            (belief.wants_free, belief.keeps_models) = (None, false);
             if belief.gpu_failures > 0 {
                 belief.rests_until = UnixMillis::default();
             }
@@ -168,6 +171,7 @@ impl Board {
 
     /// What decides is as the fleet and the ledger are now.
     pub(super) fn see(&mut self, fleet: &Fleet, ledger: &Ledger, now: UnixMillis) {
+        self.book.see_accounts(self.usage.accounts(self.tracks.values(), now));
         let candidates = self.candidates(fleet, now);
         let is_taken = |job| self.tracks.contains_key(&job);
         let changes = self.waiting.changes(ledger, || self.book.waiting(), is_taken);
@@ -266,8 +270,9 @@ impl Board {
     }
 
     /// Backends where a job ran out of memory, which are to be freed before they get another.
-    pub(super) fn want_free(&self) -> impl Iterator<Item = &BackendId> {
-        let wants = |belief: &Belief| belief.wants_free && belief.freeing.is_none();
+    pub(super) fn want_free(&self, now: UnixMillis) -> impl Iterator<Item = &BackendId> {
+        let is_due = move |since| now - since >= limits::TIDIES_UP_FOR;
+        let wants = move |belief: &Belief| belief.wants_free.is_some_and(is_due) && belief.freeing.is_none();
         self.beliefs.iter().filter(move |(_, belief)| wants(belief)).map(|(backend, _)| backend)
     }
 
@@ -305,7 +310,7 @@ impl Board {
 impl Belief {
     fn conduct(&self) -> Conduct {
         Conduct {
-            freeing: self.wants_free || self.freeing.as_ref().is_some_and(Freeing::comes_first),
+            freeing: self.wants_free.is_some() || self.freeing.as_ref().is_some_and(Freeing::comes_first),
             suspect: self.gpu_failures > 0,
             unfit: BTreeSet::new(),
         }

@@ -16,11 +16,13 @@ use super::kept::Kept;
 use super::perform::perform;
 use super::step::Settings;
 use super::tools::Tools;
+use super::usage::Usage;
 use crate::event::Hub;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::poll::SocketEvent;
 use crate::queue::Ledger;
+use crate::tenant::Tenants;
 use crate::{lifecycle, limits};
 
 /// The longest time without a look: what becomes due by time alone is late by no more.
@@ -39,6 +41,7 @@ struct Driver {
     settings: watch::Receiver<Settings>,
     fleet: watch::Receiver<Arc<Fleet>>,
     ledger: watch::Receiver<Arc<Ledger>>,
+    tenants: watch::Receiver<Arc<Tenants>>,
     hub: Arc<Hub>,
     under_way: JoinSet<Done>,
     publish: watch::Sender<Arc<View>>,
@@ -53,6 +56,8 @@ pub struct Parts {
     pub client_id: crate::id::ClientId,
     pub clock: crate::clock::Clock,
     pub kept: Kept,
+    pub usage: Usage,
+    pub tenants: watch::Receiver<Arc<Tenants>>,
     pub settings: watch::Receiver<Settings>,
     pub fleet: watch::Receiver<Arc<Fleet>>,
     pub hub: Arc<Hub>,
@@ -64,13 +69,24 @@ pub struct Parts {
 pub fn start(parts: Parts) -> Dispatch {
     let (requests, incoming) = mpsc::channel(limits::REQUESTS);
     let (publish, view) = watch::channel(Arc::default());
-    let Parts { queue, files, clients, client_id, clock, kept, settings, fleet, hub, metrics, heard, stop } =
+    let Parts { queue, files, clients, client_id, clock, kept, usage, tenants, settings, fleet, hub, .. } =
         parts;
+    let (metrics, heard, stop) = (parts.metrics, parts.heard, parts.stop);
     let ledger = queue.ledger();
-    let core = Core::of(&ledger.borrow(), kept, *settings.borrow(), metrics, clock.now());
+    let core = Core::of(&ledger.borrow(), kept, usage, *settings.borrow(), metrics, clock.now());
     let tools = Arc::new(Tools { queue, files, clients, delivered: Default::default(), client_id, clock });
-    let driver =
-        Driver { core, tools, settings, fleet, ledger, hub, under_way: JoinSet::new(), publish, stop };
+    let driver = Driver {
+        core,
+        tools,
+        settings,
+        fleet,
+        ledger,
+        tenants,
+        hub,
+        under_way: JoinSet::new(),
+        publish,
+        stop,
+    };
     lifecycle::vital("dispatch", driver.stop.clone(), driver.run(heard, incoming));
     Dispatch { requests, view }
 }
@@ -125,6 +141,7 @@ impl Driver {
         let (fleet, ledger) =
             (self.fleet.borrow_and_update().clone(), self.ledger.borrow_and_update().clone());
         self.core.go_by(*self.settings.borrow());
+        self.core.grant(Arc::clone(&self.tenants.borrow()));
         let view = self.core.step(&fleet, &ledger, self.under_way.len(), self.tools.clock.now());
         self.publish.send_replace(Arc::new(view));
     }

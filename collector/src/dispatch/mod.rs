@@ -24,6 +24,7 @@ mod running;
 mod step;
 mod tools;
 mod track;
+mod usage;
 mod waiting;
 
 pub use self::board::View;
@@ -32,6 +33,7 @@ pub use self::driver::{Dispatch, Parts, start};
 pub use self::kept::{Kept, load as load_kept};
 pub use self::running::{Loads, Running};
 pub use self::step::Settings;
+pub use self::usage::{Usage, load as load_usage};
 
 #[cfg(test)]
 mod world;

@@ -32,7 +32,7 @@ pub use self::notices::{Delivery, DeliveryState, Tried, WaitingNotice, shown_rec
 pub use self::postgres::Postgres;
 pub use self::retention::{Held, Remembered, Retention};
 pub use self::sqlite::Sqlite;
-pub use self::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
+pub use self::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Use, Write};
 use self::writer::{Command, Told, Writer};
 use crate::clock::Clock;
 use crate::id::JobId;

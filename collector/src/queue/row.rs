@@ -9,7 +9,7 @@ use super::columns::Columns;
 use super::error::{Outcomes, damaged};
 use super::listing::ListedJob;
 use super::retention::{Held, Remembered};
-use super::store::{AttemptRecord, Documents, EndedJob, Upload};
+use super::store::{AttemptRecord, Documents, EndedJob, Upload, Use};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId};
 use crate::job::{
@@ -176,6 +176,11 @@ pub(super) fn held_of(row: &impl Columns) -> Outcomes<Held> {
 pub(super) fn remembered_of(row: &impl Columns) -> Outcomes<Remembered> {
     let ended_at = UnixMillis(row.count("ended_at")?);
     Ok(Remembered { id: row.job("id")?, ended_at, bytes: row.count("bytes")? })
+}
+
+pub(super) fn use_of(row: &impl Columns) -> Outcomes<Use> {
+    let at = |column| row.count(column).map(UnixMillis);
+    Ok(Use { owner: row.text("owner")?, from: at("dispatched_at")?, to: at("ended_at")? })
 }
 
 pub(super) fn attempt_of(row: &impl Columns) -> Outcomes<AttemptRecord> {

@@ -20,6 +20,10 @@ pub(super) const KEEP_SETTING: &str = "INSERT INTO setting (key, value) VALUES (
 pub(super) const KEEP_UPLOAD: &str = "INSERT INTO upload (kind, subfolder, name, sha256, size_bytes) VALUES ($1, $2, $3, $4, $5) \
      ON CONFLICT (kind, subfolder, name) DO UPDATE SET sha256 = excluded.sha256, size_bytes = excluded.size_bytes";
 
+/// Of jobs that ended with a backend since: whose they were, and from when to when they had it.
+pub(super) const USES: &str = "SELECT owner, attempt.dispatched_at, job.ended_at FROM job \
+     JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempts \
+     WHERE state = 'ended' AND job.ended_at > $1 AND owner IS NOT NULL AND attempt.ending = outcome";
 pub(super) const WAITING_NOTICES: &str =
     "SELECT * FROM webhook WHERE state = 'waiting' AND sequence > $1 ORDER BY sequence LIMIT $2";
 pub(super) const NOTICE_BODY: &str = "SELECT body FROM webhook WHERE sequence = $1 AND state = 'waiting'";

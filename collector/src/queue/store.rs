@@ -86,6 +86,14 @@ pub struct AttemptRecord {
     pub why: String,
 }
 
+/// A job that has ended had a backend in this time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Use {
+    pub owner: String,
+    pub from: UnixMillis,
+    pub to: UnixMillis,
+}
+
 /// A file that a client uploaded: its name in one of ComfyUI's three folders, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
@@ -137,6 +145,9 @@ pub trait Store: Send + Sync {
 
     /// The ended jobs that ended first, in that order.
     async fn oldest_ended(&self, limit: u64, owner: Option<&str>) -> Result<Vec<Remembered>, Error>;
+
+    /// How long the jobs of owners had backends, of those that ended after this time.
+    async fn uses_since(&self, at: UnixMillis) -> Result<Vec<Use>, Error>;
 
     async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, Error>;
 

@@ -210,6 +210,9 @@ impl<'a> Desk<'a> {
     /// Whatever else its tenant has; `None`: it may not run here now.
     pub(super) fn unranked(&self, lane: &'a Lane, waiter: &'a Waiter) -> Option<Head<'a>> {
         let known = self.router.kinds.get(&lane.kind).filter(|known| known.may_run_on(self.id))?;
+        if !self.router.may_begin(lane.tenant) {
+            return None;
+        }
         let run_seconds = (known.run_seconds / self.slot.speed).max(LEAST_SECONDS);
         let is_long = run_seconds >= self.router.policy.long_seconds;
         if is_long && !self.long_too {

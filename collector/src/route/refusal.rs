@@ -9,10 +9,13 @@ use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Missing};
 use crate::id::BackendId;
 use crate::job::{Elsewhere, Job, Needs, Wishes};
+use crate::tenant::Exhausted;
 
 /// A hard filter: the backend cannot run the job now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Wherever: its owner has what it may.
+    Exhausted(Exhausted),
     /// Whatever its state: an operator wants it to get none.
     Draining,
     Down,
@@ -104,6 +107,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Exhausted(exhausted) => exhausted.fmt(f),
             Self::Draining => f.write_str("is draining"),
             Self::Down => f.write_str("is down"),
             Self::EventsNotHeard => f.write_str("its WebSocket is not open"),

@@ -11,6 +11,7 @@ use super::runs::{Runs, Signature};
 use super::share::Shares;
 use super::slot::{Slot, Standing};
 use super::waiting::{Entry, Lane, Rank, Waiter, Waiting};
+use crate::tenant::Left;
 
 /// Weight of the newest job's wait in the mean wait.
 const NEWEST_WAIT: f64 = 0.02;
@@ -100,6 +101,8 @@ pub struct Router {
     pub(super) kinds: ByKey<KindId, Known>,
     pub(super) holders: ByKey<AssetId, Vec<(SlotId, Tier)>>,
     pub(super) shares: Shares,
+    /// Of tenants that may not begin as many as they like.
+    left: ByKey<TenantId, Left>,
     pub(super) demand: Demand,
     pub(super) runs: Runs,
     pub(super) mean_wait: f64,
@@ -137,6 +140,15 @@ impl Router {
             slot.standing = standing;
             slot.is_long &= matches!(standing, Standing::Busy { .. });
         }
+    }
+
+    /// These tenants may begin so many more; all others as many as they like.
+    pub fn bound(&mut self, left: ByKey<TenantId, Left>) {
+        self.left = left;
+    }
+
+    pub(super) fn may_begin(&self, tenant: TenantId) -> bool {
+        self.left.is_empty() || self.left.get(&tenant).is_none_or(|left| left.jobs > 0)
     }
 
     pub fn waiting(&self) -> usize {
@@ -233,8 +245,13 @@ impl Router {
             let ends = ahead.slots.iter().filter_map(|slot| slot.ends(now));
             let next = ends.min_by(f64::total_cmp).filter(|_| foreseen.len() < most && ahead.waiting() > 0);
             let Some(next) = next else { return foreseen };
-            let ended = ahead.slots.iter_mut().filter(|slot| slot.ends(now).is_some_and(|end| end <= next));
-            ended.for_each(|slot| (slot.standing, slot.is_long) = (Standing::Idle, false));
+            for slot in ahead.slots.iter_mut().filter(|slot| slot.ends(now).is_some_and(|end| end <= next)) {
+                (slot.standing, slot.is_long) = (Standing::Idle, false);
+                let left = slot.tenant.take().and_then(|tenant| ahead.left.get_mut(&tenant));
+                if let Some(left) = left.filter(|left| left.renews) {
+                    left.jobs += 1;
+                }
+            }
             now = next;
         }
     }
@@ -252,15 +269,19 @@ impl Router {
         let loads = assets.iter().map(|asset| (*asset, memory.tier(asset.id))).collect();
         self.shares.serve(run_seconds);
         self.mean_wait += NEWEST_WAIT * ((now - choice.arrived).max(0.0) - self.mean_wait);
-        if let Some((entry, _)) = self.take(choice.ticket) {
-            self.shares.leave(entry.lane.tenant);
+        let tenant = self.take(choice.ticket).map(|(entry, _)| entry.lane.tenant);
+        if let Some(tenant) = tenant {
+            self.shares.leave(tenant);
+            if let Some(left) = self.left.get_mut(&tenant) {
+                left.jobs = left.jobs.saturating_sub(1);
+            }
         }
         self.use_models(choice.slot, &assets);
-        self.occupy(&choice, now);
+        self.occupy(&choice, tenant, now);
         Given { choice, loads }
     }
 
-    fn occupy(&mut self, choice: &Choice, now: f64) {
+    fn occupy(&mut self, choice: &Choice, tenant: Option<TenantId>, now: f64) {
         let is_long = choice.run_seconds >= self.policy.long_seconds;
         let Some(slot) = self.slots.get_mut(choice.slot.index()) else { return };
         match choice.rule.loads_main() {
@@ -268,7 +289,7 @@ impl Router {
             false => slot.budget -= choice.run_seconds,
         }
         let until = now + choice.load_seconds + choice.run_seconds;
-        (slot.standing, slot.is_long) = (Standing::Busy { since: now, until }, is_long);
+        (slot.standing, slot.is_long, slot.tenant) = (Standing::Busy { since: now, until }, is_long, tenant);
     }
 
     /// A job of that kind ran there for so long, loads not counted.

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
 use crate::clock::UnixMillis;
 use crate::fleet::{Backlog, Catalog, Failure, Read};
 use crate::id::BackendId;
 use crate::job::{self, Job, Needs, Place};
+use crate::tenant::{Accounts, Allowance, GpuTime, Tenants};
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_000_000);
 
@@ -500,4 +502,67 @@ fn books_kept_by_deltas_are_those_of_one_who_begins_anew() {
 
 fn gpu_class(gib: u64) -> GpuClass {
     GpuClass { name: "G".into(), total_bytes: gib << 30 }
+}
+
+/// Where only this owner has a bound, and so many jobs with backends.
+fn accounts(owner: &str, allowance: Allowance, running: usize) -> Accounts {
+    let tenants = Tenants::of([(owner.to_owned(), allowance)]);
+    Accounts::new(Arc::new(tenants), [(owner.to_owned(), running)].into(), [(owner.to_owned(), HOUR)].into())
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn owned(owner: &str, arrival: u64) -> Arc<Job> {
+    changed(&job(arrival, "m"), |job| job.owner = Some(owner.to_owned()))
+}
+
+#[test]
+fn an_owner_gets_no_more_than_it_may_and_whoever_stands_behind_it_is_not_held_up() {
+    let jobs = [owned("anna", 1), owned("anna", 2), owned("bob", 3), job(4, "m")];
+    let fleet = ["a", "b", "c", "d"].map(|name| idle(name, &["m"]));
+    let one = Allowance { max_running: Some(1), ..Allowance::default() };
+    let mut book = book(&fleet, &jobs);
+    book.see_accounts(accounts("anna", one.clone(), 0));
+    let foreseen = book.forecast(&jobs, NOW);
+    assert_eq!(foreseen.last().map(|last| last.job), Some(jobs[1].id), "once her first has ended");
+    let given = given(&mut book, &jobs);
+    assert_eq!(given[1], "-");
+    assert!([0, 2, 3].iter().all(|at| given[*at] != "-"), "{given:?}");
+
+    book.see_accounts(accounts("anna", one, 1));
+    for (_, verdict) in book.explain(&jobs[1], NOW) {
+        assert_eq!(verdict.to_string(), "its token runs as many jobs as it may (1)");
+    }
+}
+
+#[test]
+fn an_owner_that_has_used_its_gpu_time_waits_whatever_ends() {
+    let jobs = [owned("anna", 1), owned("bob", 2)];
+    let mut book = book(&[idle("a", &["m"]), idle("b", &["m"])], &jobs);
+    let gpu = Some(GpuTime { time: HOUR, window: 2 * HOUR });
+    book.see_accounts(accounts("anna", Allowance { gpu, ..Allowance::default() }, 0));
+    let words = "its token has used the 3600 s of GPU time that it may have in 2h";
+    let outlooks: Vec<String> =
+        book.forecast(&jobs, NOW).iter().map(|forecast| forecast.outlook.to_string()).collect();
+    assert_eq!(outlooks, ["goes to a now", words]);
+    assert_eq!(given(&mut book, &jobs)[0], "-");
+}
+
+#[test]
+fn who_has_twice_the_weight_gets_twice_the_jobs_once_it_is_ahead_of_its_grace() {
+    let jobs: Vec<Arc<Job>> =
+        (0..240).map(|at| owned(if at % 2 == 0 { "anna" } else { "bob" }, at + 1)).collect();
+    let mut book = book(&[], &[]);
+    book.see_accounts(accounts("anna", Allowance { weight: 2.0, ..Allowance::default() }, 0));
+    let fleet = [idle("a", &["m"])];
+    book.see(fleet.to_vec(), waiting(&jobs), NOW);
+    let mut is_hers = Vec::new();
+    for _ in 0..120 {
+        let given = book.route(usize::MAX, NOW);
+        let job = jobs.iter().find(|job| job.id == given[0].job).unwrap();
+        is_hers.push(job.owner.as_deref() == Some("anna"));
+        book.see(fleet.to_vec(), [], NOW);
+    }
+    let hers = is_hers[60..].iter().filter(|is_hers| **is_hers).count();
+    assert!((38..=42).contains(&hers), "{hers} of 60");
 }

@@ -103,6 +103,8 @@ pub enum ToolError {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error("{0}")]
+    Allowance(String),
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
     #[error("{document}: {source}")]

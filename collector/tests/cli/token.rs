@@ -11,7 +11,7 @@ use super::stage::{Stage, comfy, takes_jobs};
 #[tokio::test]
 async fn with_its_token_a_job_is_followed_and_saved_and_without_nothing_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let anna = Fresh::make("anna", Role::Submit, None).unwrap();
+    let anna = Fresh::make("anna", Role::Submit, &Default::default()).unwrap();
     let (entries, token) = (folder.path().join("tokens.toml"), folder.path().join("token"));
     std::fs::write(&entries, &anna.entry).unwrap();
     std::fs::write(&token, format!("{}\n", anna.token.as_str())).unwrap();

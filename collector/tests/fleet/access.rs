@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use collector::access::{Fresh, Role};
+use collector::tenant::Allowance;
 use reqwest::Method;
 use reqwest::header::{HOST, SET_COOKIE};
 use serde_json::json;
@@ -27,9 +28,11 @@ pub(crate) struct Tokens {
 impl Tokens {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let anna = Fresh::make("anna", Role::Submit, Some(1)).unwrap();
-        let bob = Fresh::make("bob", Role::Submit, None).unwrap();
-        let otto = Fresh::make("otto", Role::Operate, None).unwrap();
+        let anna =
+            Fresh::make("anna", Role::Submit, &Allowance { max_waiting: Some(1), ..Allowance::default() })
+                .unwrap();
+        let bob = Fresh::make("bob", Role::Submit, &Default::default()).unwrap();
+        let otto = Fresh::make("otto", Role::Operate, &Default::default()).unwrap();
         let tokens = Self { folder, anna, bob, otto };
         tokens.write(&[&tokens.anna, &tokens.bob, &tokens.otto]);
         tokens
@@ -179,7 +182,7 @@ async fn a_websocket_is_refused_without_a_token_and_ends_with_its_token() {
     let mut annas = Socket::open_showing(&program.client, &tokens.anna.token).await;
     let mut ottos = Socket::open_showing(&program.client, &tokens.otto.token).await;
 
-    let carla = Fresh::make("carla", Role::Submit, None).unwrap();
+    let carla = Fresh::make("carla", Role::Submit, &Default::default()).unwrap();
     tokens.write(&[&tokens.otto, &carla]);
     program.hang_up();
     assert_eq!(annas.next().await, None);

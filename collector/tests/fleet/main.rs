@@ -46,6 +46,7 @@ mod service;
 mod start;
 mod submit;
 mod submit_any;
+mod tenants;
 mod view;
 mod webhooks;
 mod wishes;

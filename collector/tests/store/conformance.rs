@@ -6,7 +6,7 @@ use collector::clock::UnixMillis;
 use collector::id::{ClientId, JobId};
 use collector::job::{Asset, Change, Job, Needs, Notice, Outcome, Results, Standing, Submission, Wishes};
 use collector::queue::{
-    DeliveryState, Filter, ListedJob, Page, Sort, Store, StoreError, Tried, Upload, Window, Write,
+    DeliveryState, Filter, ListedJob, Page, Sort, Store, StoreError, Tried, Upload, Use, Window, Write,
 };
 use comfyui::api::FileRef;
 use futures_util::FutureExt;
@@ -39,6 +39,7 @@ pub(crate) const LAWS: &[(&str, Law)] = laws!(
     lists_have_an_order_filters_and_pages,
     a_list_shows_what_became_of_a_job,
     a_file_is_found_by_its_name_without_its_backend,
+    what_owners_have_used_is_told_of_jobs_that_ended_with_a_backend,
     a_webhook_waits_with_its_jobs_end_until_it_was_taken,
     a_webhook_outlives_its_job_and_gives_way_to_a_later_one,
     uploads_and_settings_are_kept,
@@ -375,6 +376,26 @@ async fn a_file_is_found_by_its_name_without_its_backend(store: &Arc<dyn Store>)
     {
         assert_eq!(found(other).await, []);
     }
+}
+
+async fn what_owners_have_used_is_told_of_jobs_that_ended_with_a_backend(store: &Arc<dyn Store>) {
+    let (lost, ended, unowned) = (
+        submit(store).await,
+        submit(store).await,
+        submit_this(store, Submission { owner: None, ..submission() }).await,
+    );
+    for job in [&ended, &unowned] {
+        let sent = change(store, job, dispatch(job)).await;
+        end(store, &sent, 40, Outcome::Failed).await;
+    }
+    let sent = change(store, &lost, dispatch(&lost)).await;
+    let again =
+        Change::Requeue { job: lost.id, attempt: 1, spent: true, at: UnixMillis(30), reason: "gone".into() };
+    let waits = change(store, &sent, again).await;
+    end(store, &waits, 50, Outcome::Cancelled).await;
+    let hers = Use { owner: "anna".into(), from: UnixMillis(2), to: UnixMillis(40) };
+    assert_eq!(store.uses_since(UnixMillis(39)).await.unwrap(), [hers]);
+    assert_eq!(store.uses_since(UnixMillis(40)).await.unwrap(), []);
 }
 
 /// Ends a job that has a webhook.

@@ -36,7 +36,7 @@ impl Asker {
 
     /// How many of them may wait.
     pub(crate) fn max_waiting(&self) -> Option<usize> {
-        self.entry().and_then(|entry| entry.max_waiting)
+        self.entry().and_then(|entry| entry.allowance.max_waiting)
     }
 
     /// Whether everybody's jobs are its to stop, not only its own.

@@ -43,8 +43,8 @@ fn made(entries: &[&str]) -> Arc<Tokens> {
 
 impl Behind {
     fn tokens() -> Self {
-        let anna = Fresh::make("anna", Role::Submit, None).unwrap();
-        let otto = Fresh::make("otto", Role::Operate, None).unwrap();
+        let anna = Fresh::make("anna", Role::Submit, &Default::default()).unwrap();
+        let otto = Fresh::make("otto", Role::Operate, &Default::default()).unwrap();
         let (tokens, current) = watch::channel(made(&[&anna.entry, &otto.entry]));
         let auth = Auth::new(Some(current), Vec::new(), false, None);
         Self { routes: guarded(some_routes(), Arc::new(auth)), tokens, anna, otto }
@@ -225,7 +225,7 @@ async fn guessing_is_slowed_by_header_and_login_and_a_neighbour_is_not_locked_ou
 async fn a_token_that_is_added_counts_at_once_and_one_that_is_removed_takes_its_sessions_along() {
     let behind = Behind::tokens();
     let cookie = behind.cookie_of(&behind.anna.token).await;
-    let bob = Fresh::make("bob", Role::Submit, None).unwrap();
+    let bob = Fresh::make("bob", Role::Submit, &Default::default()).unwrap();
     behind.tokens.send_replace(made(&[&behind.otto.entry, &bob.entry]));
     assert_eq!(behind.with(&bob.token, "GET", "/prompt").await, 200);
     assert_eq!(behind.with(&behind.anna.token, "GET", "/prompt").await, 401);

@@ -139,6 +139,22 @@ pub struct TokenFlags {
     /// How many of its jobs may wait at a time [default: no bound but the queue's]
     #[arg(long, value_name = "JOBS")]
     pub max_waiting: Option<usize>,
+
+    /// How many of its jobs may be with backends at a time [default: no bound]
+    #[arg(long, value_name = "JOBS")]
+    pub max_running: Option<usize>,
+
+    /// How long its jobs may have backends in any hour, or other window [default: no bound]
+    #[arg(long, value_name = "SECONDS")]
+    pub gpu_seconds: Option<u64>,
+
+    /// The window of --gpu-seconds, 1m to 24h [default: 1h]
+    #[arg(long, value_name = "SPAN", requires = "gpu_seconds")]
+    pub gpu_window: Option<String>,
+
+    /// Its share where there is not enough for all, 0.01 to 100 [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub weight: Option<f64>,
 }
 
 /// Where the node classes are from; a server of a user's own has custom ones.

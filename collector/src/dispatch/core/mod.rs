@@ -19,6 +19,7 @@ use super::kept::Kept;
 use super::results;
 use super::step::{Command, Lost, Settings, step};
 use super::track::{Gpu, Phase, Stop, Track};
+use super::usage::Usage;
 use crate::clock::UnixMillis;
 use crate::fleet::Fleet;
 use crate::id::{BackendId, JobId};
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::queue::Ledger;
 use crate::route::free::Reason;
 use crate::route::{Assignment, Book, Tier};
+use crate::tenant::Tenants;
 
 /// What an idle backend is asked for: to unload its models, and to drop its cache of results too.
 const EVERYTHING: FreeRequest = FreeRequest { unload_models: true, free_memory: true };
@@ -71,11 +73,12 @@ impl Core {
     pub(super) fn of(
         ledger: &Ledger,
         kept: Kept,
+        usage: Usage,
         settings: Settings,
         metrics: Arc<Metrics>,
         now: UnixMillis,
     ) -> Self {
-        let mut board = Board::knowing(kept);
+        let mut board = Board::knowing(kept, usage);
         board.take_up_found(ledger, now);
         Self {
             settings,
@@ -93,6 +96,11 @@ impl Core {
     /// The configuration has changed.
     pub(super) fn go_by(&mut self, settings: Settings) {
         self.settings = settings;
+    }
+
+    /// What the jobs of each owner may have from now on.
+    pub(super) fn grant(&mut self, tenants: Arc<Tenants>) {
+        self.board.usage.tenants = tenants;
     }
 
     /// What is to be done since this was asked last, in order.

@@ -25,7 +25,7 @@ impl Core {
                     self.let_go(job);
                 }
             }
-            Done::Concluded(conclusion) => self.concluded(*conclusion),
+            Done::Concluded(conclusion) => self.concluded(*conclusion, now),
             Done::Stopped { job, attempt, pending, result } => {
                 self.stopped(job, attempt, pending, result, now)
             }
@@ -172,10 +172,14 @@ impl Core {
         }
     }
 
-    fn concluded(&mut self, conclusion: Conclusion) {
+    fn concluded(&mut self, conclusion: Conclusion, now: UnixMillis) {
         let Conclusion { job, outcome, reason, events } = conclusion;
         let track = self.board.tracks.remove(&job.id);
         self.board.pasts.remove(&job.id);
+        if let (Some(track), Some(owner)) = (&track, &job.owner) {
+            self.board.usage.add(owner, track.dispatched_at, now);
+            self.metrics.used(owner, now - track.dispatched_at);
+        }
         let backend = track.as_ref().map(|track| track.backend.as_str());
         match outcome {
             Outcome::Failed => tracing::warn!(job = %job.id, backend, reason, "job failed"),

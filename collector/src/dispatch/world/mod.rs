@@ -28,6 +28,7 @@ use super::core::{Core, Request};
 use super::done::Done;
 use super::kept::Kept;
 use super::step::Settings;
+use super::usage::Usage;
 use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::fleet::{Backend, Backlog, Catalog, Failure, Fleet, Observation, Seen, apply};
@@ -282,7 +283,14 @@ impl World {
         let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
         let backend = |comfy: &Comfy| Backend::new(comfy.id.clone(), url.clone(), url.clone());
         self.fleet = Fleet::of(self.comfies.iter().map(backend));
-        self.core = Some(Core::of(&self.store.ledger, Kept::default(), settings, metrics, self.clock()));
+        self.core = Some(Core::of(
+            &self.store.ledger,
+            Kept::default(),
+            Usage::default(),
+            settings,
+            metrics,
+            self.clock(),
+        ));
     }
 
     fn killed(&mut self) {

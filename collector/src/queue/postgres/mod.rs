@@ -24,10 +24,10 @@ use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting
 use super::retention::{Held, Remembered};
 use super::row::{
     attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
-    submitted_of, upload_of,
+    submitted_of, upload_of, use_of,
 };
 use super::sql::HistoryPage;
-use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
+use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Use, Write};
 use super::{list, sql};
 use crate::clock::UnixMillis;
 use crate::id::JobId;
@@ -130,6 +130,12 @@ impl Store for Postgres {
         let query = query.bind(owner.map(storable)).bind(limit.min(i64::MAX as u64).cast_signed());
         let rows = self.others.rows("look for old jobs", query).await?;
         rows.iter().map(remembered_of).collect()
+    }
+
+    async fn uses_since(&self, at: UnixMillis) -> Outcomes<Vec<Use>> {
+        let query = sqlx::query(sql::USES).bind(at.0.cast_signed());
+        let rows = self.others.rows("read what owners have used", query).await?;
+        rows.iter().map(use_of).collect()
     }
 
     async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {

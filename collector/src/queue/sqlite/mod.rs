@@ -18,10 +18,10 @@ use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting
 use super::retention::{Held, Remembered};
 use super::row::{
     attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
-    submitted_of, upload_of,
+    submitted_of, upload_of, use_of,
 };
 use super::sql::HistoryPage;
-use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Write};
+use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Use, Write};
 use super::{list, sql};
 use crate::clock::UnixMillis;
 use crate::id::JobId;
@@ -124,6 +124,11 @@ impl Store for Sqlite {
         let query = query.bind(owner).bind(limit.min(i64::MAX as u64).cast_signed());
         let rows = query.fetch_all(&self.readers).await;
         rows.map_err(failed("look for old jobs"))?.iter().map(remembered_of).collect()
+    }
+
+    async fn uses_since(&self, at: UnixMillis) -> Outcomes<Vec<Use>> {
+        let rows = sqlx::query(sql::USES).bind(at.0.cast_signed()).fetch_all(&self.readers).await;
+        rows.map_err(failed("read what owners have used"))?.iter().map(use_of).collect()
     }
 
     async fn attempts(&self, id: JobId) -> Outcomes<Vec<AttemptRecord>> {

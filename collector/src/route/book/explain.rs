@@ -55,8 +55,9 @@ impl Book {
         claim: Claim<'_>,
         now: UnixMillis,
     ) -> Option<Refusal> {
-        let refusal =
-            Refusal::of_wishes(&candidate.backend, &job.wishes).or_else(|| Refusal::of(candidate, now));
+        let exhausted = self.accounts.exhausted(job.owner.as_deref()).map(Refusal::Exhausted);
+        let refusal = exhausted.or_else(|| Refusal::of_wishes(&candidate.backend, &job.wishes));
+        let refusal = refusal.or_else(|| Refusal::of(candidate, now));
         refusal.or_else(|| Refusal::or_fetch_seconds(&self.candidates, candidate, job, claim, now).err())
     }
 }

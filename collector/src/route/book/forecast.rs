@@ -11,6 +11,7 @@ use crate::job::Job;
 use crate::limits;
 use crate::route::key::{KindId, SlotId};
 use crate::route::{Choice, Refusal, Standing};
+use crate::tenant::Exhausted;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
@@ -21,6 +22,8 @@ pub struct Forecast {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outlook {
     Somewhere(Expected),
+    /// Its owner has what it may.
+    Exhausted(Exhausted),
     /// No backend may run it now: for what, and which ones refuse it so; the most frequent first.
     Nowhere(Vec<(String, Vec<BackendId>)>),
 }
@@ -56,7 +59,10 @@ impl Book {
         let rest = first.filter(|job| !foreseen.contains(&job.id) && self.tickets.contains_key(&job.id));
         let rest: Vec<Forecast> = rest
             .filter_map(|job| {
-                let outlook = Outlook::Nowhere(by_words(self.refusals(job, now)?));
+                let outlook = match self.accounts.exhausted(job.owner.as_deref()) {
+                    Some(exhausted) => Outlook::Exhausted(exhausted),
+                    None => Outlook::Nowhere(by_words(self.refusals(job, now)?)),
+                };
                 Some(Forecast { job: job.id, outlook })
             })
             .collect();
@@ -114,6 +120,7 @@ impl fmt::Display for Outlook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let expected = match self {
             Self::Somewhere(expected) => expected,
+            Self::Exhausted(exhausted) => return exhausted.fmt(f),
             Self::Nowhere(refusals) if refusals.is_empty() => return f.write_str("there is no backend"),
             Self::Nowhere(refusals) => {
                 let lines: Vec<String> = refusals.iter().map(refused).collect();

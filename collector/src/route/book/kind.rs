@@ -106,12 +106,12 @@ fn id_of(job: &Job, signature: &Signature) -> KindId {
     KindId::of(parts.iter().map(String::as_str))
 }
 
-pub(super) fn arrival_of(job: &Job, ticket: Ticket, kind: KindId) -> Arrival {
+pub(super) fn arrival_of(job: &Job, ticket: Ticket, kind: KindId, weight: f64) -> Arrival {
     Arrival {
         ticket,
         kind,
         tenant: tenant_of(job),
-        weight: 1.0,
+        weight,
         rank: Rank::new(is_front(job), job.wishes.weight()),
         place: job.place.number,
         arrived: job.submitted_at.as_seconds(),
@@ -128,10 +128,14 @@ fn is_front(job: &Job) -> bool {
 fn tenant_of(job: &Job) -> TenantId {
     let peer = job.peer.map(|peer| peer.to_string());
     match (&job.owner, &job.client_id) {
-        (Some(owner), _) => TenantId::of(["owner", owner]),
+        (Some(owner), _) => owner_as_tenant(owner),
         (None, Some(client)) => TenantId::of(["client", client.as_str()]),
         (None, None) => TenantId::of(["peer", peer.as_deref().unwrap_or_default()]),
     }
+}
+
+pub(super) fn owner_as_tenant(owner: &str) -> TenantId {
+    TenantId::of(["owner", owner])
 }
 
 #[cfg(test)]

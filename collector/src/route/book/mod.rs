@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use self::forecast::{Expected, Forecast, Outlook};
-use self::kind::{Sizes, arrival_of, kind_of};
+use self::kind::{Sizes, arrival_of, kind_of, owner_as_tenant};
 use self::learned::OfBackend;
 pub use self::learned::{Learned, Timing};
 use self::seat::{Offer, Seat, Shape, standing};
@@ -24,6 +24,7 @@ use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
 use crate::limits;
+use crate::tenant::Accounts;
 
 /// A job that is to go to a backend.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,8 @@ pub struct Book {
     unsettled: BTreeSet<KindId>,
     /// Jobs that some backend could not run.
     unfit: BTreeSet<JobId>,
+    /// What owners may have, and have.
+    accounts: Accounts,
     names: ByKey<AssetId, Arc<str>>,
     names_most: usize,
     sizes: Sizes,
@@ -95,6 +98,7 @@ impl Book {
             kinds: ByKey::default(),
             unsettled: BTreeSet::new(),
             unfit: BTreeSet::new(),
+            accounts: Accounts::default(),
             names: ByKey::default(),
             names_most: limits::MODELS_IN_DEMAND,
             sizes: Sizes::default(),
@@ -125,6 +129,13 @@ impl Book {
             self.waiting.iter().map(|(ticket, waits)| (*ticket, waits.job.id)).collect();
         jobs.sort_unstable();
         jobs.into_iter().map(|(_, job)| job).collect()
+    }
+
+    /// Owners have so much now. It holds for what they may still begin; their weights do for jobs that come after it.
+    pub fn see_accounts(&mut self, accounts: Accounts) {
+        let left = accounts.left().map(|(owner, left)| (owner_as_tenant(owner), left));
+        self.router.bound(left.collect());
+        self.accounts = accounts;
     }
 
     /// The backends are so now, and of the jobs that wait these have changed; with `None` they wait no longer.
@@ -235,7 +246,8 @@ impl Book {
         if !self.router.knows(id) {
             self.introduce(kind, job, now);
         }
-        self.router.arrive(arrival_of(job, ticket, id), now.as_seconds());
+        let weight = self.accounts.weight(job.owner.as_deref());
+        self.router.arrive(arrival_of(job, ticket, id, weight), now.as_seconds());
         self.tickets.insert(job.id, ticket);
         self.waiting.insert(ticket, Waits { job: Arc::clone(job), kind: id });
     }

@@ -114,7 +114,10 @@ async fn log_in(look: &mut Look, token: &Fresh) -> Result<()> {
 }
 
 pub(super) async fn a_token_sees_only_what_it_may_do(browser: &Path) -> Result<()> {
-    let (admin, anna) = (Fresh::make("otto", Role::Admin, None)?, Fresh::make("anna", Role::Submit, None)?);
+    let (admin, anna) = (
+        Fresh::make("otto", Role::Admin, &Default::default())?,
+        Fresh::make("anna", Role::Submit, &Default::default())?,
+    );
     let fleet = Fleet::with(1, ComfyConfig::default(), &[&admin, &anna]).await?;
     fleet.hold();
     let running = fleet.submit(&prompt(MODELS[0], 1)).await?;
@@ -149,7 +152,7 @@ pub(super) async fn a_token_sees_only_what_it_may_do(browser: &Path) -> Result<(
 }
 
 pub(super) async fn a_session_that_ended_leads_to_the_login(browser: &Path) -> Result<()> {
-    let admin = Fresh::make("otto", Role::Admin, None)?;
+    let admin = Fresh::make("otto", Role::Admin, &Default::default())?;
     let fleet = Fleet::with(1, ComfyConfig::default(), &[&admin]).await?;
     let mut look = Look::at(browser, &fleet).await?;
     log_in(&mut look, &admin).await?;
