@@ -1,8 +1,8 @@
 """Nodes for tests: jobs that behave like diffusion jobs on a ComfyUI without models or a GPU.
 
-SimLoader "loads" a named model, which takes its time unless the model is still in memory; SimSampler takes steps with
-progress and previews, can be interrupted between them, and paints a picture that tells its seed, the same as simulated
-servers do; SimFail fails.
+SimLoader "loads" a named model, which takes its time unless the model is still in memory, where there is room for one, and
+says so; SimSampler takes steps with progress and previews, can be interrupted between them, and paints a picture that tells
+its seed, the same as simulated servers do; SimFail fails, for good or until memory was freed since.
 """
 
 import time
@@ -17,10 +17,13 @@ import comfy.utils
 MODELS = ["sd15.safetensors", "sdxl.safetensors", "flux.safetensors", "wan.safetensors"]
 
 loaded = set()
+frees = 0
 unload_all_models = memory.unload_all_models
 
 
 def unload_ours_too(*arguments, **named):
+    global frees
+    frees += 1
     loaded.clear()
     return unload_all_models(*arguments, **named)
 
@@ -47,6 +50,8 @@ class SimModel:
 
     def load(self):
         if self.name not in loaded:
+            print("sim: loads", self.name)
+            loaded.clear()
             time.sleep(self.load_seconds)  # like a real load, it cannot be interrupted
             loaded.add(self.name)
 
@@ -101,13 +106,19 @@ class SimSampler:
 
 class SimFail:
     CATEGORY, FUNCTION, RETURN_TYPES = "sim", "run", ("IMAGE",)
+    failed_after = None  # so many frees
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"image": ("IMAGE",), "kind": (["oom", "value"],)}}
+        return {"required": {"image": ("IMAGE",), "kind": (["oom", "oom until freed", "value"],)}}
 
     def run(self, image, kind):
-        if kind == "oom":
+        if kind == "oom until freed":
+            before, SimFail.failed_after = SimFail.failed_after, frees
+            if before not in (None, frees):
+                SimFail.failed_after = None
+                return (image,)
+        if kind.startswith("oom"):
             raise torch.cuda.OutOfMemoryError("Allocation on device: out of memory, as asked for")
         raise ValueError("this node always fails")
 

@@ -116,7 +116,7 @@ pub(super) fn step(
     for track in board.tracks.values() {
         commands.extend(care(board, track, fleet.get(&track.backend).map(AsRef::as_ref), settings, now));
     }
-    commands.extend(board.want_free().map(|backend| Command::Free(backend.clone(), Reason::OutOfMemory)));
+    commands.extend(board.want_free(now).map(|backend| Command::Free(backend.clone(), Reason::OutOfMemory)));
     // What was given out is dispatched: a decision counts on it.
     let assignments = board.route(room.saturating_sub(commands.len()), now);
     let chosen: Vec<BackendId> = assignments.iter().map(|assignment| assignment.backend.clone()).collect();

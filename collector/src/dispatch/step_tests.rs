@@ -285,10 +285,13 @@ fn a_backend_gets_no_job_while_it_frees_its_memory_unless_another_job_came_befor
 fn where_a_job_ran_out_of_memory_that_is_freed_before_the_next_one() {
     let mut board = board([]);
     let id: BackendId = "a".parse().unwrap();
-    board.belief(&id, before(1)).wants_free = true;
     let ledger = Ledger::of([job(1)]);
-    let due = step(&mut board, &Fleet::of([backend("a")]), &ledger, &SETTINGS, usize::MAX, NOW);
-    assert_eq!(due, [Command::Free(id, Reason::OutOfMemory)]);
+    let (early, late) = (NOW, before(1));
+    for (since, wanted) in [(early, vec![]), (late, vec![Command::Free(id.clone(), Reason::OutOfMemory)])] {
+        board.belief(&id, before(1)).wants_free = Some(since);
+        let due = step(&mut board, &Fleet::of([backend("a")]), &ledger, &SETTINGS, usize::MAX, NOW);
+        assert_eq!(due, wanted);
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod figures;
 mod files;
 mod fleet;
 mod jobs;
+mod memory;
 mod offer;
 mod ours;
 mod place;
@@ -105,6 +106,12 @@ const OLD_NODE: &[(&str, OnStage)] =
 const LATER: &[(&str, OnStage)] = scenarios!(fleet:
     a_restarted_collector_loses_nothing_and_repeats_nothing,
     every_accepted_job_survives_the_death_of_a_server;
+);
+
+const MEMORY: &[(&str, OnStage)] = scenarios!(memory:
+    jobs_of_three_models_load_less_than_half_as_often_as_taken_in_turn,
+    a_job_that_ran_out_of_memory_runs_once_that_is_freed,
+    an_idle_server_frees_its_memory_and_that_is_told;
 );
 
 const LINTED: &[(&str, OnStage)] = scenarios!(figures: prometheus_finds_nothing_to_complain_about;);
@@ -203,7 +210,7 @@ fn trials(shared: &Shared) -> Vec<Trial> {
         let name = format!("the_collector::{name}");
         trials.push(on_stage(shared, &name, needs, async |stage| scenario(&stage.fleet().await?).await));
     }
-    for (name, scenario) in OLD_NODE.iter().chain(LATER) {
+    for (name, scenario) in OLD_NODE.iter().chain(MEMORY).chain(LATER) {
         trials.push(on_stage(shared, name, comfyui, async |stage| scenario(stage).await));
     }
     for (name, scenario) in LINTED {

@@ -56,9 +56,9 @@ impl Agent {
 }
 
 impl Collector {
-    /// In front of all of these, with its configuration and its state in `folder`.
-    pub(crate) async fn start(folder: PathBuf, backends: &[Backend]) -> Result<Self> {
-        fs::write(folder.join("collector.toml"), configuration(&folder, backends)?)?;
+    /// In front of all of these, with its configuration, to which `line` belongs, and its state in `folder`.
+    pub(crate) async fn start(folder: PathBuf, backends: &[Backend], line: &str) -> Result<Self> {
+        fs::write(folder.join("collector.toml"), configuration(&folder, backends, line)?)?;
         let mut program = launch(&folder, "127.0.0.1:0")?;
         let url = program.address().await?;
         ready(&url).await?;
@@ -119,9 +119,9 @@ async fn ready(url: &str) -> Result<()> {
     until(&what, Duration::from_secs(30), async || client.text("/-/ready").await.map(Some)).await.map(drop)
 }
 
-fn configuration(folder: &Path, backends: &[Backend]) -> Result<String> {
+fn configuration(folder: &Path, backends: &[Backend], line: &str) -> Result<String> {
     let state = folder.join("state");
-    let mut text = format!("listen = \"127.0.0.1:0\"\nstate_directory = {}\n", quoted(&state)?);
+    let mut text = format!("listen = \"127.0.0.1:0\"\nstate_directory = {}\n{line}\n", quoted(&state)?);
     for Backend { name, url, agent } in backends {
         writeln!(text, "\n[[backend]]\nname = \"{name}\"\nurl = \"{url}\"\nagent = \"{agent}\"")?;
     }

@@ -95,6 +95,11 @@ impl Server {
         self.program.take().map_or(Ok(()), |mut program| program.kill())
     }
 
+    /// What it has written since its last start.
+    pub(crate) fn output(&self) -> String {
+        self.program.as_ref().map_or_else(String::new, Program::output)
+    }
+
     pub(crate) fn last_words(&self) -> String {
         self.program.as_ref().map_or_else(String::new, Program::last_words)
     }

@@ -46,7 +46,7 @@ impl Simulated {
             agent: server.url(),
         });
         let collector =
-            Collector::start(self.folder.path().to_owned(), &backends.collect::<Vec<_>>()).await?;
+            Collector::start(self.folder.path().to_owned(), &backends.collect::<Vec<_>>(), "").await?;
         both_known(&collector.client()?).await?;
         Ok((collector, servers))
     }

@@ -69,14 +69,21 @@ impl Stage {
     pub(crate) async fn start_collector(&mut self) -> Result<&Collector> {
         self.start_agents().await?;
         if !self.collector.as_mut().is_some_and(Collector::is_running) {
-            let folder = tempfile::tempdir_in(&self.folder)?.keep(); // goes away with the stage
-            let backends = self.servers.iter().zip(&self.agents).map(|(server, agent)| Backend {
-                name: server.name().to_owned(),
-                url: server.url(),
-                agent: agent.url.clone(),
-            });
-            self.collector = Some(Collector::start(folder, &backends.collect::<Vec<_>>()).await?);
+            self.start_collector_with("").await?;
         }
+        self.collector()
+    }
+
+    /// Another one in the place of the one that runs, with a line more in its configuration.
+    pub(crate) async fn start_collector_with(&mut self, line: &str) -> Result<&Collector> {
+        self.collector = None;
+        let folder = tempfile::tempdir_in(&self.folder)?.keep(); // goes away with the stage
+        let backends = self.servers.iter().zip(&self.agents).map(|(server, agent)| Backend {
+            name: server.name().to_owned(),
+            url: server.url(),
+            agent: agent.url.clone(),
+        });
+        self.collector = Some(Collector::start(folder, &backends.collect::<Vec<_>>(), line).await?);
         self.collector()
     }
 

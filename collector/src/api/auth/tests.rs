@@ -254,7 +254,7 @@ async fn another_sites_page_can_neither_act_nor_log_anybody_in() {
 
 #[tokio::test]
 async fn a_site_that_is_configured_may_act_and_shows_a_token_itself() {
-    let anna = Fresh::make("anna", Role::Submit, None).unwrap();
+    let anna = Fresh::make("anna", Role::Submit, &Default::default()).unwrap();
     let (_tokens, current) = watch::channel(made(&[&anna.entry]));
     let site: Url = "https://app.example".parse().unwrap();
     let auth = Auth::new(Some(current), Vec::new(), false, None).with_sites(&[site]);

@@ -74,7 +74,7 @@ impl Core {
             let times = if frees { 1 } else { 2 };
             self.board.book.fits_mut().ran_out_of_memory(&needs, &class, times, now);
         }
-        self.board.belief(&backend, now).wants_free = frees;
+        self.board.belief(&backend, now).wants_free = frees.then_some(now);
         // Rare, and worth much: it is kept at once.
         (self.learned, self.kept_at) = (true, UnixMillis::default());
     }

@@ -10,6 +10,7 @@ use crate::dispatch::act::{FreeReply, Work};
 use crate::dispatch::board::Freeing;
 use crate::fleet::{Backend, Fleet};
 use crate::id::BackendId;
+use crate::limits;
 use crate::route::Room;
 use crate::route::free::{Doing, HELD_BYTES, Outcome, Reading, Reason, Verdict, Watch};
 
@@ -57,7 +58,7 @@ impl Core {
         now: UnixMillis,
     ) {
         let belief = self.board.belief(backend, now);
-        belief.wants_free = false;
+        belief.wants_free = None;
         let Some(freeing) = belief.freeing.as_mut().filter(|freeing| freeing.number == number) else {
             return;
         };
@@ -106,6 +107,10 @@ impl Core {
             Outcome::NotFreed if !freeing.holds => Outcome::Unverified,
             outcome => outcome,
         };
+        if (freeing.reason, outcome) == (Reason::OutOfMemory, Outcome::Unverified) {
+            // Where nobody sees when it has been freed, the next job must not be quicker.
+            belief.rests_until = belief.rests_until.max(now.after(limits::TIDIES_UP_FOR));
+        }
         let frees = Arc::make_mut(&mut belief.frees);
         let bytes =
             frees.end(freeing.number, outcome, verdict.after, now).and_then(|free| free.freed_bytes());
