@@ -10,12 +10,14 @@
 )]
 
 mod built;
+mod comfyui;
 mod containers;
 mod kubernetes;
 mod machine;
 mod packages;
 mod prometheus;
 mod units;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         units::trials(),
         prometheus::trials(),
         packages::trials(),
+        comfyui::trials(),
         containers::trials(),
         kubernetes::trials(),
         machine::trials(),

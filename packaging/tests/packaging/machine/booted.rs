@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::wait::until;
+use super::super::wait::until;
 
 /// The machine's address, as it is seen from outside.
 pub(crate) const ADDRESS: &str = "192.0.2.2";

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::super::built::program;
+use super::super::wait::until;
 use super::booted::{ADDRESS, Machine, Said};
-use super::wait::until;
 
 /// Where the ComfyUI is, that stands on the machine: the port of the other is its agent's own.
 const COMFYUI_PORT: u16 = 8200;

@@ -3,7 +3,6 @@
 
 mod booted;
 mod fleet;
-mod wait;
 
 use std::fs;
 use std::path::Path;
@@ -14,9 +13,9 @@ use sim::outside::{Found, Outside, trial};
 
 use super::built::root;
 use super::packages::{listed, previous};
+use super::wait::until;
 use booted::{ADDRESS, Machine, Said};
 use fleet::{COLLECTOR, Fleet};
-use wait::until;
 
 const SERVICES: [&str; 2] = ["orchestrator-agent", "orchestrator-collector"];
 
