@@ -15,10 +15,10 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::figures::Rounds;
+use crate::goal::Goal;
 use crate::load::{Limit, Load, Loaded, Window};
 use crate::process::binary;
 use crate::usage::{self, Memory};
-use goals::Goal;
 use hang::Hang;
 use subject::{Nvml, Role, Subject};
 

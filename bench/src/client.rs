@@ -59,6 +59,23 @@ impl Connection {
         self.exchange(request.as_bytes()).with_context(|| format!("POST {path} of {}", self.address))
     }
 
+    /// Puts a file into a folder of a ComfyUI (`input`, `output`, `temp`).
+    pub(crate) fn upload(&mut self, name: &str, folder: &str, bytes: &[u8]) -> Result<Answer> {
+        const BOUNDARY: &str = "a-boundary-that-no-file-contains";
+        let part = |head: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n");
+        let start =
+            part("name=\"type\"") + folder + "\r\n" + &part(&format!("name=\"image\"; filename=\"{name}\""));
+        let end = format!("\r\n--{BOUNDARY}--\r\n");
+        let head = format!(
+            "POST /upload/image HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n\
+             Content-Length: {}\r\n\r\n",
+            self.address,
+            start.len() + bytes.len() + end.len(),
+        );
+        let request = [head.as_bytes(), start.as_bytes(), bytes, end.as_bytes()].concat();
+        self.exchange(&request).with_context(|| format!("upload {name} to {}", self.address))
+    }
+
     fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
         let began = Instant::now();
         self.stream.get_mut().write_all(request)?;

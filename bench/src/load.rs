@@ -14,8 +14,8 @@ use crate::figures::{Spread, micros};
 use crate::usage::{self, Work};
 
 /// Not counted: the server's first answers on new connections.
-const WARM_UP: Duration = Duration::from_millis(200);
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+pub(crate) const WARM_UP: Duration = Duration::from_millis(200);
+const MAX_ANSWER_BYTES: usize = 2 << 20;
 const MAX_HEADERS: usize = 32;
 /// The share of a core from which on a program counts as having none left.
 const SATURATED: f64 = 0.9;
@@ -163,7 +163,7 @@ impl Load {
     }
 
     /// Replaces every request that has been answered by a new one, connection after connection. Requests answered.
-    fn keep_up(&mut self, length: Duration) -> Result<u64> {
+    pub(crate) fn keep_up(&mut self, length: Duration) -> Result<u64> {
         let end = Instant::now() + length;
         let mut answered = 0;
         while Instant::now() < end {
@@ -176,7 +176,8 @@ impl Load {
         Ok(answered)
     }
 
-    fn drain(&mut self) -> Result<()> {
+    /// Reads what is still on its way.
+    pub(crate) fn drain(&mut self) -> Result<()> {
         self.connections.iter_mut().try_for_each(|stream| answer(stream, &mut self.buffer))
     }
 }

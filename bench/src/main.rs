@@ -7,6 +7,8 @@ mod client;
 mod disk;
 mod dispatch;
 mod figures;
+mod gateway;
+mod goal;
 mod load;
 mod machine;
 mod output;
@@ -39,6 +41,8 @@ enum Subject {
     Submit(submit::Options),
     /// Time from a backend's end of a job to its next one, beside a ComfyUI's own queue
     Dispatch(dispatch::Options),
+    /// What the collector costs who comes through it: prompts, pictures, frames, beside nginx
+    Gateway(gateway::Options),
     /// Latency under the collector's routing rule, beside other rules, on simulated fleets
     Routing(routing::Options),
 }
@@ -50,6 +54,7 @@ fn main() -> Result<()> {
         Subject::Agent(options) => output::print(&machine, &agent::measure(&options)?, arguments.json),
         Subject::Submit(options) => output::print(&machine, &submit::measure(&options)?, arguments.json),
         Subject::Dispatch(options) => output::print(&machine, &dispatch::measure(&options)?, arguments.json),
+        Subject::Gateway(options) => output::print(&machine, &gateway::measure(&options)?, arguments.json),
         Subject::Routing(options) => routing::measure(&options, arguments.json),
     }
 }

@@ -63,8 +63,15 @@ impl Drop for Program {
 
 /// An address of the loopback interface that was free a moment ago.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    listener.local_addr().context("find a free port")
+    free_addresses(1)?.pop().context("find a free port")
+}
+
+/// So many of them, all different.
+pub(crate) fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
+    let listeners = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    // All at once, or one could be found twice.
+    let listeners = listeners.collect::<std::io::Result<Vec<_>>>().context("find free ports")?;
+    listeners.iter().map(|listener| listener.local_addr().context("find a free port")).collect()
 }
 
 /// A binary of this workspace, beside the one that runs.

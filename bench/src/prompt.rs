@@ -36,7 +36,28 @@ pub(crate) fn pixel(seed: usize, took: Duration) -> Value {
     })
 }
 
+/// A job of so many steps, of each of which the node of this name tells; a step takes a simulated server a millisecond.
+pub(crate) fn steps(seed: usize, node: &str, steps: u64) -> Value {
+    json!({
+        "1": {"class_type": "SimLoader", "inputs": {
+            "ckpt_name": "sd15.safetensors", "load_seconds": 0.0, "size_mb": 1,
+        }},
+        node: {"class_type": "SimSampler", "inputs": {
+            "model": ["1", 0], "seed": seed, "steps": steps,
+            "step_seconds": 0.0, "width": 1, "height": 1, "preview": false,
+        }},
+        "3": {"class_type": "PreviewImage", "inputs": {"images": [node, 0]}},
+    })
+}
+
 /// The body of `POST /prompt`.
 pub(crate) fn body(prompt: &Value) -> String {
     json!({"prompt": prompt, "client_id": "bench"}).to_string()
+}
+
+/// The same of this client, and through a collector for this backend: jobs as short as these would rather wait for one
+/// that has their model.
+pub(crate) fn body_for(client: &str, backend: &str, prompt: &Value) -> String {
+    let extra = json!({"orchestrator": {"backend": backend}});
+    json!({"prompt": prompt, "client_id": client, "extra_data": extra}).to_string()
 }

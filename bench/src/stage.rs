@@ -93,6 +93,10 @@ impl Collector {
         self.program.address
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// The mean of one of its histograms in seconds; absent while nothing was observed.
     pub(crate) fn mean(&self, histogram: &str) -> Result<Option<f64>> {
         let text = self.metrics()?;

@@ -22,7 +22,7 @@ use crate::stage::{self, Collector, Disk, Servers};
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
 /// A server's own cost of a submission grows with what waits there, and that is not what is measured.
-const CLEAR_EVERY: usize = 50;
+pub(crate) const CLEAR_EVERY: usize = 50;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -80,9 +80,9 @@ struct Pair {
     collector: Run,
 }
 
-struct Run {
-    took: Vec<Duration>,
-    rate: f64,
+pub(crate) struct Run {
+    pub(crate) took: Vec<Duration>,
+    pub(crate) rate: f64,
 }
 
 pub(crate) fn measure(options: &Options) -> Result<Outcome> {
@@ -130,7 +130,7 @@ fn round(jobs: usize, disk: &Disk) -> Result<Round> {
 }
 
 /// Posts `jobs` prompts over so many connections, each sending its next when the last is answered.
-fn submit(address: SocketAddr, connections: usize, jobs: usize, clears: bool) -> Result<Run> {
+pub(crate) fn submit(address: SocketAddr, connections: usize, jobs: usize, clears: bool) -> Result<Run> {
     let start = Barrier::new(connections + 1);
     let each = jobs.div_ceil(connections);
     thread::scope(|scope| {
@@ -185,11 +185,11 @@ fn level(connections: usize, pairs: Vec<Pair>) -> Option<Level> {
 }
 
 impl Run {
-    fn p50_us(&self) -> Option<f64> {
+    pub(crate) fn p50_us(&self) -> Option<f64> {
         Latency::of(self.took.clone()).map(|latency| latency.p50_us)
     }
 
-    fn p99_us(&self) -> Option<f64> {
+    pub(crate) fn p99_us(&self) -> Option<f64> {
         Latency::of(self.took.clone()).map(|latency| latency.p99_us)
     }
 }

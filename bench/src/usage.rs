@@ -81,6 +81,17 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(work(pid)?.ran)
 }
 
+/// Time that the threads of these processes have been on a CPU so far.
+pub(crate) fn cpu_of_all(pids: &[u32]) -> Result<Duration> {
+    pids.iter().map(|pid| cpu(*pid)).sum()
+}
+
+/// A process and those that it has started.
+pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
+    let children = read(pid, &format!("task/{pid}/children"))?;
+    Ok(std::iter::once(pid).chain(children.split_whitespace().filter_map(|word| word.parse().ok())).collect())
+}
+
 fn read(pid: u32, file: &str) -> Result<String> {
     read_to_string(format!("/proc/{pid}/{file}")).with_context(|| format!("read {file} of process {pid}"))
 }

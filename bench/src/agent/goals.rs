@@ -1,12 +1,9 @@
 //! What the agent promises of its cost, beside what was measured: pure.
 
-use serde::Serialize;
-
 use super::hang::Hang;
 use super::subject::{JSON, Role};
 use super::{Measured, Page};
-use crate::figures::{mebibytes, shown_times, time};
-use crate::output::Table;
+use crate::goal::{Bound, Goal, MIB, Unit};
 
 const RESIDENT_BYTES: f64 = 6.0 * MIB;
 const BINARY_BYTES: f64 = 5.0 * MIB;
@@ -22,72 +19,6 @@ const LESS_MEMORY: f64 = 6.0;
 const HANG_US: f64 = 50_000.0;
 /// GPU figures are gone within two deadlines of two seconds.
 const HANG_GONE_SECONDS: f64 = 4.0;
-const MIB: f64 = 1_048_576.0;
-
-/// One promise, and whether it was kept.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Goal {
-    goal: String,
-    unit: Unit,
-    #[serde(flatten)]
-    bound: Bound,
-    /// Absent where there was nothing to measure it with.
-    measured: Option<f64>,
-    kept: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Unit {
-    Bytes,
-    PercentOfACore,
-    Microseconds,
-    Seconds,
-    Times,
-}
-
-impl Unit {
-    fn shown(self, figure: f64) -> String {
-        match self {
-            Self::Bytes => mebibytes(figure as u64),
-            Self::PercentOfACore => format!("{figure:.3} %"),
-            Self::Microseconds => time(figure),
-            Self::Seconds => format!("{figure:.2} s"),
-            Self::Times => shown_times(Some(figure)),
-        }
-    }
-}
-
-impl Goal {
-    fn new(goal: String, unit: Unit, bound: Bound, measured: Option<f64>) -> Self {
-        let kept = measured.map(|measured| match bound {
-            Bound::AtMost(most) => measured <= most,
-            Bound::AtLeast(least) => measured >= least,
-        });
-        Self { goal, unit, bound, measured, kept }
-    }
-
-    fn row(&self) -> [String; 4] {
-        let bound = match self.bound {
-            Bound::AtMost(most) => format!("≤ {}", self.unit.shown(most)),
-            Bound::AtLeast(least) => format!("≥ {}", self.unit.shown(least)),
-        };
-        let measured = self.measured.map_or_else(|| "–".to_owned(), |measured| self.unit.shown(measured));
-        let kept = match self.kept {
-            Some(true) => "kept",
-            Some(false) => "MISSED",
-            None => "not measured",
-        };
-        [self.goal.clone(), bound, measured, kept.to_owned()]
-    }
-}
 
 /// All goals: for every agent that was measured, for one whose driver hangs, and for the program's file.
 pub(super) fn goals(programs: &[Measured], hang: Hang, binary_bytes: u64) -> Vec<Goal> {
@@ -150,44 +81,4 @@ fn beside(agent: &Measured, python: Option<&Measured>) -> [Goal; 3] {
         goal("the Python node's CPU time a request beside its own", LESS_CPU, cpu),
         goal("the Python node's resident memory beside its own", LESS_MEMORY, memory),
     ]
-}
-
-/// All goals for people.
-pub(super) fn table(goals: &[Goal]) -> Table {
-    let mut table = Table::new("Goals", &["goal", "bound", "measured", "verdict"]);
-    for goal in goals {
-        table.row(goal.row());
-    }
-    table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_goal_is_kept_up_to_its_bound_and_open_without_a_figure() {
-        let kept = |bound, measured| Goal::new("x".to_owned(), Unit::Times, bound, measured).kept;
-        assert_eq!(kept(Bound::AtMost(6.0), Some(6.0)), Some(true));
-        assert_eq!(kept(Bound::AtMost(6.0), Some(6.1)), Some(false));
-        assert_eq!(kept(Bound::AtLeast(10.0), Some(10.0)), Some(true));
-        assert_eq!(kept(Bound::AtLeast(10.0), Some(9.9)), Some(false));
-        assert_eq!(kept(Bound::AtLeast(10.0), None), None);
-    }
-
-    #[test]
-    fn goals_are_written_with_bound_figure_and_verdict() {
-        let goal = |unit, bound, measured| Goal::new("x".to_owned(), unit, bound, measured).row();
-        let cases = [
-            (
-                goal(Unit::Bytes, Bound::AtMost(RESIDENT_BYTES), Some(5.0 * MIB)),
-                ["≤ 6.0 MiB", "5.0 MiB", "kept"],
-            ),
-            (goal(Unit::Times, Bound::AtLeast(15.0), Some(12.0)), ["≥ 15.00×", "12.00×", "MISSED"]),
-            (goal(Unit::PercentOfACore, Bound::AtMost(0.2), None), ["≤ 0.200 %", "–", "not measured"]),
-        ];
-        for (row, expected) in cases {
-            assert_eq!(row[1..], expected);
-        }
-    }
 }

@@ -1,13 +1,14 @@
 //! What was found of the agent and its peers, as tables: each figure with its ratio to the agent's.
 
-use super::{Measured, Outcome, Page, ROUNDS, goals};
+use super::{Measured, Outcome, Page, ROUNDS};
 use crate::figures::{mebibytes, shown_times, time, times};
+use crate::goal;
 use crate::load::Busy;
 use crate::output::{Findings, Table};
 
 impl Findings for Outcome {
     fn tables(&self) -> Vec<Table> {
-        vec![self.usage_table(), self.latency_table(), self.load_table(), goals::table(&self.goals)]
+        vec![self.usage_table(), self.latency_table(), self.load_table(), goal::table(&self.goals)]
     }
 
     fn notes(&self) -> &[String] {
