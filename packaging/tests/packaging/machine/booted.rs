@@ -51,7 +51,10 @@ impl Machine {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let outside = until("the machine is started", || child(process.id(), "systemd-nspawn"));
+        let outside = until("the machine is started", || {
+            assert!(process.try_wait().unwrap().is_none(), "it could not be set up: see what was said above");
+            child(process.id(), "systemd-nspawn")
+        });
         let inside = until("the machine's first process is there", || {
             assert!(process.try_wait().unwrap().is_none(), "systemd-nspawn has ended");
             child(outside, "systemd")
