@@ -104,6 +104,7 @@ impl Fleet {
             kind: id,
             tenant,
             weight: 1.0,
+            again: false,
             rank: Rank::new(false, 1.0),
             place: self.arrived as f64,
             arrived: self.now,

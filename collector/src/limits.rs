@@ -184,6 +184,8 @@ pub const PROCESS_SEEN_WITHIN: Duration = Duration::from_secs(30);
 pub const HISTORY_SEARCH: u64 = 500;
 /// Tokens in the file of tokens.
 pub const TOKENS: usize = 1000;
+/// Jobs of a token with a bound that are weighed at a time, while it may begin one.
+pub const SHOWN_OF_AN_OWNER: usize = 1000;
 /// What a token's weight may be, and the span in which its GPU time is counted.
 pub const WEIGHT: RangeInclusive<f64> = 0.01..=100.0;
 /// See [`WEIGHT`].

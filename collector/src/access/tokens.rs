@@ -165,6 +165,10 @@ mod tests {
             (good.replace(&hash, &fresh.token), "the sha256 of anna is not"),
             (good.replace("sha256 = \"", "sha256 = "), "line 4"),
             (format!("{good}max_waiting = \"{hash}\"\n"), "line 5 is not what belongs there"),
+            (
+                format!("{good}gpu_seconds = 1\ngpu_window = \"{hash}\"\n"),
+                "of anna: gpu_window is no time span",
+            ),
             (good.replace("anna", "an na"), "a name is 1 to 64"),
             (format!("{good}max_running = 0\n"), "of anna: max_running is 0"),
             (format!("{good}{good}"), "of anna stands there twice"),

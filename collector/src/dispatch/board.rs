@@ -171,7 +171,8 @@ impl Board {
 
     /// What decides is as the fleet and the ledger are now.
     pub(super) fn see(&mut self, fleet: &Fleet, ledger: &Ledger, now: UnixMillis) {
-        self.book.see_accounts(self.usage.accounts(self.tracks.values(), now));
+        let waits = |owner: &str| ledger.waiting_len_of(owner) > 0;
+        self.book.see_accounts(self.usage.accounts(self.tracks.values(), waits, now), now);
         let candidates = self.candidates(fleet, now);
         let is_taken = |job| self.tracks.contains_key(&job);
         let changes = self.waiting.changes(ledger, || self.book.waiting(), is_taken);

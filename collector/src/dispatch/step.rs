@@ -132,7 +132,8 @@ pub(super) fn step(
         });
     }
     let idle = board.idle().filter(|idle| !chosen.contains(&idle.candidate.backend.id));
-    let due = free::to_free(idle, board.undispatched(ledger), board.book.fits(), &settings.free, now);
+    let waiting = board.undispatched(ledger).filter(|job| !board.book.is_exhausted(job));
+    let due = free::to_free(idle, waiting, board.book.fits(), &settings.free, now);
     commands.extend(due.into_iter().map(|(backend, reason)| Command::Free(backend, reason)));
     commands.truncate(room);
     commands

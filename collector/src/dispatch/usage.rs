@@ -29,27 +29,31 @@ pub async fn load(store: &dyn Store, now: UnixMillis) -> Result<Usage, StoreErro
 impl Usage {
     /// A job that has ended had a backend in this time.
     pub(super) fn add(&mut self, owner: &str, from: UnixMillis, to: UnixMillis) {
+        if self.used.len() > 2 * limits::TOKENS {
+            self.used.retain(|owner, _| self.tenants.have(owner));
+        }
         self.used.entry(owner.to_owned()).or_default().add(from, to);
     }
 
-    /// A job whose backend can take another already runs no more, but its time counts until it has ended.
+    /// `waits`: of whom a job waits; of others it need not be known what they have used. A job whose backend can take another already runs no more, but its time counts until it has ended.
     pub(super) fn accounts<'a>(
         &self,
-        tracks: impl Iterator<Item = &'a Track> + Clone,
+        tracks: impl Iterator<Item = &'a Track>,
+        waits: impl Fn(&str) -> bool,
         now: UnixMillis,
     ) -> Accounts {
-        let mut running: HashMap<String, usize> = HashMap::new();
-        let occupying = tracks.clone().filter(|track| !track.is_released());
-        for owner in occupying.filter_map(|track| track.job.owner.as_ref()) {
-            *running.entry(owner.clone()).or_default() += 1;
+        let (mut running, mut begun): (HashMap<String, usize>, HashMap<&str, Vec<UnixMillis>>) =
+            Default::default();
+        for (track, owner) in tracks.filter_map(|track| Some((track, track.job.owner.as_ref()?))) {
+            *running.entry(owner.clone()).or_default() += usize::from(!track.is_released());
+            begun.entry(owner).or_default().push(track.dispatched_at);
         }
-        let used = self.tenants.gpu_times().map(|(owner, GpuTime { window, .. })| {
-            let of_owner = tracks.clone().filter(|track| track.job.owner.as_deref() == Some(owner));
-            let so_far: Duration = of_owner.map(|track| (now - track.dispatched_at).min(window)).sum();
+        let used = |(owner, GpuTime { window, .. }): (&str, GpuTime)| {
+            let so_far = begun.get(owner).into_iter().flatten().map(|at| (now - *at).min(window));
             let ended = self.used.get(owner).map(|used| used.within(window, now)).unwrap_or_default();
-            (owner.to_owned(), ended + so_far)
-        });
-        let used = used.collect();
+            (owner.to_owned(), ended + so_far.sum::<Duration>())
+        };
+        let used = self.tenants.gpu_times().filter(|(owner, _)| waits(owner)).map(used).collect();
         Accounts::new(Arc::clone(&self.tenants), running, used)
     }
 }

@@ -11,7 +11,6 @@ use super::runs::{Runs, Signature};
 use super::share::Shares;
 use super::slot::{Slot, Standing};
 use super::waiting::{Entry, Lane, Rank, Waiter, Waiting};
-use crate::tenant::Left;
 
 /// Weight of the newest job's wait in the mean wait.
 const NEWEST_WAIT: f64 = 0.02;
@@ -44,6 +43,8 @@ pub struct Arrival {
     pub tenant: TenantId,
     /// The tenant's weight beside others.
     pub weight: f64,
+    /// It has waited before and was withdrawn: that it asks for its models is known.
+    pub again: bool,
     pub rank: Rank,
     /// Its order among its tenant's jobs of its rank and kind.
     pub place: f64,
@@ -101,8 +102,8 @@ pub struct Router {
     pub(super) kinds: ByKey<KindId, Known>,
     pub(super) holders: ByKey<AssetId, Vec<(SlotId, Tier)>>,
     pub(super) shares: Shares,
-    /// Of tenants that may not begin as many as they like.
-    left: ByKey<TenantId, Left>,
+    /// How many more may begin, of tenants that may not begin as many as they like.
+    left: ByKey<TenantId, usize>,
     pub(super) demand: Demand,
     pub(super) runs: Runs,
     pub(super) mean_wait: f64,
@@ -143,16 +144,20 @@ impl Router {
     }
 
     /// These tenants may begin so many more; all others as many as they like.
-    pub fn bound(&mut self, left: ByKey<TenantId, Left>) {
+    pub fn bound(&mut self, left: ByKey<TenantId, usize>) {
         self.left = left;
     }
 
     pub(super) fn may_begin(&self, tenant: TenantId) -> bool {
-        self.left.is_empty() || self.left.get(&tenant).is_none_or(|left| left.jobs > 0)
+        self.left.is_empty() || self.left.get(&tenant).is_none_or(|left| *left > 0)
     }
 
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    pub fn has(&self, ticket: Ticket) -> bool {
+        self.waiting.get(ticket).is_some()
     }
 
     pub fn run_seconds(&self, signature: &Signature) -> f64 {
@@ -193,8 +198,10 @@ impl Router {
         known.waiting += 1;
         let (group, run_seconds) = (known.kind.main(), known.run_seconds);
         let constant = self.policy.demand_seconds;
-        known.kind.assets.iter().for_each(|asset| self.demand.ask(asset.id, now, constant));
-        let Arrival { ticket, kind, tenant, weight, rank, place, arrived, deadline } = arrival;
+        let Arrival { ticket, kind, tenant, weight, again, rank, place, arrived, deadline } = arrival;
+        if !again {
+            known.kind.assets.iter().for_each(|asset| self.demand.ask(asset.id, now, constant));
+        }
         let start = self.shares.arrive(tenant, weight, run_seconds);
         let lane = Lane { tenant, rank, kind };
         self.waiting.put(group, lane, Waiter { ticket, place, arrived, start, deadline });
@@ -245,13 +252,8 @@ impl Router {
             let ends = ahead.slots.iter().filter_map(|slot| slot.ends(now));
             let next = ends.min_by(f64::total_cmp).filter(|_| foreseen.len() < most && ahead.waiting() > 0);
             let Some(next) = next else { return foreseen };
-            for slot in ahead.slots.iter_mut().filter(|slot| slot.ends(now).is_some_and(|end| end <= next)) {
-                (slot.standing, slot.is_long) = (Standing::Idle, false);
-                let left = slot.tenant.take().and_then(|tenant| ahead.left.get_mut(&tenant));
-                if let Some(left) = left.filter(|left| left.renews) {
-                    left.jobs += 1;
-                }
-            }
+            let ended = ahead.slots.iter_mut().filter(|slot| slot.ends(now).is_some_and(|end| end <= next));
+            ended.for_each(|slot| (slot.standing, slot.is_long) = (Standing::Idle, false));
             now = next;
         }
     }
@@ -269,19 +271,18 @@ impl Router {
         let loads = assets.iter().map(|asset| (*asset, memory.tier(asset.id))).collect();
         self.shares.serve(run_seconds);
         self.mean_wait += NEWEST_WAIT * ((now - choice.arrived).max(0.0) - self.mean_wait);
-        let tenant = self.take(choice.ticket).map(|(entry, _)| entry.lane.tenant);
-        if let Some(tenant) = tenant {
-            self.shares.leave(tenant);
-            if let Some(left) = self.left.get_mut(&tenant) {
-                left.jobs = left.jobs.saturating_sub(1);
+        if let Some((entry, _)) = self.take(choice.ticket) {
+            self.shares.leave(entry.lane.tenant);
+            if let Some(left) = self.left.get_mut(&entry.lane.tenant) {
+                *left = left.saturating_sub(1);
             }
         }
         self.use_models(choice.slot, &assets);
-        self.occupy(&choice, tenant, now);
+        self.occupy(&choice, now);
         Given { choice, loads }
     }
 
-    fn occupy(&mut self, choice: &Choice, tenant: Option<TenantId>, now: f64) {
+    fn occupy(&mut self, choice: &Choice, now: f64) {
         let is_long = choice.run_seconds >= self.policy.long_seconds;
         let Some(slot) = self.slots.get_mut(choice.slot.index()) else { return };
         match choice.rule.loads_main() {
@@ -289,7 +290,7 @@ impl Router {
             false => slot.budget -= choice.run_seconds,
         }
         let until = now + choice.load_seconds + choice.run_seconds;
-        (slot.standing, slot.is_long, slot.tenant) = (Standing::Busy { since: now, until }, is_long, tenant);
+        (slot.standing, slot.is_long) = (Standing::Busy { since: now, until }, is_long);
     }
 
     /// A job of that kind ran there for so long, loads not counted.

@@ -56,6 +56,7 @@ impl Fleet {
             kind: id,
             tenant: TenantId(tenant),
             weight: 1.0,
+            again: false,
             rank: Rank::new(false, priority),
             place: self.tickets as f64,
             arrived: self.now,

@@ -1,6 +1,5 @@
 //! A backend as a decision sees it.
 
-use super::key::TenantId;
 use super::memory::{LoadTimes, Memory};
 
 /// A job that runs past its estimate is expected to need this share of what it has taken already.
@@ -32,14 +31,12 @@ pub struct Slot {
     pub(super) budget: f64,
     /// It runs a job that counts as long.
     pub(super) is_long: bool,
-    /// Whose job it was given last.
-    pub(super) tenant: Option<TenantId>,
 }
 
 impl Default for Slot {
     fn default() -> Self {
         let (standing, memory, loads) = Default::default();
-        Self { standing, memory, loads, speed: 1.0, runs: 0, budget: 0.0, is_long: false, tenant: None }
+        Self { standing, memory, loads, speed: 1.0, runs: 0, budget: 0.0, is_long: false }
     }
 }
 

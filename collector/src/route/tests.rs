@@ -504,13 +504,20 @@ fn gpu_class(gib: u64) -> GpuClass {
     GpuClass { name: "G".into(), total_bytes: gib << 30 }
 }
 
-/// Where only this owner has a bound, and so many jobs with backends.
-fn accounts(owner: &str, allowance: Allowance, running: usize) -> Accounts {
-    let tenants = Tenants::of([(owner.to_owned(), allowance)]);
-    Accounts::new(Arc::new(tenants), [(owner.to_owned(), running)].into(), [(owner.to_owned(), HOUR)].into())
+/// Where only this owner has an allowance: what it has while so many of its jobs run.
+fn accounts(owner: &str, allowance: Allowance) -> impl Fn(usize) -> Accounts {
+    let tenants = Arc::new(Tenants::of([(owner.to_owned(), allowance)]));
+    move |running| {
+        let (running, used) = ([(owner.to_owned(), running)].into(), [(owner.to_owned(), HOUR)].into());
+        Accounts::new(Arc::clone(&tenants), running, used)
+    }
 }
 
 const HOUR: Duration = Duration::from_hours(1);
+
+fn given_jobs(book: &mut Book) -> Vec<JobId> {
+    book.route(usize::MAX, NOW).iter().map(|assignment| assignment.job).collect()
+}
 
 fn owned(owner: &str, arrival: u64) -> Arc<Job> {
     changed(&job(arrival, "m"), |job| job.owner = Some(owner.to_owned()))
@@ -522,16 +529,44 @@ fn an_owner_gets_no_more_than_it_may_and_whoever_stands_behind_it_is_not_held_up
     let fleet = ["a", "b", "c", "d"].map(|name| idle(name, &["m"]));
     let one = Allowance { max_running: Some(1), ..Allowance::default() };
     let mut book = book(&fleet, &jobs);
-    book.see_accounts(accounts("anna", one.clone(), 0));
+    let granted = accounts("anna", one);
+    book.see_accounts(granted(0), NOW);
+    book.see(fleet.to_vec(), [], NOW);
+    let words = "its token runs as many jobs as it may (1)";
     let foreseen = book.forecast(&jobs, NOW);
-    assert_eq!(foreseen.last().map(|last| last.job), Some(jobs[1].id), "once her first has ended");
+    assert_eq!(
+        foreseen.last().map(|last| (last.job, last.outlook.to_string())),
+        Some((jobs[1].id, words.into()))
+    );
     let given = given(&mut book, &jobs);
     assert_eq!(given[1], "-");
     assert!([0, 2, 3].iter().all(|at| given[*at] != "-"), "{given:?}");
 
-    book.see_accounts(accounts("anna", one, 1));
-    for (_, verdict) in book.explain(&jobs[1], NOW) {
-        assert_eq!(verdict.to_string(), "its token runs as many jobs as it may (1)");
+    book.see_accounts(granted(1), NOW);
+    book.see(fleet.to_vec(), [], NOW);
+    assert_eq!(given_jobs(&mut book), []);
+    let verdicts: Vec<String> =
+        book.explain(&jobs[1], NOW).iter().map(|(_, verdict)| verdict.to_string()).collect();
+    assert_eq!(verdicts, [words; 4]);
+
+    book.see_accounts(granted(0), NOW);
+    book.see(fleet.to_vec(), [], NOW);
+    assert_eq!(given_jobs(&mut book), [jobs[1].id]);
+}
+
+#[test]
+fn what_may_not_begin_weighs_nothing_among_what_may() {
+    let fleet = [busy("a", &["m"], 60.0), idle("b", &[]), idle("c", &[]), idle("d", &[])];
+    let one = accounts("anna", Allowance { max_running: Some(1), ..Allowance::default() });
+    for hers in [0, 500] {
+        let mut jobs: Vec<Arc<Job>> = (0..hers).map(|at| owned("anna", at + 1)).collect();
+        jobs.push(owned("bob", 1000));
+        let mut book = book(&fleet, &[]);
+        book.see_accounts(one(1), NOW);
+        book.see(fleet.to_vec(), waiting(&jobs), NOW);
+        let given: Vec<_> =
+            book.route(usize::MAX, NOW).iter().map(|given| given.backend.to_string()).collect();
+        assert_eq!(given, ["b"], "beside {hers}");
     }
 }
 
@@ -540,7 +575,8 @@ fn an_owner_that_has_used_its_gpu_time_waits_whatever_ends() {
     let jobs = [owned("anna", 1), owned("bob", 2)];
     let mut book = book(&[idle("a", &["m"]), idle("b", &["m"])], &jobs);
     let gpu = Some(GpuTime { time: HOUR, window: 2 * HOUR });
-    book.see_accounts(accounts("anna", Allowance { gpu, ..Allowance::default() }, 0));
+    book.see_accounts(accounts("anna", Allowance { gpu, ..Allowance::default() })(0), NOW);
+    book.see([idle("a", &["m"]), idle("b", &["m"])].to_vec(), [], NOW);
     let words = "its token has used the 3600 s of GPU time that it may have in 2h";
     let outlooks: Vec<String> =
         book.forecast(&jobs, NOW).iter().map(|forecast| forecast.outlook.to_string()).collect();
@@ -553,7 +589,7 @@ fn who_has_twice_the_weight_gets_twice_the_jobs_once_it_is_ahead_of_its_grace() 
     let jobs: Vec<Arc<Job>> =
         (0..240).map(|at| owned(if at % 2 == 0 { "anna" } else { "bob" }, at + 1)).collect();
     let mut book = book(&[], &[]);
-    book.see_accounts(accounts("anna", Allowance { weight: 2.0, ..Allowance::default() }, 0));
+    book.see_accounts(accounts("anna", Allowance { weight: 2.0, ..Allowance::default() })(0), NOW);
     let fleet = [idle("a", &["m"])];
     book.see(fleet.to_vec(), waiting(&jobs), NOW);
     let mut is_hers = Vec::new();

@@ -51,14 +51,6 @@ pub struct Accounts {
     used: HashMap<String, Duration>,
 }
 
-/// How many more jobs of an owner may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    pub jobs: usize,
-    /// And one more with each of them that ends.
-    pub renews: bool,
-}
-
 impl Default for Allowance {
     fn default() -> Self {
         Self { weight: 1.0, max_waiting: None, max_running: None, gpu: None }
@@ -73,6 +65,10 @@ impl Tenants {
     /// `None`: whoever it is may have as much as there is.
     pub fn get(&self, owner: Option<&str>) -> Option<&Allowance> {
         self.0.get(owner?)
+    }
+
+    pub fn have(&self, owner: &str) -> bool {
+        self.0.contains_key(owner)
     }
 
     /// Those that have a bound for GPU time.
@@ -103,12 +99,27 @@ impl Accounts {
         too_long.map(Exhausted::Gpu).or(too_many.map(|limit| Exhausted::Running { limit }))
     }
 
-    /// Of the owners that may not begin as many as they like.
-    pub fn left(&self) -> impl Iterator<Item = (&str, Left)> {
+    /// Why a job of this owner may have to wait for others of the same.
+    pub fn bound(&self, owner: Option<&str>) -> Option<Exhausted> {
+        let limit = self.tenants.get(owner).and_then(|allowance| allowance.max_running);
+        self.exhausted(owner).or(limit.map(|limit| Exhausted::Running { limit }))
+    }
+
+    pub fn are_bounded(&self, owner: &str) -> bool {
+        self.tenants.get(Some(owner)).is_some_and(|its| its.max_running.is_some() || its.gpu.is_some())
+    }
+
+    /// Whether what owners may have is what it was.
+    pub fn are_of_the_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.tenants, &other.tenants)
+    }
+
+    /// How many more jobs may begin of the owners that may not begin as many as they like.
+    pub fn left(&self) -> impl Iterator<Item = (&str, usize)> {
         self.tenants.0.iter().filter_map(|(owner, allowance)| {
             let left = match (self.exhausted(Some(owner)), allowance.max_running) {
-                (Some(Exhausted::Gpu(_)), _) => Left { jobs: 0, renews: false },
-                (_, limit) => Left { jobs: limit?.saturating_sub(self.running(owner)), renews: true },
+                (Some(_), _) => 0,
+                (None, limit) => limit?.saturating_sub(self.running(owner)),
             };
             Some((owner.as_str(), left))
         })
@@ -153,12 +164,12 @@ mod tests {
         let running = "its token runs as many jobs as it may (2)";
         let used = "its token has used the 60 s of GPU time that it may have in 1h";
         for (count, seconds, wanted, left) in [
-            (0, 0, "", Left { jobs: 2, renews: true }),
-            (1, 59, "", Left { jobs: 1, renews: true }),
-            (2, 0, running, Left { jobs: 0, renews: true }),
-            (3, 59, running, Left { jobs: 0, renews: true }),
-            (3, 99, used, Left { jobs: 0, renews: false }),
-            (1, 60, used, Left { jobs: 0, renews: false }),
+            (0, 0, "", 2),
+            (1, 59, "", 1),
+            (2, 0, running, 0),
+            (3, 59, running, 0),
+            (3, 99, used, 0),
+            (1, 60, used, 0),
         ] {
             let accounts = accounts(count, seconds);
             let told = accounts.exhausted(Some("anna")).map(|why| why.to_string()).unwrap_or_default();

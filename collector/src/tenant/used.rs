@@ -36,10 +36,10 @@ fn oldest(now: UnixMillis) -> u64 {
     minutes_before(now, *limits::GPU_WINDOW.end())
 }
 
-/// The first minute of which all lies in the window.
+/// The first minute of which some lies in the window: so nobody gets more than it may.
 fn minutes_before(now: UnixMillis, window: Duration) -> u64 {
     let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-    now.0.saturating_sub(window).div_ceil(MINUTE_MILLIS)
+    now.0.saturating_sub(window) / MINUTE_MILLIS
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     fn time_leaves_the_window_minute_by_minute() {
         let one = used(&[(30, 150)]);
         for (now, wanted) in
-            [(150, 120), (3600, 120), (3601, 90), (3660, 90), (3661, 30), (3720, 30), (3721, 0)]
+            [(150, 120), (3659, 120), (3660, 90), (3719, 90), (3720, 30), (3779, 30), (3780, 0)]
         {
             let within = one.within(Duration::from_secs(3600), at(now)).as_secs();
             assert_eq!(within, wanted, "{now}");

@@ -45,6 +45,11 @@ async fn a_thousand_idle_sockets_of_each_kind_keep_nobody_waiting() {
     let listener = async |number| Socket::open(&program.client.named(&format!("idle-{number}"))).await;
     let mut listeners = join_all((0..IDLE).map(listener)).await;
 
+    let is_open = |socket: &TcpStream| {
+        socket.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    assert!(silent.iter().chain(&begun).all(is_open), "nobody had to go for them");
+
     let mut mine = Socket::open(&program.client).await;
     let id = program.client.submit(&picture(1)).await;
     mine.until_end_of(&id).await;

@@ -39,7 +39,9 @@ async fn clients(program: &Program, comfys: &[Comfy], anna: &Fresh, bob: &Fresh)
 async fn says(client: &Client, job: &str, wanted: &str) {
     let said = async || {
         let why = client.job(job).await["why_waiting"].clone();
-        why.as_object().is_some_and(|why| why.values().all(|why| why == wanted)).then_some(())
+        why.as_object()
+            .is_some_and(|why| !why.is_empty() && why.values().all(|why| why == wanted))
+            .then_some(())
     };
     until(&format!("job {job} is told that {wanted}"), said).await;
 }

@@ -50,6 +50,7 @@ impl Policy for Ours<'_> {
             kind: id,
             tenant: TenantId(job.client as u64),
             weight: 1.0,
+            again: false,
             rank: Rank::new(false, 1.0),
             place: number as f64,
             arrived: job.arrival,

@@ -139,7 +139,7 @@ impl Auth {
 
     /// The session of this address that a cookie names, unless a page of another origin had the browser show it.
     fn session_of(&self, headers: &HeaderMap) -> Option<Digest> {
-        if credentials::is_embedded_elsewhere(headers) {
+        if credentials::is_embedded_elsewhere(headers) || !origin::is_own(headers) {
             return None;
         }
         let name = self.cookies.session();

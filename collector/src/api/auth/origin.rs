@@ -65,7 +65,7 @@ pub(super) fn without_port(host: &str) -> &str {
 }
 
 /// No `Origin`: no browser page sent it.
-fn is_own(headers: &HeaderMap) -> bool {
+pub(super) fn is_own(headers: &HeaderMap) -> bool {
     let Some(origin) = text(headers, header::ORIGIN) else { return true };
     let host_of_origin = origin.split_once("://").map(|(_, host)| host);
     host_of_origin.is_some() && host_of_origin == text(headers, header::HOST)

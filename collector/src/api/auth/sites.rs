@@ -1,5 +1,5 @@
 //! Other sites whose pages may use this collector from a browser (CORS): none, unless they are configured. Each is named
-//! exactly, and what their pages send carries no cookie: with tokens they show one themselves.
+//! exactly, and a cookie that comes with what their pages send counts for nothing: with tokens they show one themselves.
 
 use std::time::Duration;
 

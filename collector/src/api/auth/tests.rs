@@ -259,6 +259,16 @@ async fn a_site_that_is_configured_may_act_and_shows_a_token_itself() {
     let site: Url = "https://app.example".parse().unwrap();
     let auth = Auth::new(Some(current), Vec::new(), false, None).with_sites(&[site]);
     let routes = guarded(some_routes(), Arc::new(auth));
+    let fields = form_urlencoded([("token", &anna.token), ("next", "/")]);
+    let logged_in = ask(&routes, HERE, "POST", "/login", &[], &fields).await;
+    let cookie = logged_in.header("set-cookie").split(';').next().unwrap();
+    for (origin, status) in [("https://app.example", 401), ("https://comfy.example", 200)] {
+        for (method, path, upgrade) in [("POST", "/prompt", "x-none"), ("GET", "/ws", "upgrade")] {
+            let shown =
+                [("origin", origin), ("host", "comfy.example"), ("cookie", cookie), (upgrade, "websocket")];
+            assert_eq!(ask(&routes, HERE, method, path, &shown, "").await.status, status, "{origin} {path}");
+        }
+    }
     let bearer = format!("Bearer {}", anna.token);
     for (origin, allowed) in [
         ("https://app.example", true),

@@ -17,11 +17,11 @@ const NOBODYS: Ticket = Ticket(u64::MAX);
 impl Book {
     /// Every backend's verdict on a job: why it waits, or what would come of it if it were submitted now.
     pub fn explain(&self, job: &Arc<Job>, now: UnixMillis) -> Vec<(BackendId, Verdict)> {
-        if let Some(ticket) = self.tickets.get(&job.id) {
+        if let Some(ticket) = self.tickets.get(&job.id).filter(|ticket| self.router.has(**ticket)) {
             return self.verdicts(*ticket, job, now);
         }
         let mut asked = self.clone();
-        asked.arrive(NOBODYS, job, now);
+        asked.show(NOBODYS, job, now, now);
         asked.verdicts(NOBODYS, job, now)
     }
 

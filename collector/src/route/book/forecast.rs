@@ -22,8 +22,8 @@ pub struct Forecast {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outlook {
     Somewhere(Expected),
-    /// Its owner has what it may.
-    Exhausted(Exhausted),
+    /// Others of its owner's go first, which has a bound.
+    Bounded(Exhausted),
     /// No backend may run it now: for what, and which ones refuse it so; the most frequent first.
     Nowhere(Vec<(String, Vec<BackendId>)>),
 }
@@ -59,8 +59,8 @@ impl Book {
         let rest = first.filter(|job| !foreseen.contains(&job.id) && self.tickets.contains_key(&job.id));
         let rest: Vec<Forecast> = rest
             .filter_map(|job| {
-                let outlook = match self.accounts.exhausted(job.owner.as_deref()) {
-                    Some(exhausted) => Outlook::Exhausted(exhausted),
+                let outlook = match self.accounts.bound(job.owner.as_deref()) {
+                    Some(bound) => Outlook::Bounded(bound),
                     None => Outlook::Nowhere(by_words(self.refusals(job, now)?)),
                 };
                 Some(Forecast { job: job.id, outlook })
@@ -120,7 +120,7 @@ impl fmt::Display for Outlook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let expected = match self {
             Self::Somewhere(expected) => expected,
-            Self::Exhausted(exhausted) => return exhausted.fmt(f),
+            Self::Bounded(bound) => return bound.fmt(f),
             Self::Nowhere(refusals) if refusals.is_empty() => return f.write_str("there is no backend"),
             Self::Nowhere(refusals) => {
                 let lines: Vec<String> = refusals.iter().map(refused).collect();

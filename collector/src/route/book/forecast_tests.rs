@@ -9,7 +9,7 @@ fn lines(candidates: &[Candidate], jobs: &[Arc<Job>]) -> Vec<String> {
         Outlook::Somewhere(expected) => {
             format!("{:.0}-{:.0} s: ", expected.starts_in_seconds, expected.ends_in_seconds)
         }
-        Outlook::Exhausted(_) | Outlook::Nowhere(_) => String::new(),
+        Outlook::Bounded(_) | Outlook::Nowhere(_) => String::new(),
     };
     let arrival = |forecast: &Forecast| jobs.iter().find(|job| job.id == forecast.job).unwrap().place.arrival;
     forecasts.iter().map(|one| format!("{}: {}{}", arrival(one), times(&one.outlook), one.outlook)).collect()

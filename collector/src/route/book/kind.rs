@@ -106,17 +106,23 @@ fn id_of(job: &Job, signature: &Signature) -> KindId {
     KindId::of(parts.iter().map(String::as_str))
 }
 
-pub(super) fn arrival_of(job: &Job, ticket: Ticket, kind: KindId, weight: f64) -> Arrival {
+/// `since`: when it could have begun first.
+pub(super) fn arrival_of(job: &Job, ticket: Ticket, kind: KindId, since: UnixMillis) -> Arrival {
     Arrival {
         ticket,
         kind,
         tenant: tenant_of(job),
-        weight,
-        rank: Rank::new(is_front(job), job.wishes.weight()),
+        weight: 1.0,
+        again: false,
+        rank: rank_of(job),
         place: job.place.number,
-        arrived: job.submitted_at.as_seconds(),
+        arrived: since.as_seconds(),
         deadline: job.wishes.deadline.map(UnixMillis::as_seconds),
     }
+}
+
+pub(super) fn rank_of(job: &Job) -> Rank {
+    Rank::new(is_front(job), job.wishes.weight())
 }
 
 /// It was given a number that puts it before what came earlier: by `front`, by the client's own number, or moved there.

@@ -8,8 +8,9 @@ mod kind;
 mod learned;
 mod models;
 mod seat;
+mod turns;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use self::forecast::{Expected, Forecast, Outlook};
@@ -17,9 +18,10 @@ use self::kind::{Sizes, arrival_of, kind_of, owner_as_tenant};
 use self::learned::OfBackend;
 pub use self::learned::{Learned, Timing};
 use self::seat::{Offer, Seat, Shape, standing};
+use self::turns::Turns;
 use super::key::{AssetId, ByKey, KindId, SlotId, Ticket};
 use super::vram;
-use super::{Asset, Candidate, Fits, Given, Memory, Policy, Router, Slot, Tier, Why};
+use super::{Arrival, Asset, Candidate, Fits, Given, Memory, Policy, Router, Slot, Tier, Why};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
@@ -55,8 +57,9 @@ pub struct Book {
     unsettled: BTreeSet<KindId>,
     /// Jobs that some backend could not run.
     unfit: BTreeSet<JobId>,
-    /// What owners may have, and have.
+    /// What owners may have, and have; and the jobs of those that have a bound.
     accounts: Accounts,
+    turns: BTreeMap<String, Turns>,
     names: ByKey<AssetId, Arc<str>>,
     names_most: usize,
     sizes: Sizes,
@@ -67,6 +70,8 @@ pub struct Book {
 struct Waits {
     job: Arc<Job>,
     kind: KindId,
+    /// The router was shown it, now or before.
+    was_shown: bool,
 }
 
 /// A job of a kind; to a decision all of them are the same.
@@ -99,6 +104,7 @@ impl Book {
             unsettled: BTreeSet::new(),
             unfit: BTreeSet::new(),
             accounts: Accounts::default(),
+            turns: BTreeMap::new(),
             names: ByKey::default(),
             names_most: limits::MODELS_IN_DEMAND,
             sizes: Sizes::default(),
@@ -123,6 +129,11 @@ impl Book {
         Arc::make_mut(&mut self.fits)
     }
 
+    /// Whether its owner has what it may.
+    pub fn is_exhausted(&self, job: &Job) -> bool {
+        self.accounts.exhausted(job.owner.as_deref()).is_some()
+    }
+
     /// The jobs that it believes to wait, in the order in which they came.
     pub fn waiting(&self) -> Vec<JobId> {
         let mut jobs: Vec<(Ticket, JobId)> =
@@ -131,11 +142,15 @@ impl Book {
         jobs.into_iter().map(|(_, job)| job).collect()
     }
 
-    /// Owners have so much now. It holds for what they may still begin; their weights do for jobs that come after it.
-    pub fn see_accounts(&mut self, accounts: Accounts) {
+    /// Owners have so much now. Their weights hold for jobs that come, or get their turn, after it.
+    pub fn see_accounts(&mut self, accounts: Accounts, now: UnixMillis) {
         let left = accounts.left().map(|(owner, left)| (owner_as_tenant(owner), left));
         self.router.bound(left.collect());
+        let is_granted_anew = !accounts.are_of_the_same(&self.accounts);
         self.accounts = accounts;
+        if is_granted_anew {
+            self.bound_anew(now);
+        }
     }
 
     /// The backends are so now, and of the jobs that wait these have changed; with `None` they wait no longer.
@@ -152,6 +167,7 @@ impl Book {
                 None => self.withdraw(id),
             }
         }
+        self.take_turns(now);
         self.admit_anew(&changed, now);
     }
 
@@ -233,8 +249,7 @@ impl Book {
     }
 
     fn arrive(&mut self, ticket: Ticket, job: &Arc<Job>, now: UnixMillis) {
-        let kind = kind_of(job, &self.sizes);
-        let id = kind.id;
+        let id = kind_of(job, &self.sizes).id;
         if let Some(waits) = self.waiting.get(&ticket) {
             let particulars = |job: &Job| (job.id, job.place, Arc::clone(&job.wishes));
             if waits.kind == id && particulars(&waits.job) == particulars(job) {
@@ -242,14 +257,28 @@ impl Book {
             }
             self.withdraw(waits.job.id);
         }
+        self.tickets.insert(job.id, ticket);
+        self.waiting.insert(ticket, Waits { job: Arc::clone(job), kind: id, was_shown: false });
+        if !self.keep_back(ticket, job) {
+            self.show(ticket, job, job.submitted_at, now);
+        }
+    }
+
+    /// The router may give it out from now on; `since`: when it could have begun first.
+    fn show(&mut self, ticket: Ticket, job: &Arc<Job>, since: UnixMillis, now: UnixMillis) {
+        let kind = kind_of(job, &self.sizes);
+        let id = kind.id;
         self.name_models(job);
         if !self.router.knows(id) {
             self.introduce(kind, job, now);
         }
+        let again = self.waiting.get_mut(&ticket).is_some_and(|waits| {
+            waits.kind = id;
+            std::mem::replace(&mut waits.was_shown, true)
+        });
         let weight = self.accounts.weight(job.owner.as_deref());
-        self.router.arrive(arrival_of(job, ticket, id, weight), now.as_seconds());
-        self.tickets.insert(job.id, ticket);
-        self.waiting.insert(ticket, Waits { job: Arc::clone(job), kind: id });
+        let arrival = Arrival { weight, again, ..arrival_of(job, ticket, id, since) };
+        self.router.arrive(arrival, now.as_seconds());
     }
 
     fn introduce(&mut self, kind: super::Kind, job: &Arc<Job>, now: UnixMillis) {
@@ -274,6 +303,7 @@ impl Book {
     fn strike(&mut self, ticket: Ticket) -> Option<Waits> {
         let waits = self.waiting.remove(&ticket)?;
         self.tickets.remove(&waits.job.id);
+        self.leave_turns(ticket, &waits.job);
         if !self.router.knows(waits.kind) {
             self.kinds.remove(&waits.kind);
             self.unsettled.remove(&waits.kind);
