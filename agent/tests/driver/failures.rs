@@ -157,7 +157,7 @@ fn memory_is_the_hosts_only_where_the_gpu_has_none_by_its_nature() {
 #[test]
 fn a_driver_that_takes_long_to_open_is_opened_once_and_waited_for_by_nobody() {
     let mut driver = Driver::with_gpus(1);
-    driver.delay_ms.insert("nvmlInit_v2".into(), 1500);
+    driver.delay_ms.insert("nvmlInit_v2".into(), 4000);
     let rig = Rig::start(&driver, &[]);
     assert!(rig.report().gpus.is_empty());
     rig.ready();
