@@ -59,9 +59,11 @@ impl Book {
         let rest = first.filter(|job| !foreseen.contains(&job.id) && self.tickets.contains_key(&job.id));
         let rest: Vec<Forecast> = rest
             .filter_map(|job| {
-                let outlook = match self.accounts.bound(job.owner.as_deref()) {
-                    Some(bound) => Outlook::Bounded(bound),
-                    None => Outlook::Nowhere(by_words(self.refusals(job, now)?)),
+                let owner = job.owner.as_deref();
+                let refused = || Some(Outlook::Nowhere(by_words(self.refusals(job, now)?)));
+                let outlook = match self.accounts.exhausted(owner) {
+                    Some(exhausted) => Outlook::Bounded(exhausted),
+                    None => refused().or_else(|| self.accounts.bound(owner).map(Outlook::Bounded))?,
                 };
                 Some(Forecast { job: job.id, outlook })
             })

@@ -30,20 +30,25 @@ impl Turns {
     /// What the router is to be shown no longer, and what from now on, for so many of them to be there.
     fn settle(&mut self, most: usize) -> (Vec<Ticket>, Vec<Ticket>) {
         let (mut hidden, mut shown) = (Vec::new(), Vec::new());
-        while self.shown.len() > most
-            || self.shown.last() > self.kept.first().filter(|_| !self.shown.is_empty())
-        {
-            let Some(last) = self.shown.pop_last() else { break };
-            hidden.push(last.2);
-            self.kept.insert(last);
-        }
-        while self.shown.len() < most
-            && let Some(first) = self.kept.pop_first()
-        {
-            shown.push(first.2);
-            self.shown.insert(first);
+        loop {
+            if self.shown.len() < most {
+                let Some(first) = self.kept.pop_first() else { break };
+                shown.push(first.2);
+                self.shown.insert(first);
+            } else if self.shown.len() > most || self.is_passed() {
+                let Some(last) = self.shown.pop_last() else { break };
+                hidden.push(last.2);
+                self.kept.insert(last);
+            } else {
+                break;
+            }
         }
         (hidden, shown)
+    }
+
+    /// One that is kept goes before one that is shown.
+    fn is_passed(&self) -> bool {
+        self.shown.last().zip(self.kept.first()).is_some_and(|(last, first)| last > first)
     }
 }
 
@@ -103,5 +108,33 @@ impl Book {
             };
             self.turns.entry(owner.clone()).or_default().shown.insert(turn(*ticket, &waits.job));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(number: u64, front: bool) -> Turn {
+        (Reverse(Rank::new(front, 1.0)), Place::new(None, front, number), Ticket(number))
+    }
+
+    #[test]
+    fn the_first_are_shown_and_nobody_is_moved_without_need() {
+        let mut turns =
+            Turns { kept: [3, 1, 2].map(|number| turn(number, false)).into(), ..Turns::default() };
+        let mut settled = |most, comes: Option<Turn>| {
+            turns.kept.extend(comes);
+            let numbers = |tickets: Vec<Ticket>| tickets.iter().map(|ticket| ticket.0).collect::<Vec<_>>();
+            let (hidden, shown) = turns.settle(most);
+            format!("{:?} {:?}", numbers(hidden), numbers(shown))
+        };
+        assert_eq!(settled(2, None), "[] [1, 2]");
+        assert_eq!(settled(2, None), "[] []");
+        assert_eq!(settled(2, Some(turn(4, true))), "[2] [4]");
+        assert_eq!(settled(0, None), "[1, 4] []");
+        assert_eq!(settled(9, None), "[] [4, 1, 2, 3]");
+        assert_eq!(settled(9, Some(turn(5, true))), "[] [5]");
+        assert_eq!(settled(9, None), "[] []");
     }
 }
