@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -21,10 +23,15 @@ const FLAGS: [&str; 9] = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ];
 
+/// After their first one its processes end within a moment.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
 pub(crate) struct Chromium {
     child: Child,
     /// Where it takes commands: `ws://127.0.0.1:PORT/...`.
     pub(crate) url: String,
+    /// Told once none of its processes has its error output any more.
+    ended: Receiver<()>,
     // The last field: removed when nobody writes there any more.
     _profile: TempDir,
 }
@@ -34,10 +41,21 @@ impl Chromium {
         let profile = tempfile::tempdir()?;
         let mut command = Command::new(program);
         command.args(FLAGS).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
+        command.env("TMPDIR", profile.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
-        let mut chromium = Self { child, url: String::new(), _profile: profile };
-        chromium.url = chromium.told_url()?;
+        let (end, ended) = channel();
+        let mut chromium = Self { child, url: String::new(), ended, _profile: profile };
+        let output = chromium.child.stderr.take().context("it has no error output")?;
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let url = lines.find_map(|line| Some(line.split_once("DevTools listening on ")?.1.trim().to_owned()));
+        std::thread::spawn(move || {
+            // It must be able to write for as long as it lives.
+            lines.for_each(drop);
+            // Nobody may wait for it.
+            let _ = end.send(());
+        });
+        chromium.url = url.context("Chromium ended without telling its address")?;
         Ok(chromium)
     }
 
@@ -66,15 +84,6 @@ impl Chromium {
             processes.iter().filter(|(pid, _)| is_ours(**pid)).map(|(_, (_, ticks))| ticks).sum::<u64>();
         Ok(ticks as f64 / TICKS_A_SECOND)
     }
-
-    fn told_url(&mut self) -> Result<String> {
-        let output = BufReader::new(self.child.stderr.take().context("it has no error output")?);
-        let mut lines = output.lines().map_while(Result::ok);
-        let url = lines.find_map(|line| Some(line.split_once("DevTools listening on ")?.1.trim().to_owned()));
-        // It must be able to write for as long as it lives.
-        std::thread::spawn(move || lines.for_each(drop));
-        url.context("Chromium ended without telling its address")
-    }
 }
 
 /// Its parent, and the ticks that it and the children that it waited for have taken.
@@ -89,5 +98,7 @@ impl Drop for Chromium {
         // One that has ended already is as good.
         drop(self.child.kill());
         drop(self.child.wait());
+        // Its other processes follow it, and write until then. Where one does not, its profile may stay.
+        let _ = self.ended.recv_timeout(ENDS_WITHIN);
     }
 }
