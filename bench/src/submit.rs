@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Barrier;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -85,6 +85,19 @@ pub(crate) struct Run {
     pub(crate) rate: f64,
 }
 
+impl Run {
+    /// Of all clients together, which begin now: what each of their submissions took.
+    pub(crate) fn of(clients: Vec<ScopedJoinHandle<'_, Result<Vec<Duration>>>>) -> Result<Self> {
+        let began = Instant::now();
+        let mut took = Vec::new();
+        for client in clients {
+            took.extend(client.join().map_err(|_| anyhow!("a client was lost"))??);
+        }
+        let rate = took.len() as f64 / began.elapsed().as_secs_f64();
+        Ok(Self { took, rate })
+    }
+}
+
 pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     let disk = Disk::at(options.state.as_deref())?;
     let mut levels: Vec<Vec<Pair>> = CONNECTIONS.iter().map(|_| Vec::new()).collect();
@@ -140,13 +153,7 @@ pub(crate) fn submit(address: SocketAddr, connections: usize, jobs: usize, clear
         };
         let workers: Vec<_> = (0..connections).map(worker).collect();
         start.wait();
-        let began = Instant::now();
-        let mut took = Vec::new();
-        for worker in workers {
-            took.extend(worker.join().map_err(|_| anyhow!("a client was lost"))??);
-        }
-        let rate = took.len() as f64 / began.elapsed().as_secs_f64();
-        Ok(Run { took, rate })
+        Run::of(workers)
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::site::{Site, Way};
 use crate::client::Connection;
@@ -60,13 +60,7 @@ fn steady(address: SocketAddr, clears: bool) -> Result<Run> {
             })
         };
         let workers: Vec<_> = (0..STEADY_CONNECTIONS).map(worker).collect();
-        let began = Instant::now();
-        let mut took = Vec::new();
-        for worker in workers {
-            took.extend(worker.join().map_err(|_| anyhow!("a client was lost"))??);
-        }
-        let rate = took.len() as f64 / began.elapsed().as_secs_f64();
-        Ok(Run { took, rate })
+        Run::of(workers)
     })
 }
 
