@@ -35,7 +35,8 @@ impl Usage {
         self.used.entry(owner.to_owned()).or_default().add(from, to);
     }
 
-    /// `waits`: of whom a job waits; of others it need not be known what they have used. A job whose backend can take another already runs no more, but its time counts until it has ended.
+    /// `waits`: of whom a job waits; of others it need not be known what they have used. A job whose backend can take
+    /// another already runs no more, but its time counts until it has ended.
     pub(super) fn accounts<'a>(
         &self,
         tracks: impl Iterator<Item = &'a Track>,

@@ -222,7 +222,7 @@ const TOKEN_HELP: &str = "\
 The entry goes to standard output, the token to standard error.
 
 Examples:
-  orchestrator-collector token --name anna >> /etc/orchestrator/tokens.toml
+  orchestrator-collector token --name anna >> /etc/orchestrator-collector/tokens.toml
   orchestrator-collector token --name dashboard --role operate";
 
 #[cfg(test)]

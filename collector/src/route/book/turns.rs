@@ -112,29 +112,5 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn turn(number: u64, front: bool) -> Turn {
-        (Reverse(Rank::new(front, 1.0)), Place::new(None, front, number), Ticket(number))
-    }
-
-    #[test]
-    fn the_first_are_shown_and_nobody_is_moved_without_need() {
-        let mut turns =
-            Turns { kept: [3, 1, 2].map(|number| turn(number, false)).into(), ..Turns::default() };
-        let mut settled = |most, comes: Option<Turn>| {
-            turns.kept.extend(comes);
-            let numbers = |tickets: Vec<Ticket>| tickets.iter().map(|ticket| ticket.0).collect::<Vec<_>>();
-            let (hidden, shown) = turns.settle(most);
-            format!("{:?} {:?}", numbers(hidden), numbers(shown))
-        };
-        assert_eq!(settled(2, None), "[] [1, 2]");
-        assert_eq!(settled(2, None), "[] []");
-        assert_eq!(settled(2, Some(turn(4, true))), "[2] [4]");
-        assert_eq!(settled(0, None), "[1, 4] []");
-        assert_eq!(settled(9, None), "[] [4, 1, 2, 3]");
-        assert_eq!(settled(9, Some(turn(5, true))), "[] [5]");
-        assert_eq!(settled(9, None), "[] []");
-    }
-}
+#[path = "turns_tests.rs"]
+mod tests;
