@@ -10,7 +10,7 @@ use super::conclude::Closing;
 use super::kept::Kept;
 use crate::event::{Event, Listener};
 use crate::id::{BackendId, JobId};
-use crate::job::Job;
+use crate::job::{Course, Job};
 use crate::route::Assignment;
 
 /// What takes time; each is answered by a `Done`.
@@ -31,6 +31,7 @@ pub(super) enum Work {
         attempt: u32,
         spent: bool,
         reason: String,
+        course: Course,
     },
     Conclude(Box<Closing>),
     /// A prompt that waits on the backend is taken out of its queue (`pending`), one that runs is interrupted.

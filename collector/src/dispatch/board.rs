@@ -235,8 +235,9 @@ impl Board {
         let running = |track: &Track| Running {
             backend: track.backend.clone(),
             attempt: track.attempt,
-            started_at: track.started_at,
-            first_step_at: track.first_step_at,
+            has_begun: track.started_at.is_some(),
+            has_stepped: track.first_step_at.is_some(),
+            course: track.course(),
             node: track.node.clone(),
             steps: track.steps,
             models_loaded: track.models_loaded,

@@ -14,7 +14,7 @@ use super::{recover, results};
 use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::id::BackendId;
-use crate::job::{Change, Job, Outcome, Results};
+use crate::job::{Change, Course, Job, Outcome, Results};
 
 /// Pauses between attempts to read the history of a job that has just ended.
 const READ_AGAIN: [Duration; 3] =
@@ -25,6 +25,7 @@ pub(super) struct Closing {
     pub attempt: u32,
     pub backend: BackendId,
     pub prompt_id: Option<String>,
+    pub course: Course,
     ending: Ending,
     told_outputs: Vec<String>,
     outputs: Map<String, Value>,
@@ -39,6 +40,7 @@ impl Closing {
             attempt: track.attempt,
             backend: track.backend.clone(),
             prompt_id: track.prompt_id.clone(),
+            course: track.course(),
             ending: track.ending.clone(),
             told_outputs: track.told_outputs.clone(),
             outputs: track.outputs.clone(),
@@ -82,11 +84,11 @@ pub(super) async fn conclude(tools: Arc<Tools>, mut closing: Closing) -> Done {
     if closing.entry.is_none() {
         closing.entry = read(&tools, &closing).await.map(Box::new);
     }
-    let (job, attempt) = (Arc::clone(&closing.job), closing.attempt);
+    let (job, attempt, course) = (Arc::clone(&closing.job), closing.attempt, closing.course);
     let Ended { outcome, results, reason, events } = closing.end(tools.clock.now());
     let is_committed = tools.insist_on_end(job.id, || {
         let (at, results) = (tools.clock.now(), Box::new(results.clone()));
-        Change::End { job: job.id, attempt: Some(attempt), at, outcome, results }
+        Change::End { job: job.id, attempt: Some(attempt), at, outcome, results, course }
     });
     let events = if is_committed.await { events } else { Vec::new() };
     Done::Concluded(Box::new(Conclusion { job, outcome, reason, events }))

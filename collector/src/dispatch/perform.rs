@@ -15,7 +15,7 @@ use super::recover::{self, Found, Known};
 use super::tools::Tools;
 use super::{loaded, rename};
 use crate::id::{BackendId, JobId};
-use crate::job::{Change, Job};
+use crate::job::{Change, Course, Job, Outcome};
 use crate::limits;
 use crate::queue::{ChangeError, Documents, StoreError};
 use crate::route::Assignment;
@@ -26,7 +26,9 @@ pub(super) async fn perform(tools: Arc<Tools>, work: Work) -> Done {
         Work::LookUp { backend, job, attempt, prompt_id } => {
             look_up(tools, backend, job, attempt, prompt_id).await
         }
-        Work::Requeue { job, attempt, spent, reason } => requeue(tools, job, attempt, spent, reason).await,
+        Work::Requeue { job, attempt, spent, reason, course } => {
+            requeue(tools, job, attempt, spent, reason, course).await
+        }
         Work::Conclude(closing) => conclude(tools, *closing).await,
         Work::Stop { backend, job, attempt, prompt_id, pending } => {
             stop(tools, backend, job, attempt, prompt_id, pending).await
@@ -167,8 +169,18 @@ async fn find(client: &Client, known: Known<'_>) -> Result<Found, Error> {
     }
 }
 
-async fn requeue(tools: Arc<Tools>, job: JobId, attempt: u32, spent: bool, reason: String) -> Done {
-    let change = || Change::Requeue { job, attempt, spent, at: tools.clock.now(), reason: reason.clone() };
+async fn requeue(
+    tools: Arc<Tools>,
+    job: JobId,
+    attempt: u32,
+    spent: bool,
+    reason: String,
+    course: Course,
+) -> Done {
+    let change = || {
+        let (at, reason) = (tools.clock.now(), reason.clone());
+        Change::Requeue { job, attempt, spent, at, reason, course }
+    };
     tools.insist(change).await;
     Done::Requeued { job, attempt }
 }
@@ -235,8 +247,8 @@ async fn cancel(
     only_pending: bool,
     reply: Option<tokio::sync::oneshot::Sender<()>>,
 ) -> Done {
-    let (outcome, results) = (crate::job::Outcome::Cancelled, Box::default());
-    let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results };
+    let (outcome, results, course) = (Outcome::Cancelled, Box::default(), Course::default());
+    let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results, course };
     let result = tools.queue.change(change).await;
     // Whoever asked may be gone.
     let _ = reply.map(|reply| reply.send(()));

@@ -1,16 +1,18 @@
 //! How far attempts have come, as those see it who look and do not decide.
 
-use crate::clock::UnixMillis;
 use crate::id::BackendId;
+use crate::job::Course;
 
 /// An attempt that a backend has, or is being given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Running {
     pub backend: BackendId,
     pub attempt: u32,
-    /// When the backend was heard to begin; until then it is on its way or behind others' prompts.
-    pub started_at: Option<UnixMillis>,
-    pub first_step_at: Option<UnixMillis>,
+    /// The backend has begun; until then it is on its way or behind others' prompts.
+    pub has_begun: bool,
+    /// Some step of it was heard of.
+    pub has_stepped: bool,
+    pub course: Course,
     /// The node at work.
     pub node: Option<String>,
     /// Of the node at work: how many are done, and of how many.
@@ -33,11 +35,11 @@ pub struct Loads {
 impl Running {
     /// The backend is at it.
     pub fn works(&self) -> bool {
-        self.started_at.is_some() && !self.is_released
+        self.has_begun && !self.is_released
     }
 
     /// No step was heard of yet, and models had to be loaded.
     pub fn loads(&self) -> bool {
-        self.works() && !self.models_loaded && self.first_step_at.is_none()
+        self.works() && !self.models_loaded && !self.has_stepped
     }
 }

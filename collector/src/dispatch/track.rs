@@ -12,7 +12,7 @@ use super::results;
 use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::id::BackendId;
-use crate::job::{Attempt, Job, Outcome};
+use crate::job::{Attempt, Course, Job, Outcome};
 use crate::limits;
 use crate::route::free::HELD_BYTES;
 use crate::route::{Asset, GpuClass, Room, Tier, Timing};
@@ -55,8 +55,9 @@ pub(super) struct Track {
     /// The node at work, and how many of its steps are done, of how many.
     pub node: Option<String>,
     pub steps: Option<(f64, f64)>,
-    /// It was found running, so its start is not known.
-    pub start_unheard: bool,
+    /// It was found running, so its start is not known; and while it ran, its first step may have been missed.
+    start_unheard: bool,
+    step_unheard: bool,
     /// The backend can run another job.
     pub released_at: Option<UnixMillis>,
     pub heard_at: UnixMillis,
@@ -165,6 +166,7 @@ impl Track {
             node: None,
             steps: None,
             start_unheard: false,
+            step_unheard: false,
             released_at: None,
             heard_at: now,
             models_loaded,
@@ -212,6 +214,7 @@ impl Track {
 
     /// Something may have been missed: it is looked up as soon as nothing else is under way for it.
     pub(super) fn doubt(&mut self, not_before: UnixMillis) {
+        self.step_unheard |= self.runs() && self.first_step_at.is_none();
         match self.phase {
             Phase::Following => self.phase = Phase::Doubtful { not_before },
             Phase::Sending | Phase::LookingUp => self.shaken = true,
@@ -281,7 +284,7 @@ impl Track {
             Message::Status(_) | Message::FeatureFlags(_) => return Vec::new(),
             Message::Executing(executing) if executing.node.is_none() => return self.over(now),
             Message::Executing(executing) => {
-                self.started_at.get_or_insert(now);
+                self.see_running(false, now);
                 (self.node, self.steps, self.stepped_at) = (executing.node.clone(), None, None);
                 return vec![Effect::Executing(message.to_text().into())];
             }
@@ -290,7 +293,7 @@ impl Track {
             Message::ExecutionInterrupted(_) => return self.ends(Outcome::Interrupted, message, now),
             Message::ExecutionStart(_) | Message::ExecutionCached(_) if self.begun_before => {
                 // Another attempt: to its client it is one run.
-                self.started_at.get_or_insert(now);
+                self.see_running(matches!(message, Message::ExecutionStart(_)), now);
                 return Vec::new();
             }
             Message::Progress(progress) => {
@@ -307,11 +310,25 @@ impl Track {
             }
             _ => {}
         }
-        self.started_at.get_or_insert(now);
+        self.see_running(matches!(message, Message::ExecutionStart(_)), now);
         self.begun |= matches!(message, Message::ExecutionStart(_));
         let light = matches!(message, Message::Progress(_) | Message::ProgressState(_));
         let text = message.to_text();
         vec![Effect::Tell(if light { Event::light(text) } else { Event::heavy(text) })]
+    }
+
+    /// That it begins `execution_start` alone tells; anything else, heard first, tells that this was missed.
+    pub(super) fn see_running(&mut self, begins: bool, now: UnixMillis) {
+        if self.started_at.is_none() {
+            (self.started_at, self.start_unheard) = (Some(now), !begins);
+        }
+    }
+
+    /// What is known of its times, to be kept with its end.
+    pub(super) fn course(&self) -> Course {
+        let started_at = self.started_at.filter(|_| !self.start_unheard);
+        let is_first = started_at.is_some() && !self.step_unheard;
+        Course { started_at, first_step_at: self.first_step_at.filter(|_| is_first) }
     }
 
     fn ends(&mut self, outcome: Outcome, message: Message, now: UnixMillis) -> Vec<Effect> {
@@ -334,7 +351,7 @@ impl Track {
 
     /// What the attempt teaches about load and run times, once it has ended.
     pub(super) fn timing(&self) -> Option<Timing> {
-        let (started, ended) = (self.started_at.filter(|_| !self.start_unheard)?, self.released_at?);
+        let (started, ended) = (self.course().started_at?, self.released_at?);
         let load_seconds = self.first_step_at.map(|first_step| (first_step - started).as_secs_f64());
         let all_seconds = (ended - started).as_secs_f64();
         let loading = load_seconds.filter(|_| !self.models_loaded);

@@ -226,6 +226,46 @@ fn what_an_attempt_teaches_is_the_load_up_to_the_first_step_and_the_run_after_it
 }
 
 #[test]
+fn what_was_not_heard_of_an_attempts_course_is_absent() {
+    let step = || frame("progress", json!({"value": 1, "max": 2, "node": "3"}));
+    let start = || frame("execution_start", json!({}));
+    let course = |hear: &dyn Fn(&mut Track)| {
+        let mut track = following();
+        hear(&mut track);
+        let Course { started_at, first_step_at } = track.course();
+        (started_at.map(|at| at.0), first_step_at.map(|at| at.0))
+    };
+    let whole = course(&|track| {
+        track.hear(start(), UnixMillis(2000));
+        track.hear(step(), UnixMillis(5000));
+        track.hear(step(), UnixMillis(6000));
+    });
+    assert_eq!(whole, (Some(2000), Some(5000)));
+    let found_running = course(&|track| {
+        track.see_running(false, UnixMillis(2000));
+        track.hear(step(), UnixMillis(5000));
+    });
+    assert_eq!(found_running, (None, None));
+    let heard_in_the_middle = course(&|track| {
+        track.hear(step(), UnixMillis(5000));
+    });
+    assert_eq!(heard_in_the_middle, (None, None));
+    let gap_before_a_step = course(&|track| {
+        track.hear(start(), UnixMillis(2000));
+        track.doubt(UnixMillis(2500));
+        track.hear(step(), UnixMillis(5000));
+    });
+    assert_eq!(gap_before_a_step, (Some(2000), None));
+    let gap_elsewhere = course(&|track| {
+        track.doubt(UnixMillis(1500));
+        track.hear(start(), UnixMillis(2000));
+        track.hear(step(), UnixMillis(5000));
+        track.doubt(UnixMillis(5500));
+    });
+    assert_eq!(gap_elsewhere, (Some(2000), Some(5000)));
+}
+
+#[test]
 fn a_flood_of_frames_before_the_answer_is_bounded() {
     let mut track = track();
     for _ in 0..limits::EARLY_FRAMES + 10 {

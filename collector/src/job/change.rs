@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::value::RawValue;
 
-use super::{Attempt, Job, Needs, Outcome, Place, Results, State, Wishes};
+use super::{Attempt, Course, Job, Needs, Outcome, Place, Results, State, Wishes};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};
 
@@ -42,13 +42,20 @@ pub enum Change {
     Accept { job: JobId, attempt: u32, prompt_id: String },
     /// It is proved that this attempt did not run, or will never tell: it waits again, at its old place. `spent`: the
     /// attempt counts towards the bound.
-    Requeue { job: JobId, attempt: u32, spent: bool, at: UnixMillis, reason: String },
+    Requeue { job: JobId, attempt: u32, spent: bool, at: UnixMillis, reason: String, course: Course },
     /// It waits at another place.
     Move { job: JobId, number: f64 },
     /// It counts for more or less among those that wait.
     Prefer { job: JobId, priority: f64 },
     /// `attempt` is `None` for a job that never left the queue.
-    End { job: JobId, attempt: Option<u32>, at: UnixMillis, outcome: Outcome, results: Box<Results> },
+    End {
+        job: JobId,
+        attempt: Option<u32>,
+        at: UnixMillis,
+        outcome: Outcome,
+        results: Box<Results>,
+        course: Course,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,12 +174,13 @@ mod tests {
     }
 
     fn end(job: &Job, attempt: Option<u32>) -> Change {
-        let (outcome, results) = (Outcome::Succeeded, Box::default());
-        Change::End { job: job.id, attempt, at: UnixMillis(2), outcome, results }
+        let (outcome, results, course) = (Outcome::Succeeded, Box::default(), Course::default());
+        Change::End { job: job.id, attempt, at: UnixMillis(2), outcome, results, course }
     }
 
     fn requeue(job: &Job, attempt: u32) -> Change {
-        Change::Requeue { job: job.id, attempt, spent: true, at: UnixMillis(2), reason: "gone".into() }
+        let (reason, course) = ("gone".into(), Course::default());
+        Change::Requeue { job: job.id, attempt, spent: true, at: UnixMillis(2), reason, course }
     }
 
     #[test]

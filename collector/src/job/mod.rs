@@ -103,6 +103,13 @@ pub struct Attempt {
     pub prompt_id: Option<String>,
 }
 
+/// When an attempt began to run and when its first step came: each absent where it was not heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    pub started_at: Option<UnixMillis>,
+    pub first_step_at: Option<UnixMillis>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {

@@ -80,7 +80,7 @@ fn shortened(value: &Value) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Attempt, Outcome, State, Wishes};
+    use super::super::{Attempt, Course, Outcome, State, Wishes};
     use super::*;
 
     fn job(url: Option<&str>, state: State) -> Job {
@@ -102,7 +102,8 @@ mod tests {
 
     fn end(job: &Job, outcome: Outcome, results: Results) -> Change {
         let attempt = job.attempt().map(|attempt| attempt.number);
-        Change::End { job: job.id, attempt, at: UnixMillis(5000), outcome, results: Box::new(results) }
+        let (results, course) = (Box::new(results), Course::default());
+        Change::End { job: job.id, attempt, at: UnixMillis(5000), outcome, results, course }
     }
 
     fn told(job: &Job, change: &Change) -> Value {

@@ -13,8 +13,8 @@ use super::store::{AttemptRecord, Documents, EndedJob, Upload, Use};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId};
 use crate::job::{
-    Attempt, BadStanding, Brief, Job, Outcome, Place, Results, State, Summary, Wishes, execution_error,
-    without_backend,
+    Attempt, BadStanding, Brief, Course, Job, Outcome, Place, Results, State, Summary, Wishes,
+    execution_error, without_backend,
 };
 
 fn parsed<T: DeserializeOwned>(row: &impl Columns, column: &'static str) -> Outcomes<T> {
@@ -189,6 +189,7 @@ pub(super) fn attempt_of(row: &impl Columns) -> Outcomes<AttemptRecord> {
         backend: backend_of(row)?,
         prompt_id: row.text_if_any("prompt_id")?,
         dispatched_at: UnixMillis(row.count("dispatched_at")?),
+        course: Course { started_at: time(row, "started_at")?, first_step_at: time(row, "first_step_at")? },
         ended_at: time(row, "ended_at")?,
         ending: row.text_if_any("ending")?,
         why: row.text("why")?,

@@ -11,7 +11,7 @@ use super::notices::{Delivery, Tried, WaitingNotice};
 use super::retention::{Held, Remembered};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
-use crate::job::{Change, Job, Notice, Outcome, Place, Results, Submission, Wishes};
+use crate::job::{Change, Course, Job, Notice, Outcome, Place, Results, Submission, Wishes};
 
 /// Something to be written. A batch of them is committed as one transaction: all or none.
 #[derive(Debug)]
@@ -80,6 +80,8 @@ pub struct AttemptRecord {
     pub backend: BackendId,
     pub prompt_id: Option<String>,
     pub dispatched_at: UnixMillis,
+    /// Kept with its end.
+    pub course: Course,
     pub ended_at: Option<UnixMillis>,
     /// `succeeded`, `failed`, ..., or why the job waited again.
     pub ending: Option<String>,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sim::{Generation, Outcome};
 
 use super::prompts::{MODEL, failing, picture, plain};
-use super::stage::{Stage, outcomes_of};
+use super::stage::{BOTH, Stage, outcomes_of};
 
 const UNKNOWN: &str = "0a0a0a0a-1111-4222-8333-444444444444";
 
@@ -51,6 +51,38 @@ async fn live_and_ended_jobs_are_listed_newest_first_and_found_by_what_they_are(
     assert!(jobs[4]["ended_at"].as_u64() >= jobs[4]["submitted_at"].as_u64());
     stage.comfys[0].release();
     stage.client.succeeded(&waiting).await;
+}
+
+/// The times of one attempt in the order in which they were, those that are known.
+fn times(attempt: &Value) -> Vec<u64> {
+    let keys = ["dispatched_at", "started_at", "first_step_at", "ended_at"];
+    keys.iter().filter_map(|key| attempt[key].as_u64()).collect()
+}
+
+#[tokio::test]
+async fn when_each_attempt_began_and_made_its_first_step_is_told_after_its_end() {
+    for generation in BOTH {
+        let stage = Stage::of(generation, 1).await;
+        let comfy = &stage.comfys[0];
+        comfy.hold();
+        let id = stage.client.submit(&picture(1)).await;
+        comfy.wait_for(|state| state.waits_at_gate).await.unwrap();
+        let attempt = stage.client.job(&id).await["attempts"][0].clone();
+        assert_eq!((times(&attempt).len(), &attempt["started_at"]), (1, &Value::Null), "it has not ended");
+        // It is lost before its first step.
+        comfy.restart().await.unwrap();
+        comfy.release();
+        stage.client.succeeded(&id).await;
+        let told = stage.client.job(&id).await["attempts"].clone();
+        let (lost, last) = (&told[0], &told[1]);
+        assert!(times(lost).is_sorted() && times(last).is_sorted(), "{told}");
+        assert!(lost["started_at"].is_u64() && lost.get("first_step_at").is_none(), "{lost}");
+        assert_eq!(times(last).len(), 4, "{last}");
+        let failed = stage.client.submit(&failing("value")).await;
+        stage.client.ended(&failed).await;
+        let attempt = stage.client.job(&failed).await["attempts"][0].clone();
+        assert!(attempt["started_at"].is_u64() && attempt.get("first_step_at").is_none(), "{attempt}");
+    }
 }
 
 #[tokio::test]

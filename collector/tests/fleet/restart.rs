@@ -76,6 +76,33 @@ async fn a_job_that_ended_while_the_collector_was_dead_is_found_and_not_run_agai
 }
 
 #[tokio::test]
+async fn the_times_of_an_attempt_outlast_a_kill_and_those_that_it_hid_are_absent() {
+    for generation in BOTH {
+        let state = tempfile::tempdir().unwrap();
+        let comfys = [comfy(generation).await];
+        let program = start(&comfys, &state).await;
+        let whole = program.client.submit(&picture(1)).await;
+        program.client.succeeded(&whole).await;
+        comfys[0].hold();
+        let cut = program.client.submit(&picture(2)).await;
+        comfys[0].wait_for(|state| state.waits_at_gate).await.unwrap();
+        let before = program.client.job(&whole).await;
+        assert!(before["attempts"][0]["first_step_at"].is_u64(), "{before}");
+        program.kill();
+        let program = start(&comfys, &state).await;
+        is_ready(&program).await;
+        comfys[0].release();
+        is_right(&program, &cut, 2).await;
+        assert_eq!(program.client.job(&whole).await["attempts"], before["attempts"]);
+        let attempt = program.client.job(&cut).await["attempts"][0].clone();
+        assert_eq!(attempt["ending"], "succeeded");
+        for unheard in ["started_at", "first_step_at"] {
+            assert!(attempt.get(unheard).is_none(), "{attempt}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_prompt_that_the_backend_took_just_before_the_kill_is_known_by_its_mark() {
     for generation in BOTH {
         let state = tempfile::tempdir().unwrap();

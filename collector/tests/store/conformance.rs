@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use collector::clock::UnixMillis;
 use collector::id::{ClientId, JobId};
-use collector::job::{Asset, Change, Job, Needs, Notice, Outcome, Results, Standing, Submission, Wishes};
+use collector::job::{
+    Asset, Change, Course, Job, Needs, Notice, Outcome, Results, Standing, Submission, Wishes,
+};
 use collector::queue::{
     DeliveryState, Filter, ListedJob, Page, Sort, Store, StoreError, Tried, Upload, Use, Window, Write,
 };
@@ -64,6 +66,8 @@ async fn what_was_stored_is_there_when_it_is_opened_again(place: &dyn Place) {
     uploads_and_settings_are_kept(&store).await;
 }
 
+const COURSE: Course = Course { started_at: Some(UnixMillis(3)), first_step_at: Some(UnixMillis(4)) };
+
 pub(crate) fn submission() -> Submission {
     Submission {
         id: JobId::random(),
@@ -114,7 +118,9 @@ pub(crate) async fn end(store: &Arc<dyn Store>, job: &Job, at: u64, outcome: Out
     let outputs = json!({"9": {"images": []}}).as_object().cloned().unwrap();
     let results = Box::new(Results { outputs, status: json!({"completed": true}), ..Results::default() });
     let attempt = job.attempt().map(|attempt| attempt.number);
-    change(store, job, Change::End { job: job.id, attempt, at: UnixMillis(at), outcome, results }).await;
+    let course = COURSE;
+    change(store, job, Change::End { job: job.id, attempt, at: UnixMillis(at), outcome, results, course })
+        .await;
 }
 
 async fn what_was_submitted_is_live_and_found_again(store: &Arc<dyn Store>) {
@@ -165,8 +171,8 @@ async fn an_id_that_is_taken_is_told_and_nothing_changes(store: &Arc<dyn Store>)
 async fn a_batch_is_written_whole_or_not_at_all(store: &Arc<dyn Store>) {
     let (first, ended) = (submission(), submit(store).await);
     end(store, &ended, 2, Outcome::Cancelled).await;
-    let (at, outcome, results) = (UnixMillis(3), Outcome::Cancelled, Box::default());
-    let twice = Change::End { job: ended.id, attempt: None, at, outcome, results };
+    let (at, outcome, results, course) = (UnixMillis(3), Outcome::Cancelled, Box::default(), COURSE);
+    let twice = Change::End { job: ended.id, attempt: None, at, outcome, results, course };
     let refused = store.commit(&[Write::Submit(Box::new(first.clone())), Write::Change(twice)]).await;
     assert!(matches!(refused, Err(StoreError::Query { .. })), "{refused:?}");
     assert_eq!(found(store, first.id).await, None);
@@ -177,13 +183,14 @@ async fn a_batch_is_written_whole_or_not_at_all(store: &Arc<dyn Store>) {
 async fn a_batch_may_hold_everything_of_a_job(store: &Arc<dyn Store>) {
     let (one, other) = (submission(), submission());
     let job = one.job(0);
-    let (id, attempt, at) = (job.id, 1, UnixMillis(4));
+    let (id, attempt, at, course) = (job.id, 1, UnixMillis(4), COURSE);
+    let (outcome, results) = (Outcome::Failed, Box::default());
     let changes = [
         dispatch(&job),
         Change::Accept { job: id, attempt, prompt_id: "theirs".into() },
-        Change::Requeue { job: id, attempt, spent: false, at, reason: "gone".into() },
+        Change::Requeue { job: id, attempt, spent: false, at, reason: "gone".into(), course },
         dispatch(&job),
-        Change::End { job: id, attempt: Some(2), at, outcome: Outcome::Failed, results: Box::default() },
+        Change::End { job: id, attempt: Some(2), at, outcome, results, course },
     ];
     let mut writes = vec![Write::Submit(Box::new(one)), Write::Submit(Box::new(other.clone()))];
     writes.extend(changes.map(Write::Change));
@@ -204,7 +211,8 @@ async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
     assert_eq!(found(store, id).await.as_ref(), Some(&job), "intended, not yet answered");
     let job = change(store, &job, Change::Accept { job: id, attempt: 1, prompt_id: "theirs".into() }).await;
     assert_eq!(found(store, id).await.as_ref(), Some(&job));
-    let lost = Change::Requeue { job: id, attempt: 1, spent: true, at: UnixMillis(3), reason: "gone".into() };
+    let (at, reason, course) = (UnixMillis(3), "gone".into(), Course { first_step_at: None, ..COURSE });
+    let lost = Change::Requeue { job: id, attempt: 1, spent: true, at, reason, course };
     let job = change(store, &job, lost).await;
     assert_eq!(found(store, id).await.as_ref(), Some(&job), "it waits at its old place");
     let job = change(store, &job, sent).await;
@@ -214,6 +222,7 @@ async fn an_attempt_and_its_end_are_remembered(store: &Arc<dyn Store>) {
     let told: Vec<_> =
         attempts.iter().map(|a| (a.number, a.prompt_id.as_deref(), a.ending.as_deref())).collect();
     assert_eq!(told, [(1, Some("theirs"), Some("gone")), (2, None, Some("succeeded"))]);
+    assert_eq!(attempts.iter().map(|a| a.course).collect::<Vec<_>>(), [course, COURSE]);
     let ended = store.ended(id).await.unwrap().unwrap();
     assert_eq!((ended.outcome, ended.ended_at), (Outcome::Succeeded, UnixMillis(4)));
     assert!(ended.results.outputs.contains_key("9"));
@@ -333,9 +342,9 @@ async fn a_list_shows_what_became_of_a_job(store: &Arc<dyn Store>) {
         let messages = json!([["execution_start", {"timestamp": 1000}], [last, data]]);
         let outputs = json!({"9": {"images": [image]}}).as_object().cloned().unwrap();
         let results = Results { outputs, status: json!({"messages": messages}), ..Results::default() };
-        let (id, results) = (job.id, Box::new(results));
-        change(store, &job, Change::End { job: id, attempt: Some(1), at: UnixMillis(9), outcome, results })
-            .await;
+        let (at, results, course) = (UnixMillis(9), Box::new(results), COURSE);
+        let end = Change::End { job: job.id, attempt: Some(1), at, outcome, results, course };
+        change(store, &job, end).await;
     }
     let longest = Window { sort: Sort::Duration, ..NEWEST };
     let listed = store.list(&Filter::default(), &longest).await.unwrap();
@@ -360,13 +369,8 @@ async fn a_file_is_found_by_its_name_without_its_backend(store: &Arc<dyn Store>)
         let job = submit(store).await;
         let outputs = json!({ "9": { "images": [made] } }).as_object().cloned().unwrap();
         let results = Box::new(Results { outputs, ..Results::default() });
-        let change = Change::End {
-            job: job.id,
-            attempt: None,
-            at: UnixMillis(1),
-            outcome: Outcome::Succeeded,
-            results,
-        };
+        let (at, outcome, course) = (UnixMillis(1), Outcome::Succeeded, COURSE);
+        let change = Change::End { job: job.id, attempt: None, at, outcome, results, course };
         store.commit(&[Write::Change(change)]).await.unwrap();
     }
     let found = async |asked: FileRef| store.made_as(&asked).await.unwrap();
@@ -389,8 +393,8 @@ async fn what_owners_have_used_is_told_of_jobs_that_ended_with_a_backend(store: 
         end(store, &sent, 40, Outcome::Failed).await;
     }
     let sent = change(store, &lost, dispatch(&lost)).await;
-    let again =
-        Change::Requeue { job: lost.id, attempt: 1, spent: true, at: UnixMillis(30), reason: "gone".into() };
+    let (at, reason, course) = (UnixMillis(30), "gone".into(), COURSE);
+    let again = Change::Requeue { job: lost.id, attempt: 1, spent: true, at, reason, course };
     let waits = change(store, &sent, again).await;
     end(store, &waits, 50, Outcome::Cancelled).await;
     let hers = Use { owner: "anna".into(), from: UnixMillis(2), to: UnixMillis(40) };
@@ -401,8 +405,8 @@ async fn what_owners_have_used_is_told_of_jobs_that_ended_with_a_backend(store: 
 /// Ends a job that has a webhook.
 async fn end_and_notify(store: &Arc<dyn Store>, submission: Submission, url: &str) -> Job {
     let job = submit_this(store, submission).await;
-    let (at, outcome, results) = (UnixMillis(7), Outcome::Cancelled, Box::default());
-    let end = Change::End { job: job.id, attempt: None, at, outcome, results };
+    let (at, outcome, results, course) = (UnixMillis(7), Outcome::Cancelled, Box::default(), COURSE);
+    let end = Change::End { job: job.id, attempt: None, at, outcome, results, course };
     let notice = Notice { job: job.id, url: url.parse().unwrap(), body: format!("of {url}"), at };
     store.commit(&[Write::Change(end), Write::Notify(notice)]).await.unwrap();
     job
@@ -494,8 +498,9 @@ async fn what_text_a_client_sends_fails_nothing(store: &Arc<dyn Store>) {
     change(store, &job, Change::Accept { job: job.id, attempt: 1, prompt_id: odd.to_owned() }).await;
     let (outputs, status) = (json!({"9": {"text": [odd]}}).as_object().cloned().unwrap(), json!(odd));
     let results = Results { outputs, status, ..Results::default() };
-    let (at, outcome) = (UnixMillis(3), Outcome::Failed);
-    let over = Change::End { job: job.id, attempt: Some(1), at, outcome, results: Box::new(results.clone()) };
+    let (at, outcome, course) = (UnixMillis(3), Outcome::Failed, COURSE);
+    let kept = Box::new(results.clone());
+    let over = Change::End { job: job.id, attempt: Some(1), at, outcome, results: kept, course };
     change(store, &job, over).await;
     assert_eq!(store.ended(job.id).await.unwrap().unwrap().results, results);
     assert_eq!(store.oldest_ended(9, Some(odd)).await.unwrap().len(), 1);

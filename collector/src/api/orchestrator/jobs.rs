@@ -82,9 +82,15 @@ async fn why_waiting(app: &App, job: &Arc<Job>) -> Result<Value, Refusal> {
     Ok(lines.map(|(backend, verdict)| (backend.to_string(), json!(verdict.to_string()))).collect())
 }
 
+/// When it began to run and its first step came are told once it has ended, if they were heard.
 fn attempt(attempt: &AttemptRecord) -> Value {
-    json!({
+    let mut told = json!({
         "number": attempt.number, "backend": attempt.backend, "why": attempt.why,
         "dispatched_at": attempt.dispatched_at, "ended_at": attempt.ended_at, "ending": attempt.ending,
-    })
+        "started_at": attempt.course.started_at, "first_step_at": attempt.course.first_step_at,
+    });
+    if let Some(told) = told.as_object_mut() {
+        told.retain(|_, value| !value.is_null());
+    }
+    told
 }

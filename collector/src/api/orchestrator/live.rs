@@ -74,8 +74,8 @@ impl Progress {
         Self {
             id,
             phase: Phase::of(running),
-            started_at: running.started_at,
-            first_step_at: running.first_step_at,
+            started_at: running.course.started_at,
+            first_step_at: running.course.first_step_at,
             node: running.node.clone(),
             steps_done,
             steps,

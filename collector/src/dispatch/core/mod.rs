@@ -264,11 +264,11 @@ impl Core {
 
     fn wait_again(&mut self, job: JobId, lost: Lost, reason: String) {
         let Some(track) = self.board.tracks.get_mut(&job) else { return };
-        let (backend, attempt) = (track.backend.clone(), track.attempt);
+        let (backend, attempt, course) = (track.backend.clone(), track.attempt, track.course());
         track.phase = Phase::Concluding;
         tracing::warn!(%job, %backend, attempt, reason, "job waits again");
         self.metrics.requeued(lost.label());
-        self.begin(Work::Requeue { job, attempt, spent: lost.is_spent(), reason });
+        self.begin(Work::Requeue { job, attempt, spent: lost.is_spent(), reason, course });
     }
 
     fn fail_with(&mut self, job: JobId, kind: &str, reason: &str, extra: serde_json::Value, now: UnixMillis) {

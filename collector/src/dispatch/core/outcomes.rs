@@ -139,8 +139,7 @@ impl Core {
                 self.take_effect(job, effects, now);
             }
             Ok(Found::Running { prompt_id }) => {
-                track.start_unheard |= track.started_at.is_none();
-                track.started_at.get_or_insert(now);
+                track.see_running(false, now);
                 if track.stop != Stop::No {
                     // It was told while it was pending, and began.
                     track.stop = if track.stop_only_pending { Stop::No } else { Stop::Asked };

@@ -10,7 +10,7 @@ use crate::dispatch::conclude::Closing;
 use crate::dispatch::done::{Conclusion, Done, Sent};
 use crate::dispatch::recover::{self, Found, Known};
 use crate::id::{BackendId, JobId};
-use crate::job::{Change, Outcome};
+use crate::job::{Change, Course, Outcome};
 use crate::queue::ChangeError;
 
 /// How long a request waits for an answer that does not come.
@@ -24,7 +24,7 @@ pub(super) enum Stage {
     Answered { job: JobId, attempt: u32, sent: Sent },
     ReadQueue { job: JobId, attempt: u32, backend: BackendId, prompt_id: Option<String> },
     ReadHistory { job: JobId, attempt: u32, backend: BackendId, prompt_id: Option<String> },
-    Requeue { job: JobId, attempt: u32, spent: bool, reason: String },
+    Requeue { job: JobId, attempt: u32, spent: bool, reason: String, course: Course },
     ReadResults { closing: Box<Closing>, tries: u32 },
     End { closing: Box<Closing> },
     Stop { backend: BackendId, job: JobId, attempt: u32, prompt_id: String, pending: bool },
@@ -42,7 +42,9 @@ impl Stage {
             Work::LookUp { backend, job, attempt, prompt_id } => {
                 Self::ReadQueue { job, attempt, backend, prompt_id }
             }
-            Work::Requeue { job, attempt, spent, reason } => Self::Requeue { job, attempt, spent, reason },
+            Work::Requeue { job, attempt, spent, reason, course } => {
+                Self::Requeue { job, attempt, spent, reason, course }
+            }
             Work::Conclude(closing) => Self::ReadResults { closing, tries: 0 },
             Work::Stop { backend, job, attempt, prompt_id, pending } => {
                 Self::Stop { backend, job, attempt, prompt_id, pending }
@@ -96,11 +98,12 @@ impl World {
                 let found: Found = recover::in_history(comfy.history(), known);
                 Then::Done(Done::LookedUp { job, attempt, found: Ok(found) })
             }
-            Stage::Requeue { job, attempt, spent, reason } => {
-                let change = Change::Requeue { job, attempt, spent, at: clock, reason: reason.clone() };
+            Stage::Requeue { job, attempt, spent, reason, course } => {
+                let change =
+                    Change::Requeue { job, attempt, spent, at: clock, reason: reason.clone(), course };
                 match self.store.change(&change, now) {
                     Err(ChangeError::Store(_)) => {
-                        Then::After(1000, Stage::Requeue { job, attempt, spent, reason })
+                        Then::After(1000, Stage::Requeue { job, attempt, spent, reason, course })
                     }
                     _ => Then::Done(Done::Requeued { job, attempt }),
                 }
@@ -127,8 +130,8 @@ impl World {
                 Then::Done(Done::Stopped { job, attempt, pending, result })
             }
             Stage::Cancel { job, only_pending, reply } => {
-                let (outcome, results) = (Outcome::Cancelled, Box::default());
-                let change = Change::End { job, attempt: None, at: clock, outcome, results };
+                let (outcome, results, course) = (Outcome::Cancelled, Box::default(), Course::default());
+                let change = Change::End { job, attempt: None, at: clock, outcome, results, course };
                 let result = self.store.change(&change, now);
                 let _ = reply.map(|reply| reply.send(()));
                 Then::Done(Done::Cancelled { job, only_pending, result })
@@ -201,10 +204,10 @@ impl World {
         if self.store.fails(self.now) {
             return Then::After(1000, Stage::End { closing });
         }
-        let (job, attempt, at) = (closing.job.clone(), closing.attempt, self.clock());
+        let (job, attempt, course, at) = (closing.job.clone(), closing.attempt, closing.course, self.clock());
         let ended = closing.end(at);
         let (outcome, results) = (ended.outcome, Box::new(ended.results));
-        let change = Change::End { job: job.id, attempt: Some(attempt), at, outcome, results };
+        let change = Change::End { job: job.id, attempt: Some(attempt), at, outcome, results, course };
         let delay = match self.store.change(&change, self.now) {
             // Tried again, it finds that the job has ended.
             Err(ChangeError::Store(_)) => 1000,

@@ -104,19 +104,21 @@ mod tests {
     use super::*;
     use crate::clock::UnixMillis;
     use crate::id::JobId;
+    use crate::job::{Course, Outcome};
 
     fn accept(job: JobId) -> Write {
         Write::Change(Change::Accept { job, attempt: 1, prompt_id: String::new() })
     }
 
     fn requeue(job: JobId) -> Write {
-        let (at, reason) = (UnixMillis(1), String::new());
-        Write::Change(Change::Requeue { job, attempt: 1, spent: false, at, reason })
+        let (at, reason, course) = (UnixMillis(1), String::new(), Course::default());
+        Write::Change(Change::Requeue { job, attempt: 1, spent: false, at, reason, course })
     }
 
     fn end(job: JobId) -> Write {
-        let (at, outcome) = (UnixMillis(1), crate::job::Outcome::Succeeded);
-        Write::Change(Change::End { job, attempt: Some(1), at, outcome, results: Box::default() })
+        let (at, outcome, results, course) =
+            (UnixMillis(1), Outcome::Succeeded, Box::default(), Course::default());
+        Write::Change(Change::End { job, attempt: Some(1), at, outcome, results, course })
     }
 
     fn shapes(writes: &[Write]) -> Vec<(Kind, usize)> {

@@ -13,7 +13,7 @@ use super::group::{Group, Kind, groups};
 use super::storable;
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Notice, Results, Submission, Summary};
+use crate::job::{Change, Course, Notice, Results, Submission, Summary};
 use crate::limits;
 
 /// A group alone is a transaction by itself.
@@ -73,6 +73,14 @@ fn json<T: serde::Serialize>(value: &T) -> Outcomes<String> {
 
 fn millis(at: UnixMillis) -> i64 {
     at.0.cast_signed()
+}
+
+fn began(course: &Course) -> Option<i64> {
+    course.started_at.map(millis)
+}
+
+fn stepped(course: &Course) -> Option<i64> {
+    course.first_step_at.map(millis)
 }
 
 /// The names in a prompt's needs, for a query that will take them out of the JSON again.
@@ -173,27 +181,30 @@ async fn accept(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
 
 const REQUEUE: &str = "\
     WITH given AS ( \
-        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bool[], $4::bigint[], $5::text[]) \
-            AS given (id, attempt, spent, at, reason) \
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bool[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) \
+            AS given (id, attempt, spent, at, reason, began, stepped) \
     ), waiting AS ( \
         UPDATE job SET state = 'waiting', spent_attempts = spent_attempts + spent::int \
         FROM given WHERE job.id = given.id AND state = 'dispatched' AND attempts = attempt RETURNING 1 \
     ), over AS ( \
-        UPDATE attempt SET ended_at = at, ending = reason \
+        UPDATE attempt SET ended_at = at, ending = reason, started_at = began, first_step_at = stepped \
         FROM given WHERE job_id = given.id AND attempt.number = given.attempt \
     ) \
-    SELECT expect_all(count(*), $6) FROM waiting";
+    SELECT expect_all(count(*), $8) FROM waiting";
 
 async fn requeue(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
     let (mut attempts, mut spents, mut times, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut courses = Vec::new();
     for change in changes {
-        let Change::Requeue { attempt, spent, at, reason, .. } = change else { continue };
+        let Change::Requeue { attempt, spent, at, reason, course, .. } = change else { continue };
         attempts.push(i64::from(*attempt));
         spents.push(*spent);
         times.push(millis(*at));
         reasons.push(text(reason));
+        courses.push(course);
     }
     let query = sqlx::query(REQUEUE).bind(ids(changes)).bind(attempts).bind(spents).bind(times).bind(reasons);
+    let query = query.bind(column(&courses, began)).bind(column(&courses, stepped));
     execute(db, query.bind(count(changes)), "write that a job waits again").await
 }
 
@@ -226,8 +237,9 @@ async fn arrange(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
 const END: &str = "\
     WITH given AS ( \
         SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], \
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[]) \
-            AS given (id, attempt, at, outcome, outputs, status, meta, start, finish, outputs_count, previewable, preview) \
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[]) \
+            AS given (id, attempt, at, outcome, outputs, status, meta, start, finish, outputs_count, previewable, preview, \
+                      began, stepped) \
     ), ended AS ( \
         UPDATE job SET state = 'ended', outcome = given.outcome, ended_at = at, execution_start = start, \
             execution_end = finish, outputs_count = given.outputs_count, previewable_outputs_count = previewable, \
@@ -236,13 +248,13 @@ const END: &str = "\
             ELSE state = 'dispatched' AND attempts = attempt END \
         RETURNING job.id \
     ), over AS ( \
-        UPDATE attempt SET ended_at = at, ending = outcome \
+        UPDATE attempt SET ended_at = at, ending = outcome, started_at = began, first_step_at = stepped \
         FROM given WHERE job_id = given.id AND attempt.number = given.attempt \
     ), kept AS ( \
         INSERT INTO result (job_id, outputs, status, meta) \
         SELECT id, outputs, status, meta FROM ended JOIN given USING (id) RETURNING 1 \
     ) \
-    SELECT expect_all(count(*), $13) FROM kept";
+    SELECT expect_all(count(*), $15) FROM kept";
 
 struct End<'w> {
     attempt: Option<u32>,
@@ -250,13 +262,14 @@ struct End<'w> {
     outcome: &'static str,
     results: &'w Results,
     summary: Summary,
+    course: &'w Course,
 }
 
 async fn end(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
     let ends = changes.iter().filter_map(|change| match change {
-        Change::End { attempt, at, outcome, results, .. } => {
+        Change::End { attempt, at, outcome, results, course, .. } => {
             let (outcome, summary) = (outcome.as_str(), Summary::of(results));
-            Some(End { attempt: *attempt, at: *at, outcome, results, summary })
+            Some(End { attempt: *attempt, at: *at, outcome, results, summary, course })
         }
         _ => None,
     });
@@ -277,6 +290,8 @@ async fn end(db: &mut PgConnection, changes: &[&Change]) -> Outcomes<()> {
         .bind(column(rows, |row| row.summary.outputs.count.cast_signed()))
         .bind(column(rows, |row| row.summary.outputs.previewable_count.cast_signed()))
         .bind(rows.iter().map(preview).collect::<Outcomes<Vec<_>>>()?)
+        .bind(column(rows, |row| began(row.course)))
+        .bind(column(rows, |row| stepped(row.course)))
         .bind(count(changes));
     execute(db, query, "write a job's end").await
 }

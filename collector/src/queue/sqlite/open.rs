@@ -21,13 +21,14 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file, which has its PostgreSQL twin.
-pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 6] = [
+pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
     (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
     (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
     (4, "uploads", include_str!("../../../migrations/sqlite/0004_uploads.sql")),
     (5, "wishes", include_str!("../../../migrations/sqlite/0005_wishes.sql")),
     (6, "webhooks", include_str!("../../../migrations/sqlite/0006_webhooks.sql")),
+    (7, "course", include_str!("../../../migrations/sqlite/0007_course.sql")),
 ];
 
 impl Sqlite {

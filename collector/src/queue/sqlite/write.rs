@@ -6,7 +6,7 @@ use super::super::error::{Outcomes, damaged, failed};
 use super::super::notices::too_many;
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Notice, Place, Submission, Summary};
+use crate::job::{Change, Course, Notice, Place, Submission, Summary};
 use crate::limits;
 
 /// False where a job of this id is there already.
@@ -31,7 +31,7 @@ pub(super) async fn submit(
     .bind(json(&submission.needs)?)
     .bind((!submission.wishes.is_empty()).then(|| json(&submission.wishes)).transpose()?)
     .bind(submission.fingerprint.as_slice())
-    .bind(submission.submitted_at.0.cast_signed())
+    .bind(millis(submission.submitted_at))
     .bind(submission.workflow_id())
     .bind((prompt.len() + extra_data.len()) as i64);
     if execute(db, insert, "write a job").await? == 0 {
@@ -78,7 +78,7 @@ pub(super) async fn notify(db: &mut Transaction<'_, Db>, notice: &Notice) -> Out
         .bind(&id)
         .bind(notice.url.as_str())
         .bind(&notice.body)
-        .bind(notice.at.0.cast_signed())
+        .bind(millis(notice.at))
         .bind(too_many())
         .bind(limits::WEBHOOKS_WAITING as i64);
     execute(db, insert, "write a webhook").await.map(drop)
@@ -95,8 +95,7 @@ pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Out
                 "INSERT INTO attempt (job_id, number, backend, dispatched_at, why) \
                  SELECT id, attempts, ?, ?, ? FROM job WHERE id = ?",
             );
-            let insert =
-                insert.bind(backend.as_str()).bind(at.0.cast_signed()).bind(why).bind(job.to_string());
+            let insert = insert.bind(backend.as_str()).bind(millis(*at)).bind(why).bind(job.to_string());
             execute(db, insert, "write a dispatch").await?;
         }
         Change::Accept { job, attempt, prompt_id } => {
@@ -104,8 +103,8 @@ pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Out
             let update = update.bind(prompt_id).bind(job.to_string()).bind(attempt);
             execute(db, update, "write a backend's answer").await?;
         }
-        Change::Requeue { job, attempt, spent, at, reason } => {
-            end_attempt(db, *job, *attempt, *at, reason).await?;
+        Change::Requeue { job, attempt, spent, at, reason, course } => {
+            end_attempt(db, *job, *attempt, *at, reason, *course).await?;
             let update = sqlx::query(
                 "UPDATE job SET state = 'waiting', spent_attempts = spent_attempts + ? WHERE id = ?",
             );
@@ -121,9 +120,9 @@ pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Out
             );
             execute(db, update.bind(priority).bind(job.to_string()), "write a job's priority").await?;
         }
-        Change::End { job, attempt, at, outcome, results } => {
+        Change::End { job, attempt, at, outcome, results, course } => {
             if let Some(attempt) = attempt {
-                end_attempt(db, *job, *attempt, *at, outcome.as_str()).await?;
+                end_attempt(db, *job, *attempt, *at, outcome.as_str(), *course).await?;
             }
             let (outputs, status, meta) =
                 (json(&results.outputs)?, json(&results.status)?, json(&results.meta)?);
@@ -131,7 +130,7 @@ pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Out
                 "UPDATE job SET state = 'ended', outcome = ?, ended_at = ?, bytes = bytes + ? WHERE id = ?",
             );
             let bytes = outputs.len() + status.len() + meta.len();
-            let update = update.bind(outcome.as_str()).bind(at.0.cast_signed()).bind(bytes as i64);
+            let update = update.bind(outcome.as_str()).bind(millis(*at)).bind(bytes as i64);
             execute(db, update.bind(job.to_string()), "write a job's end").await?;
             write_summary(db, *job, &Summary::of(results)).await?;
             let insert = sqlx::query("INSERT INTO result VALUES (?, ?, ?, ?)").bind(job.to_string());
@@ -147,10 +146,20 @@ async fn end_attempt(
     attempt: u32,
     at: UnixMillis,
     ending: &str,
+    course: Course,
 ) -> Outcomes<()> {
-    let update = sqlx::query("UPDATE attempt SET ended_at = ?, ending = ? WHERE job_id = ? AND number = ?");
-    let update = update.bind(at.0.cast_signed()).bind(ending).bind(job.to_string()).bind(attempt);
+    let update = sqlx::query(
+        "UPDATE attempt SET ended_at = ?, ending = ?, started_at = ?, first_step_at = ? \
+         WHERE job_id = ? AND number = ?",
+    );
+    let update = update.bind(millis(at)).bind(ending);
+    let update = update.bind(course.started_at.map(millis)).bind(course.first_step_at.map(millis));
+    let update = update.bind(job.to_string()).bind(attempt);
     execute(db, update, "write an attempt's end").await.map(drop)
+}
+
+fn millis(at: UnixMillis) -> i64 {
+    at.0.cast_signed()
 }
 
 pub(super) async fn write_summary(
@@ -158,13 +167,12 @@ pub(super) async fn write_summary(
     job: JobId,
     summary: &Summary,
 ) -> Outcomes<()> {
-    let time = |time: Option<UnixMillis>| time.map(|time| time.0.cast_signed());
     let update = sqlx::query(
         "UPDATE job SET execution_start = ?, execution_end = ?, outputs_count = ?, previewable_outputs_count = ?, \
          preview = ? WHERE id = ?",
     )
-    .bind(time(summary.execution_start))
-    .bind(time(summary.execution_end))
+    .bind(summary.execution_start.map(millis))
+    .bind(summary.execution_end.map(millis))
     .bind(summary.outputs.count.cast_signed())
     .bind(summary.outputs.previewable_count.cast_signed())
     .bind(summary.outputs.preview.as_ref().map(json).transpose()?)

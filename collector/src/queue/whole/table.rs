@@ -82,6 +82,8 @@ pub(super) const TABLES: [Table; 7] = [
             ("ended_at", Integer),
             ("ending", Text),
             ("why", Text),
+            ("started_at", Integer),
+            ("first_step_at", Integer),
         ],
     },
     Table {

@@ -58,6 +58,7 @@ pub(super) async fn a_job_is_seen_on_every_view_from_its_submission_to_its_pictu
     fleet.release();
     look.sees(".outcome", "Succeeded").await?;
     look.sees(".course li", "Began").await?;
+    look.sees(".course li", "First step").await?;
     look.page.until("its picture", "document.querySelector('.made img')?.naturalWidth === 256").await?;
     look.sees(".made figcaption", "picture").await?;
     look.at_all_sizes("job").await?;
@@ -186,7 +187,14 @@ pub(super) async fn a_lost_connection_is_told_and_everything_is_there_again_afte
     browser: &Path,
 ) -> Result<()> {
     let mut fleet = Fleet::of(3).await?;
+    let job = fleet.submit(&prompt(MODELS[0], 1)).await?;
+    fleet.ended(&job).await?;
     let mut look = Look::at(browser, &fleet).await?;
+    look.go(&format!("#/jobs/{job}")).await?;
+    look.sees(".course li", "First step").await?;
+    let course = "[...document.querySelectorAll('.course li')].map(step => step.innerText)";
+    let told = look.value(course).await?;
+    look.go("#/fleet").await?;
     look.sees(".card .state", "Idle").await?;
     let before = fleet.listens_at();
     fleet.stop().await;
@@ -203,6 +211,10 @@ pub(super) async fn a_lost_connection_is_told_and_everything_is_there_again_afte
     fleet.comfys[0].restart().await?;
     look.no_longer_sees(".card.is-down").await?;
     ensure!(look.count(".card").await? == 3);
+    look.page.call("Page.reload", json!({})).await?;
+    look.go(&format!("#/jobs/{job}")).await?;
+    look.sees(".course li", "First step").await?;
+    ensure!(look.value(course).await? == told, "its course outlasts the restart: {told}");
     Ok(())
 }
 
