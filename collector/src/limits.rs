@@ -107,6 +107,8 @@ pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TAGS: usize = 16;
 /// Waiting jobs of which is foreseen where and when they begin.
 pub const FORESEEN: usize = 1000;
+/// Waiting jobs of which a figure says why they wait.
+pub const WAITING_JUDGED: usize = 1000;
 /// Changes of the queue that dispatch can catch up with one by one; where there were more it looks at the whole queue.
 pub const LEDGER_CHANGES: usize = 4096;
 /// Run times that are kept over restarts, of the [`RUN_ESTIMATES`] the latest.

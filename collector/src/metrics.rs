@@ -1,18 +1,24 @@
 //! The collector's own metrics, prefix `orchestrator_collector_`. What happens is counted where it happens; figures that
-//! the fleet and the ledger know are written from their snapshots when Prometheus asks (`api/figures.rs`).
+//! the fleet and the ledger know are written from their snapshots when Prometheus asks (`api/figures.rs`). Labels have values
+//! from this program or its configuration, never from clients.
+
+mod make;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
+use self::make::Make;
+pub use self::make::{Family, Made};
+use crate::dispatch::Lost;
 use crate::id::BackendId;
 use crate::job::Outcome;
 use crate::queue::Tried;
+use crate::route::Rule;
 use crate::route::free::{Outcome as Freed, Reason};
 
 /// From 0.1 s to 4 h: what jobs take.
@@ -23,272 +29,267 @@ const CALL_SECONDS: [f64; 11] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.0
 
 pub struct Metrics {
     registry: Registry,
-    pub commit_seconds: Histogram,
-    pub job_wait_seconds: Histogram,
-    pub job_run_seconds: Histogram,
-    pub dispatch_gap_seconds: Histogram,
-    pub submissions: IntCounter,
-    pub client_sockets: IntGauge,
-    pub events_dropped: IntCounter,
-    pub slow_clients: IntCounter,
-    jobs_ended: IntCounterVec,
-    attempts: IntCounterVec,
-    requeues: IntCounterVec,
-    frees: IntCounterVec,
-    freed_bytes: IntCounterVec,
-    model_loads: IntCounterVec,
-    webhooks: IntCounterVec,
-    gpu_seconds: CounterVec,
-    pub webhooks_waiting: IntGauge,
-    pub jobs: IntGaugeVec,
-    pub backend_up: IntGaugeVec,
-    pub backend_agent_up: IntGaugeVec,
-    pub backend_backlog: IntGaugeVec,
-    pub backend_frees_failed: IntGaugeVec,
-    poll_seconds: HistogramVec,
-    poll_failures: IntCounterVec,
+    families: Vec<Family>,
     pub ready: Gauge,
     pub reload_successful: Gauge,
     pub reload_success_timestamp: Gauge,
-    /// Without labels; a family, so that it has no series where there is no certificate.
     pub certificate_expiry: GaugeVec,
+    pub jobs: IntGaugeVec,
+    pub jobs_waiting: IntGaugeVec,
+    pub oldest_waiting_job: GaugeVec,
+    pub submissions: IntCounter,
+    jobs_ended: IntCounterVec,
+    pub job_wait_seconds: Histogram,
+    pub job_run_seconds: Histogram,
+    pub job_total_seconds: Histogram,
+    pub dispatch_gap_seconds: Histogram,
+    decisions: IntCounterVec,
+    attempts: IntCounterVec,
+    requeues: IntCounterVec,
+    model_loads: IntCounterVec,
+    pub model_load_seconds: Histogram,
+    frees: IntCounterVec,
+    freed_bytes: IntCounterVec,
+    gpu_seconds: CounterVec,
+    pub backend_up: IntGaugeVec,
+    pub backend_agent_up: IntGaugeVec,
+    pub backend_socket_up: IntGaugeVec,
+    pub backend_takes_jobs: IntGaugeVec,
+    pub backend_draining: IntGaugeVec,
+    pub backend_jobs: IntGaugeVec,
+    pub backend_backlog: IntGaugeVec,
+    pub backend_frees_failed: IntGaugeVec,
+    pub backend_observed: GaugeVec,
+    poll_seconds: HistogramVec,
+    poll_failures: IntCounterVec,
+    pub commit_seconds: Histogram,
+    pub commit_failures: IntCounter,
+    pub client_sockets: IntGauge,
+    pub events_dropped: IntCounter,
+    pub slow_clients: IntCounter,
+    webhooks: IntCounterVec,
+    pub webhooks_waiting: IntGauge,
     /// One scrape at a time writes the figures of the snapshots.
     rendering: Mutex<()>,
 }
 
-/// The registry's own results.
-pub type Made<T> = prometheus::Result<T>;
-
-fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Made<T> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("orchestrator_collector_{name}"), help)
-}
-
-fn seconds(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec())
+/// Which of a backend's servers is polled.
+#[derive(Clone, Copy, Debug)]
+pub enum Polled {
+    Comfyui,
+    Agent,
 }
 
 impl Metrics {
     pub fn new() -> Made<Self> {
-        let registry = Registry::new();
-        let r = &registry;
+        let mut make = Make::default();
+        let build = make.numbers("build_info", &["version"], "Version of this program; always 1.")?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
-            commit_seconds: register(
-                r,
-                Histogram::with_opts(seconds(
-                    "commit_seconds",
-                    "Time of one transaction of the queue.",
-                    &CALL_SECONDS,
-                ))?,
+            ready: make.gauge(
+                "ready",
+                "1 once the store is open and every attempt found at start was resolved.",
             )?,
-            job_wait_seconds: register(
-                r,
-                Histogram::with_opts(seconds(
-                    "job_wait_seconds",
-                    "Time from submission to dispatch.",
-                    &JOB_SECONDS,
-                ))?,
+            reload_successful: make.gauge(
+                "config_last_reload_successful",
+                "1 if the configuration could be used when it was last read again (SIGHUP).",
             )?,
-            job_run_seconds: register(
-                r,
-                Histogram::with_opts(seconds(
-                    "job_run_seconds",
-                    "Time from a backend's start of a job to its end.",
-                    &JOB_SECONDS,
-                ))?,
+            reload_success_timestamp: make.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration in force was read, since the Unix epoch.",
             )?,
-            dispatch_gap_seconds: register(
-                r,
-                Histogram::with_opts(seconds(
-                    "dispatch_gap_seconds",
-                    "Time from a backend's end of a job to its acceptance of the next one that was waiting.",
-                    &CALL_SECONDS,
-                ))?,
+            certificate_expiry: make.gauges(
+                "tls_certificate_expiry_timestamp_seconds",
+                &[],
+                "When the certificate expires, since the Unix epoch; absent without TLS.",
             )?,
-            submissions: register(
-                r,
-                IntCounter::with_opts(opts("submissions_total", "Jobs accepted from clients."))?,
+            jobs: make.numbers("jobs", &["state"], "Jobs in the queue: `waiting`, or `dispatched` to a backend.")?,
+            jobs_waiting: make.numbers(
+                "jobs_waiting",
+                &["reason"],
+                "Waiting jobs by what keeps each from the backend that is nearest to running it: `turn` (one is free, and \
+                 takes another job first or leaves it to another backend), `busy` (all that could have something to do), \
+                 `resting` (they rest after a failure, or free their memory), `connecting` (their events are not heard, or \
+                 what they offer is not known yet), `draining`, `down`, `nowhere` (no backend has what it asks for), `owner` \
+                 (its token has as much as it may); `not_judged` are those too far behind to be looked at.",
             )?,
-            client_sockets: register(
-                r,
-                IntGauge::with_opts(opts("client_sockets", "Open WebSockets of clients."))?,
+            oldest_waiting_job: make.gauges(
+                "oldest_waiting_job_timestamp_seconds",
+                &[],
+                "When the job that has waited longest was submitted, since the Unix epoch; absent where none waits.",
             )?,
-            events_dropped: register(
-                r,
-                IntCounter::with_opts(opts(
-                    "events_dropped_total",
-                    "Previews and progress that slow clients lost.",
-                ))?,
+            submissions: make.counter("submissions_total", "Jobs accepted from clients.")?,
+            jobs_ended: make.counters(
+                "jobs_ended_total",
+                &["outcome"],
+                "Jobs that ended: `succeeded`, `failed`, `interrupted`, `cancelled`.",
             )?,
-            slow_clients: register(
-                r,
-                IntCounter::with_opts(opts(
-                    "slow_clients_total",
-                    "Clients disconnected because they did not read.",
-                ))?,
+            job_wait_seconds: make.times("job_wait_seconds", &JOB_SECONDS, "From submission to dispatch.")?,
+            job_run_seconds: make.times(
+                "job_run_seconds",
+                &JOB_SECONDS,
+                "From a backend's start of a job to its end, of those that succeeded.",
             )?,
-            jobs_ended: register(
-                r,
-                IntCounterVec::new(opts("jobs_ended_total", "Jobs that ended, by outcome."), &["outcome"])?,
+            job_total_seconds: make.times(
+                "job_total_seconds",
+                &JOB_SECONDS,
+                "From submission to the committed result, of jobs that succeeded.",
             )?,
-            attempts: register(
-                r,
-                IntCounterVec::new(opts("attempts_total", "Jobs handed to a backend."), &["backend"])?,
+            dispatch_gap_seconds: make.times(
+                "dispatch_gap_seconds",
+                &CALL_SECONDS,
+                "From a backend's end of a job to its acceptance of the next one that was waiting.",
             )?,
-            requeues: register(
-                r,
-                IntCounterVec::new(
-                    opts("requeues_total", "Jobs that waited again after an attempt, by reason."),
-                    &["reason"],
-                )?,
+            decisions: make.counters(
+                "decisions_total",
+                &["verdict"],
+                "Jobs given to a backend, by why there: `hot` (its largest model is in VRAM), `warm` (in main memory), `cold` \
+                 (it is worth the load), `overdue` (it has waited too long for models that nobody has).",
             )?,
-            frees: register(
-                r,
-                IntCounterVec::new(
-                    opts(
-                        "frees_total",
-                        "Times that a backend was asked to free memory, by reason and what came of it.",
-                    ),
-                    &["reason", "outcome"],
-                )?,
+            attempts: make.counters("attempts_total", &["backend"], "Jobs handed to a backend.")?,
+            requeues: make.counters(
+                "requeues_total",
+                &["reason"],
+                "Jobs that waited again after an attempt: `process_gone`, `unreachable`, `backend_removed`, `not_found`, \
+                 `never_sent`, `undeliverable`, `refused`, `out_of_memory`, `broken_context`, `lacking`.",
             )?,
-            freed_bytes: register(
-                r,
-                IntCounterVec::new(
-                    opts("freed_bytes_total", "GPU memory that was seen to be freed, by reason."),
-                    &["reason"],
-                )?,
+            model_loads: make.counters(
+                "model_loads_total",
+                &["loaded"],
+                "Attempts of jobs with models, by whether these were believed loaded: `true` is a load avoided.",
             )?,
-            backend_frees_failed: register(
-                r,
-                IntGaugeVec::new(
-                    opts(
-                        "backend_frees_failed",
-                        "Times in a row that a backend has not freed memory; absent where it was never asked.",
-                    ),
-                    &["backend"],
-                )?,
+            model_load_seconds: make.times(
+                "model_load_seconds",
+                &JOB_SECONDS,
+                "Loads that were observed: from a backend's start of a job whose models were not believed loaded to its \
+                 first step.",
             )?,
-            model_loads: register(
-                r,
-                IntCounterVec::new(
-                    opts("model_loads_total", "Attempts by whether the models were believed loaded."),
-                    &["loaded"],
-                )?,
+            frees: make.counters(
+                "frees_total",
+                &["reason", "outcome"],
+                "Times that a backend was asked to free memory: for `idle`, `others`, `host_memory`, `out_of_memory`, \
+                 `before_job`, `asked`; with what came of it: `freed`, `not_freed`, `unverified` (no figure tells), `failed` \
+                 (it could not be asked).",
             )?,
-            gpu_seconds: register(
-                r,
-                CounterVec::new(
-                    opts("gpu_seconds_total", "Time for which jobs that have ended had backends, by owner."),
-                    &["owner"],
-                )?,
+            freed_bytes: make.counters(
+                "freed_bytes_total",
+                &["reason"],
+                "GPU memory that figures showed to be freed.",
             )?,
-            webhooks: register(
-                r,
-                IntCounterVec::new(
-                    opts("webhooks_total", "Webhooks sent, by what came of it."),
-                    &["outcome"],
-                )?,
+            gpu_seconds: make.sums(
+                "gpu_seconds_total",
+                &["owner"],
+                "Time for which jobs that have ended had backends, by the name of their token.",
             )?,
-            webhooks_waiting: register(
-                r,
-                IntGauge::with_opts(opts(
-                    "webhooks_waiting",
-                    "Webhooks that wait to be sent, or sent again.",
-                ))?,
+            backend_up: make.numbers("backend_up", &["backend"], "1 if it answers, 0 if it is down.")?,
+            backend_agent_up: make.numbers("backend_agent_up", &["backend"], "The same of its agent.")?,
+            backend_socket_up: make.numbers(
+                "backend_socket_up",
+                &["backend"],
+                "1 while our WebSocket to it is open, by which its events are heard.",
             )?,
-            jobs: register(r, IntGaugeVec::new(opts("jobs", "Jobs in the queue, by state."), &["state"])?)?,
-            backend_up: register(
-                r,
-                IntGaugeVec::new(opts("backend_up", "Whether a backend answers."), &["backend"])?,
+            backend_takes_jobs: make.numbers(
+                "backend_takes_jobs",
+                &["backend"],
+                "1 if a job can be handed to it: it answers, its WebSocket is open, what it offers is known, nobody drains it.",
             )?,
-            backend_agent_up: register(
-                r,
-                IntGaugeVec::new(
-                    opts("backend_agent_up", "Whether a backend's agent answers."),
-                    &["backend"],
-                )?,
+            backend_draining: make.numbers("backend_draining", &["backend"], "1 while it is drained.")?,
+            backend_jobs: make.numbers("backend_jobs", &["backend"], "Jobs of this collector that it has.")?,
+            backend_backlog: make.numbers(
+                "backend_backlog",
+                &["backend"],
+                "Prompts in its own queue, whoever submitted them; absent while unknown.",
             )?,
-            backend_backlog: register(
-                r,
-                IntGaugeVec::new(
-                    opts("backend_backlog", "Prompts in a backend's own queue; absent while unknown."),
-                    &["backend"],
-                )?,
+            backend_frees_failed: make.numbers(
+                "backend_frees_failed",
+                &["backend"],
+                "Times in a row that it has not freed its memory; absent where it was never asked.",
             )?,
-            poll_seconds: register(
-                r,
-                HistogramVec::new(
-                    seconds("poll_seconds", "Time of one poll of a backend.", &CALL_SECONDS),
-                    &["backend"],
-                )?,
+            backend_observed: make.gauges(
+                "backend_observed_timestamp_seconds",
+                &["backend", "asked"],
+                "When what is known of it was read, since the Unix epoch: its backlog of `comfyui`, its figures of `agent`.",
             )?,
-            poll_failures: register(
-                r,
-                IntCounterVec::new(
-                    opts("poll_failures_total", "Polls of a backend that failed."),
-                    &["backend"],
-                )?,
+            poll_seconds: make.times_by(
+                "poll_seconds",
+                &["backend", "asked"],
+                &CALL_SECONDS,
+                "One poll of its `comfyui` or its `agent`.",
             )?,
-            ready: register(
-                r,
-                Gauge::with_opts(opts(
-                    "ready",
-                    "Whether the store is open and every attempt found at start was resolved.",
-                ))?,
+            poll_failures: make.counters("poll_failures_total", &["backend", "asked"], "Polls that failed.")?,
+            commit_seconds: make.times("commit_seconds", &CALL_SECONDS, "One transaction of the queue.")?,
+            commit_failures: make.counter(
+                "commit_failures_total",
+                "Transactions of the queue that failed; whoever waited for one was refused.",
             )?,
-            reload_successful: register(
-                r,
-                Gauge::with_opts(opts(
-                    "config_last_reload_successful",
-                    "Whether the configuration could be used when it was last read again (SIGHUP).",
-                ))?,
+            client_sockets: make.number("client_sockets", "Open WebSockets of clients.")?,
+            events_dropped: make.counter(
+                "events_dropped_total",
+                "Previews and progress that slow clients lost.",
             )?,
-            reload_success_timestamp: register(
-                r,
-                Gauge::with_opts(opts(
-                    "config_last_reload_success_timestamp_seconds",
-                    "When the configuration in force was read, in seconds since the Unix epoch.",
-                ))?,
+            slow_clients: make.counter(
+                "slow_clients_total",
+                "Clients disconnected because they did not read.",
             )?,
-            certificate_expiry: register(
-                r,
-                GaugeVec::new(
-                    opts(
-                        "tls_certificate_expiry_timestamp_seconds",
-                        "When the certificate expires, in seconds since the Unix epoch.",
-                    ),
-                    &[],
-                )?,
+            webhooks: make.counters(
+                "webhooks_total",
+                &["outcome"],
+                "Webhooks sent: `delivered`, `failed` (it is sent again), `given_up`.",
             )?,
-            registry: registry.clone(),
+            webhooks_waiting: make.number(
+                "webhooks_waiting",
+                "Webhooks that wait to be sent, or sent again.",
+            )?,
             rendering: Mutex::default(),
+            registry: make.registry.clone(),
+            families: {
+                make.process()?;
+                make.families
+            },
         };
-        let build = IntGaugeVec::new(opts("build_info", "Version of this program."), &["version"])?;
-        register(&registry, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Outcome::ALL
-            .iter()
-            .for_each(|outcome| drop(metrics.jobs_ended.with_label_values(&[outcome.as_str()])));
+        metrics.begin();
         Ok(metrics)
     }
 
-    pub fn polled(&self, backend: &BackendId, seconds: f64, answered: bool) {
-        self.poll_seconds.with_label_values(&[backend.as_str()]).observe(seconds);
-        let failures = self.poll_failures.with_label_values(&[backend.as_str()]);
-        failures.inc_by(u64::from(!answered));
+    /// All that are exported, in the order of the page.
+    pub fn families(&self) -> &[Family] {
+        &self.families
     }
 
-    pub fn dispatched(&self, backend: &BackendId, models_loaded: bool) {
+    /// What is counted by a few known words begins at 0, so that Prometheus sees the first time as well.
+    fn begin(&self) {
+        let start = |counters: &IntCounterVec, labels: &[&str]| drop(counters.with_label_values(labels));
+        Outcome::ALL.iter().for_each(|outcome| start(&self.jobs_ended, &[outcome.as_str()]));
+        VERDICTS.iter().for_each(|verdict| start(&self.decisions, &[verdict]));
+        Lost::ALL.iter().for_each(|lost| start(&self.requeues, &[lost.label()]));
+        ["true", "false"].iter().for_each(|loaded| start(&self.model_loads, &[loaded]));
+        WEBHOOKS.iter().for_each(|outcome| start(&self.webhooks, &[outcome]));
+        for reason in Reason::ALL {
+            start(&self.freed_bytes, &[reason.label()]);
+            FREED.iter().for_each(|outcome| start(&self.frees, &[reason.label(), outcome.label()]));
+        }
+    }
+
+    pub fn polled(&self, backend: &BackendId, polled: Polled, took: Duration, answered: bool) {
+        let labels = [backend.as_str(), polled.label()];
+        self.poll_seconds.with_label_values(&labels).observe(took.as_secs_f64());
+        self.poll_failures.with_label_values(&labels).inc_by(u64::from(!answered));
+    }
+
+    pub fn decided(&self, rule: Rule) {
+        self.decisions.with_label_values(&[verdict(rule)]).inc();
+    }
+
+    /// `models_loaded`: `None` where it names none.
+    pub fn dispatched(&self, backend: &BackendId, models_loaded: Option<bool>) {
         self.attempts.with_label_values(&[backend.as_str()]).inc();
-        self.model_loads.with_label_values(&[if models_loaded { "true" } else { "false" }]).inc();
+        if let Some(loaded) = models_loaded {
+            self.model_loads.with_label_values(&[if loaded { "true" } else { "false" }]).inc();
+        }
     }
 
-    pub fn requeued(&self, reason: &str) {
-        self.requeues.with_label_values(&[reason]).inc();
+    pub fn requeued(&self, lost: Lost) {
+        self.requeues.with_label_values(&[lost.label()]).inc();
     }
 
     pub fn ended(&self, outcome: Outcome) {
@@ -318,5 +319,27 @@ impl Metrics {
         let _rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         show(self);
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Polled {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Comfyui => "comfyui",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+const FREED: [Freed; 4] = [Freed::Freed, Freed::NotFreed, Freed::Unverified, Freed::Failed];
+const WEBHOOKS: [&str; 3] = ["delivered", "failed", "given_up"];
+const VERDICTS: [&str; 4] = ["hot", "warm", "cold", "overdue"];
+
+fn verdict(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Hot => "hot",
+        Rule::Warm => "warm",
+        Rule::Cold => "cold",
+        Rule::Overdue => "overdue",
     }
 }

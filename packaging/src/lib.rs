@@ -2,3 +2,4 @@
 //! flag is written twice.
 
 pub mod install;
+pub mod pages;

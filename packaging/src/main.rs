@@ -13,10 +13,17 @@ enum Arguments {
         /// Where they are written
         folder: PathBuf,
     },
+    /// The tables of the pages on metrics and configuration
+    Pages {
+        /// The folder docs
+        #[arg(default_value = "docs")]
+        folder: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     match Arguments::parse() {
         Arguments::Install { folder } => packaging::install::write(&folder),
+        Arguments::Pages { folder } => packaging::pages::write(&folder),
     }
 }

@@ -10,7 +10,11 @@ use super::page::{Labels, Page, truth, whole};
 pub(super) type Figure = (&'static str, &'static str, fn(&Gpu) -> Option<f64>);
 
 const GAUGES: [Figure; 18] = [
-    ("orchestrator_gpu_up", "Whether the driver still reaches the GPU.", |gpu| truth(gpu.up)),
+    (
+        "orchestrator_gpu_up",
+        "Whether the driver still reaches the GPU; where it does not, its other figures are absent.",
+        |gpu| truth(gpu.up),
+    ),
     (
         "orchestrator_gpu_utilization_ratio",
         "Share of the driver's last sampling period in which a kernel ran.",
@@ -58,18 +62,25 @@ const GAUGES: [Figure; 18] = [
         "Whether memory rows wait for a reset of the GPU to be remapped.",
         |gpu| truth(gpu.row_remap_pending),
     ),
-    ("orchestrator_gpu_mig_mode", "Whether the GPU is divided into MIG devices.", |gpu| truth(gpu.mig_mode)),
+    (
+        "orchestrator_gpu_mig_mode",
+        "Whether the GPU is divided into MIG devices; `--gpu all` has these as GPUs of their own.",
+        |gpu| truth(gpu.mig_mode),
+    ),
     (
         "orchestrator_gpu_memory_unified",
-        "Whether the GPU works in the host's memory, whose figures its memory's are then.",
+        "Whether the GPU works in the host's memory (GB10, Jetson), whose figures its memory's are then; absent \
+         elsewhere.",
         |gpu| truth(gpu.memory_unified),
     ),
 ];
 
 const COUNTERS: [Figure; 2] = [
-    ("orchestrator_gpu_busy_seconds_total", "Utilization integrated over the agent's life.", |gpu| {
-        gpu.busy_seconds_total
-    }),
+    (
+        "orchestrator_gpu_busy_seconds_total",
+        "Utilization, read every second, integrated over the agent's life: its rate does not alias.",
+        |gpu| gpu.busy_seconds_total,
+    ),
     (
         "orchestrator_gpu_energy_joules_total",
         "Energy used since the driver was loaded; goes on where it was when the driver is loaded again.",
@@ -81,21 +92,29 @@ const COUNTERS: [Figure; 2] = [
 type Breakdown = (&'static str, &'static str, &'static str, fn(&Gpu) -> Vec<(String, f64)>);
 
 const GAUGE_BREAKDOWNS: [Breakdown; 6] = [
-    ("orchestrator_gpu_clock_hertz", "Present clock by domain.", "clock", |gpu| {
+    ("orchestrator_gpu_clock_hertz", "Present clock: `graphics`, `sm`, `memory`, `video`.", "clock", |gpu| {
         each(&gpu.clock_hertz, |v| *v)
     }),
     ("orchestrator_gpu_clock_max_hertz", "Highest clock by domain.", "clock", |gpu| {
         each(&gpu.clock_max_hertz, |v| *v)
     }),
-    ("orchestrator_gpu_fan_speed_ratio", "Intended speed of the fan.", "fan", |gpu| {
+    ("orchestrator_gpu_fan_speed_ratio", "Intended speed of the fan; may exceed 1.", "fan", |gpu| {
         each(&gpu.fan_speed_ratio, |v| *v)
     }),
-    ("orchestrator_gpu_clock_event_active", "Whether this holds the clocks down now.", "reason", |gpu| {
-        each(&gpu.clock_event_active, |active| f64::from(u8::from(*active)))
-    }),
-    ("orchestrator_gpu_remapped_rows", "Rows of memory that spare ones replace, by cause.", "cause", |gpu| {
-        each(&gpu.remapped_rows, |rows| f64::from(*rows))
-    }),
+    (
+        "orchestrator_gpu_clock_event_active",
+        "Whether this holds the clocks down now: `sw_power_cap`, `hw_slowdown`, `sw_thermal_slowdown`, \
+         `hw_thermal_slowdown`, `hw_power_brake_slowdown`, `applications_clocks_setting`, \
+         `display_clock_setting`, `sync_boost`, `gpu_idle`.",
+        "reason",
+        |gpu| each(&gpu.clock_event_active, |active| f64::from(u8::from(*active))),
+    ),
+    (
+        "orchestrator_gpu_remapped_rows",
+        "Rows of memory that spare ones replace, by cause: `correctable`, `uncorrectable`.",
+        "cause",
+        |gpu| each(&gpu.remapped_rows, |rows| f64::from(*rows)),
+    ),
     (
         "orchestrator_gpu_xid_last_timestamp_seconds",
         "When this XID error last came, in seconds since the Unix epoch.",
@@ -107,16 +126,20 @@ const GAUGE_BREAKDOWNS: [Breakdown; 6] = [
 const COUNTER_BREAKDOWNS: [Breakdown; 3] = [
     (
         "orchestrator_gpu_clock_event_seconds_total",
-        "How long this has held the clocks down over the agent's life.",
+        "How long this has held the clocks down over the agent's life, read every second.",
         "reason",
         |gpu| each(&gpu.clock_event_seconds_total, |v| *v),
     ),
-    ("orchestrator_gpu_ecc_errors_total", "Memory errors over the GPU's life.", "type", |gpu| {
-        each(&gpu.ecc_errors_total, |v| *v)
-    }),
+    (
+        "orchestrator_gpu_ecc_errors_total",
+        "Memory errors over the GPU's life: `corrected`, `uncorrected`.",
+        "type",
+        |gpu| each(&gpu.ecc_errors_total, |v| *v),
+    ),
     (
         "orchestrator_gpu_xid_errors_total",
-        "XID errors of the driver since the agent's start.",
+        "XID errors of the driver since the agent's start; they stay when the GPU is lost. At most 1024 a second \
+         are taken up.",
         "xid",
         |gpu| each(&gpu.xid_errors_total, |errors| *errors as f64),
     ),

@@ -25,7 +25,7 @@ pub(super) fn write(page: &mut Page, host: &Host) {
 fn processors(page: &mut Page, cpu: &Cpu) {
     page.counters(
         "orchestrator_host_cpu_seconds_total",
-        "Processor time since boot by mode, summed over all processors.",
+        "Processor time since boot by mode, summed over all processors; guests count as `user`.",
         cpu.seconds_total.iter().map(|(mode, seconds)| (vec![("mode", mode.as_str())], *seconds)),
     );
     page.gauge(
@@ -62,7 +62,7 @@ fn storages(page: &mut Page, storage: &Storage) {
         || storage.filesystems.iter().map(|one| (vec![("mountpoint", one.mountpoint.as_str())], one));
     page.gauges(
         "orchestrator_host_filesystem_size_bytes",
-        "Size of the filesystem.",
+        "Size of the filesystem, of those that hold `--folder` and `--models`; without these, of all local ones.",
         filesystems().filter_map(|(labels, one)| Some((labels, whole(one.size_bytes)?))),
     );
     page.gauges(
@@ -73,7 +73,7 @@ fn storages(page: &mut Page, storage: &Storage) {
     let disks = || storage.disks.iter().map(|one| (vec![("device", one.device.as_str())], one));
     page.counters(
         "orchestrator_host_disk_read_bytes_total",
-        "Bytes read from the device since boot.",
+        "Bytes read from the device since boot, of devices with a mounted filesystem.",
         disks().filter_map(|(labels, one)| Some((labels, whole(one.read_bytes_total)?))),
     );
     page.counters(
@@ -105,7 +105,8 @@ fn stalls(page: &mut Page, pressure: &Pressure) {
     });
     page.counters(
         "orchestrator_host_pressure_seconds_total",
-        "Time since boot in which some or all tasks waited for the resource.",
+        "Time since boot in which tasks waited for `cpu`, `memory` or `io`: `some` of them, or (`full`) all at \
+         once.",
         series,
     );
 }

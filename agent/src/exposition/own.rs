@@ -16,7 +16,11 @@ pub(super) fn write(page: &mut Page, report: &Report) {
 fn build(page: &mut Page, agent: &Agent) {
     let told = [("version", &agent.version), ("revision", &agent.revision), ("rustc", &agent.rustc)];
     let labels = told.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
-    page.gauges("orchestrator_agent_build_info", "What the agent was built from; always 1.", [(labels, 1.0)]);
+    page.gauges(
+        "orchestrator_agent_build_info",
+        "What the agent was built from, `revision` only where the build knew it; always 1.",
+        [(labels, 1.0)],
+    );
     page.gauge(
         "orchestrator_agent_start_time_seconds",
         "When the agent started, in seconds since the Unix epoch.",
@@ -37,7 +41,7 @@ fn files(page: &mut Page, agent: &Agent) {
     );
     page.gauge(
         "orchestrator_agent_tls_certificate_expiry_timestamp_seconds",
-        "When the certificate expires, in seconds since the Unix epoch.",
+        "When the certificate expires, in seconds since the Unix epoch; absent without TLS.",
         agent.tls_certificate_expiry_timestamp_seconds,
     );
 }

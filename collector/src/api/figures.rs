@@ -1,35 +1,83 @@
 //! The figures of the fleet and the ledger, written into the metrics when Prometheus asks.
 
+mod waiting;
+
+use std::collections::HashMap;
+
 use door::files::{Reloads, Tls};
 
+use crate::clock::UnixMillis;
 use crate::dispatch::View;
-use crate::fleet::{Fleet, Status};
-use crate::metrics::Metrics;
+use crate::fleet::{Backend, Fleet, Status};
+use crate::metrics::{Metrics, Polled};
 use crate::queue::Ledger;
 
-/// A backend whose state is unknown has no series.
-pub(super) fn show(metrics: &Metrics, fleet: &Fleet, ledger: &Ledger, view: &View) {
+/// A backend whose state is unknown has no series that tells it.
+pub(super) fn show(metrics: &Metrics, fleet: &Fleet, ledger: &Ledger, view: &View, now: UnixMillis) {
+    metrics.ready.set(f64::from(u8::from(view.reconciled)));
+    show_queue(metrics, ledger, view, now);
+    let of_backends = [
+        &metrics.backend_up,
+        &metrics.backend_agent_up,
+        &metrics.backend_socket_up,
+        &metrics.backend_takes_jobs,
+        &metrics.backend_draining,
+        &metrics.backend_jobs,
+        &metrics.backend_backlog,
+        &metrics.backend_frees_failed,
+    ];
+    of_backends.iter().for_each(|gauge| gauge.reset());
+    metrics.backend_observed.reset();
+    let mut jobs: HashMap<&str, i64> = HashMap::new();
+    for running in view.running.values() {
+        *jobs.entry(running.backend.as_str()).or_default() += 1;
+    }
+    for backend in &fleet.backends {
+        let label = [backend.id.as_str()];
+        show_backend(metrics, backend);
+        metrics.backend_jobs.with_label_values(&label).set(jobs.get(label[0]).copied().unwrap_or(0));
+        if let Some(frees) = view.frees.get(&backend.id) {
+            metrics.backend_frees_failed.with_label_values(&label).set(i64::from(frees.not_freed()));
+        }
+    }
+}
+
+fn show_queue(metrics: &Metrics, ledger: &Ledger, view: &View, now: UnixMillis) {
     let waiting = ledger.waiting_len();
     metrics.jobs.with_label_values(&["waiting"]).set(waiting as i64);
     metrics.jobs.with_label_values(&["dispatched"]).set((ledger.len() - waiting) as i64);
-    metrics.ready.set(f64::from(u8::from(view.reconciled)));
-    let Metrics { backend_up, backend_agent_up, backend_backlog, backend_frees_failed, .. } = metrics;
-    [backend_up, backend_agent_up, backend_backlog, backend_frees_failed]
-        .iter()
-        .for_each(|gauge| gauge.reset());
-    for backend in &fleet.backends {
-        let label = [backend.id.as_str()];
-        for (gauge, health) in [(backend_up, &backend.health), (backend_agent_up, &backend.agent_health)] {
-            if health.status != Status::Unknown {
-                gauge.with_label_values(&label).set(i64::from(health.is_up()));
-            }
-        }
-        if let Some(backlog) = &backend.backlog {
-            backend_backlog.with_label_values(&label).set(backlog.value.total as i64);
-        }
-        if let Some(frees) = view.frees.get(&backend.id) {
-            backend_frees_failed.with_label_values(&label).set(i64::from(frees.not_freed()));
-        }
+    for (reason, jobs) in waiting::reasons(ledger, view, now) {
+        metrics.jobs_waiting.with_label_values(&[reason.label()]).set(jobs as i64);
+    }
+    metrics.oldest_waiting_job.reset();
+    if let Some(oldest) = ledger.waiting().map(|job| job.submitted_at).min() {
+        metrics.oldest_waiting_job.with_label_values::<&str>(&[]).set(oldest.as_seconds());
+    }
+}
+
+fn show_backend(metrics: &Metrics, backend: &Backend) {
+    let label = [backend.id.as_str()];
+    let healths =
+        [(&metrics.backend_up, &backend.health), (&metrics.backend_agent_up, &backend.agent_health)];
+    for (gauge, health) in healths.into_iter().filter(|(_, health)| health.status != Status::Unknown) {
+        gauge.with_label_values(&label).set(i64::from(health.is_up()));
+    }
+    let truths = [
+        (&metrics.backend_socket_up, backend.socket_since.is_some()),
+        (&metrics.backend_takes_jobs, backend.takes_jobs()),
+        (&metrics.backend_draining, backend.draining_since.is_some()),
+    ];
+    truths.iter().for_each(|(gauge, truth)| gauge.with_label_values(&label).set(i64::from(*truth)));
+    if let Some(backlog) = &backend.backlog {
+        metrics.backend_backlog.with_label_values(&label).set(backlog.value.total as i64);
+    }
+    let read = [
+        (Polled::Comfyui, backend.backlog.as_ref().map(|read| read.at)),
+        (Polled::Agent, backend.agent.as_ref().map(|read| read.at)),
+    ];
+    for (polled, at) in read.into_iter().filter_map(|(polled, at)| Some((polled, at?))) {
+        let labels = [backend.id.as_str(), polled.label()];
+        metrics.backend_observed.with_label_values(&labels).set(at.as_seconds());
     }
 }
 
@@ -44,13 +92,15 @@ pub(super) fn show_files(metrics: &Metrics, reloads: &Reloads, tls: Option<&Tls>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
-    use crate::clock::UnixMillis;
-    use crate::fleet::{Backend, Backlog, Observation, Seen, apply};
-    use crate::queue::Tried;
-    use crate::route::free::{Outcome, Reason};
+    use crate::fleet::{Backlog, Observation, Seen, apply};
+    use crate::job::Job;
+
+    const NOW: UnixMillis = UnixMillis(5_000);
 
     fn fleet_of_one() -> Fleet {
         let url: url::Url = "http://127.0.0.1:8188".parse().unwrap();
@@ -63,27 +113,35 @@ mod tests {
     }
 
     #[test]
-    fn the_page_on_metrics_lists_exactly_what_is_exported() {
+    fn all_that_is_described_is_exported_and_nothing_else() {
         let (metrics, backend) = (Metrics::new().unwrap(), "a".parse().unwrap());
-        metrics.polled(&backend, 0.1, true);
-        metrics.dispatched(&backend, true);
-        metrics.requeued("not_found");
-        metrics.freed(Reason::Idle, Outcome::Freed, Some(1));
-        metrics.webhook(&Tried::Delivered);
-        metrics.used("anna", std::time::Duration::from_secs(1));
+        metrics.polled(&backend, Polled::Comfyui, Duration::from_secs(1), true);
+        metrics.dispatched(&backend, Some(true));
+        metrics.used("anna", Duration::from_secs(1));
         metrics.certificate_expiry.with_label_values::<&str>(&[]).set(1.0);
-        let frees = [("a".parse().unwrap(), Arc::default())].into();
-        let view = View { frees, ..View::default() };
-        let text = metrics.text(|metrics| show(metrics, &fleet_of_one(), &Ledger::default(), &view)).unwrap();
-        let exported: Vec<&str> =
+        let view = View { frees: [(backend, Arc::default())].into(), ..View::default() };
+        let ledger = Ledger::of([Job::for_tests(1)]);
+        let text = metrics.text(|metrics| show(metrics, &fleet_of_one(), &ledger, &view, NOW)).unwrap();
+        let exported: BTreeSet<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
-        let page = include_str!("../../../docs/metrics.md");
-        let listed = page
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `orchestrator_collector_")?.split('`').next());
-        let mut listed: Vec<String> = listed.map(|name| format!("orchestrator_collector_{name}")).collect();
-        listed.sort();
-        assert_eq!(exported, listed);
+        let described: BTreeSet<&str> =
+            metrics.families().iter().map(|family| family.name.as_str()).collect();
+        assert_eq!(exported, described);
+    }
+
+    #[test]
+    fn labels_are_those_that_are_described() {
+        let metrics = Metrics::new().unwrap();
+        let text = metrics
+            .text(|metrics| show(metrics, &fleet_of_one(), &Ledger::default(), &View::default(), NOW))
+            .unwrap();
+        let backlog =
+            metrics.families().iter().find(|family| family.name.ends_with("_observed_timestamp_seconds"));
+        assert_eq!(backlog.unwrap().labels, ["backend", "asked"]);
+        assert!(
+            text.contains("_observed_timestamp_seconds{asked=\"comfyui\",backend=\"a\"} 0.001"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -92,7 +150,7 @@ mod tests {
         let fleet = Fleet::of([Backend::new("a".parse().unwrap(), url.clone(), url)]);
         let metrics = Metrics::new().unwrap();
         let text =
-            metrics.text(|metrics| show(metrics, &fleet, &Ledger::default(), &View::default())).unwrap();
+            metrics.text(|metrics| show(metrics, &fleet, &Ledger::default(), &View::default(), NOW)).unwrap();
         assert!(!text.contains("backend_up{"), "{text}");
     }
 }

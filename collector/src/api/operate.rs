@@ -30,7 +30,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let (fleet, ledger, view) = (app.fleet(), app.queue.snapshot(), app.dispatch.view.borrow().clone());
     let (reloads, tls) = (*app.reloads.borrow(), app.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())));
     let show = |metrics: &Metrics| {
-        figures::show(metrics, &fleet, &ledger, &view);
+        figures::show(metrics, &fleet, &ledger, &view, app.clock.now());
         figures::show_files(metrics, &reloads, tls.as_deref());
     };
     match app.metrics.text(show) {

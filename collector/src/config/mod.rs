@@ -26,7 +26,7 @@ pub use self::access::{Access, HalfCertificate, TlsFiles};
 pub use self::agents::{Agents, AgentsError};
 pub use self::database::{Database, DatabaseError, Password};
 pub use self::explain::{Row, default_of, explain};
-pub use self::file::FileError;
+pub use self::file::{FileError, keys as file_keys};
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
     ConvertFlags, DatabaseCommand, DatabaseFlags, DatabaseKind, Flags, FreeFlags, FreeingFlags, InspectFlags,

@@ -35,6 +35,8 @@ pub(super) struct Board {
     pub book: Book,
     waiting: Waiting,
     loads: Arc<HashMap<BackendId, Loads>>,
+    /// Owners that have as much as they may.
+    pub spent: BTreeSet<String>,
     /// How long jobs may be silent.
     pub pace: Pace,
     /// How much of the fleet owners may have, and have.
@@ -101,6 +103,8 @@ pub struct View {
     pub loads: Arc<HashMap<BackendId, Loads>>,
     /// Of the backends that were ever asked to free memory.
     pub frees: BTreeMap<BackendId, Arc<Frees>>,
+    /// Owners that have as much as they may, so that no more of their jobs may begin.
+    pub spent: BTreeSet<String>,
     /// Every attempt found at start has been resolved, or its backend is known to be down.
     pub reconciled: bool,
 }
@@ -172,7 +176,10 @@ impl Board {
     /// What decides is as the fleet and the ledger are now.
     pub(super) fn see(&mut self, fleet: &Fleet, ledger: &Ledger, now: UnixMillis) {
         let waits = |owner: &str| ledger.waiting_len_of(owner) > 0;
-        self.book.see_accounts(self.usage.accounts(self.tracks.values(), waits, now), now);
+        let accounts = self.usage.accounts(self.tracks.values(), waits, now);
+        let spent = accounts.left().filter(|(_, left)| *left == 0).map(|(owner, _)| owner.to_owned());
+        self.spent = spent.collect();
+        self.book.see_accounts(accounts, now);
         let candidates = self.candidates(fleet, now);
         let is_taken = |job| self.tracks.contains_key(&job);
         let changes = self.waiting.changes(ledger, || self.book.waiting(), is_taken);

@@ -32,7 +32,7 @@ pub use self::core::Request;
 pub use self::driver::{Dispatch, Parts, start};
 pub use self::kept::{Kept, load as load_kept};
 pub use self::running::{Loads, Running};
-pub use self::step::Settings;
+pub use self::step::{Lost, Settings};
 pub use self::usage::{Usage, load as load_usage};
 
 #[cfg(test)]

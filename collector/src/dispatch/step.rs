@@ -52,7 +52,7 @@ pub(super) enum Command {
 
 /// Why an attempt is lost; the label in the metrics, and a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub enum Lost {
     ProcessGone,
     Unreachable,
     Removed,
@@ -66,7 +66,20 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    pub(super) fn label(self) -> &'static str {
+    pub const ALL: [Self; 10] = [
+        Self::ProcessGone,
+        Self::Unreachable,
+        Self::Removed,
+        Self::NotFound,
+        Self::NeverSent,
+        Self::Undeliverable,
+        Self::Refused,
+        Self::OutOfMemory,
+        Self::BrokenContext,
+        Self::Lacking,
+    ];
+
+    pub fn label(self) -> &'static str {
         match self {
             Self::ProcessGone => "process_gone",
             Self::Unreachable => "unreachable",

@@ -13,6 +13,7 @@ use super::Poller;
 use crate::clock::UnixMillis;
 use crate::fleet::{Failure, Figures, Seen};
 use crate::limits;
+use crate::metrics::Polled;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -29,7 +30,11 @@ struct Last {
 pub(super) async fn poll(poller: Poller) {
     let (mut last, mut failures) = (Last::default(), 0);
     loop {
-        let seen = match read(&poller, &mut last).await {
+        let began = poller.clock.now();
+        let answer = read(&poller, &mut last).await;
+        let took = poller.clock.now() - began;
+        poller.metrics.polled(&poller.backend, Polled::Agent, took, answer.is_ok());
+        let seen = match answer {
             Ok(figures) => {
                 failures = 0;
                 Seen::Agent(figures)

@@ -14,6 +14,7 @@ use super::schedule::{Ask, Schedule};
 use crate::fleet::models::Folders;
 use crate::fleet::{Backlog, Catalog, Failure, Models, Seen};
 use crate::limits;
+use crate::metrics::Polled;
 
 /// How often `/queue` is read at most while its count keeps moving.
 const QUEUE_PAUSE: Duration = Duration::from_secs(2);
@@ -37,7 +38,7 @@ pub(super) async fn poll(poller: Poller) {
         let began = poller.clock.now();
         let answer = perform(&poller, &mut last, ask).await;
         let now = poller.clock.now();
-        poller.metrics.polled(&poller.backend, (now - began).as_secs_f64(), answer.is_ok());
+        poller.metrics.polled(&poller.backend, Polled::Comfyui, now - began, answer.is_ok());
         let seen = match answer {
             Ok(seen) => {
                 schedule.answered(ask, now, &poller.intervals);

@@ -138,6 +138,7 @@ impl Writer {
         match committed {
             Ok(arrivals) => self.settle(batch, arrivals).await,
             Err(error) => {
+                self.metrics.commit_failures.inc();
                 tracing::error!(%error, changes = batch.writes.len(), "the queue could not be written");
                 self.in_doubt |= error.leaves_doubt();
                 self.refuse(batch, Arc::new(error)).await;

@@ -25,6 +25,7 @@ mod dashboard;
 mod draft;
 mod events;
 mod failures;
+mod figures;
 mod files;
 mod follow;
 mod freeing;

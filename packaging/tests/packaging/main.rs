@@ -15,6 +15,7 @@ mod containers;
 mod kubernetes;
 mod machine;
 mod packages;
+mod pages;
 mod prometheus;
 mod units;
 mod wait;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         units::trials(),
         prometheus::trials(),
         packages::trials(),
+        pages::trials(),
         comfyui::trials(),
         containers::trials(),
         kubernetes::trials(),

@@ -75,9 +75,11 @@ impl Core {
         let (backend, of, loads) = (track.backend.clone(), Arc::clone(&track.job), track.loads.clone());
         let succeeded = track.ending.outcome.is_none_or(|outcome| outcome == Outcome::Succeeded);
         let timing = track.timing().filter(|_| succeeded);
+        let loaded = timing.and_then(|timing| timing.load_seconds).filter(|_| !track.models_loaded);
         self.board.belief(&backend, now).idle_since = now;
         if let Some(timing) = timing {
             self.metrics.job_run_seconds.observe(timing.all_seconds);
+            loaded.into_iter().for_each(|seconds| self.metrics.model_load_seconds.observe(seconds));
             self.board.book.learn(&backend, &of, &loads, timing);
         }
         self.learn_of_backend(job, None, now);

@@ -131,6 +131,7 @@ impl Core {
             running: self.board.running(now),
             loads: self.board.loads(),
             frees: self.board.frees(),
+            spent: self.board.spent.clone(),
             reconciled: self.reconciled,
         }
     }
@@ -215,6 +216,7 @@ impl Core {
         if !assignment.loads.is_empty() {
             self.board.count_load(&assignment.backend, loaded);
         }
+        self.metrics.decided(assignment.why.rule);
         let attempt = job.attempts + 1;
         let mut track = Track::new(Arc::clone(&job), attempt, assignment.backend.clone(), now, loaded);
         let candidate = self.board.book.candidate(&assignment.backend);
@@ -267,7 +269,7 @@ impl Core {
         let (backend, attempt, course) = (track.backend.clone(), track.attempt, track.course());
         track.phase = Phase::Concluding;
         tracing::warn!(%job, %backend, attempt, reason, "job waits again");
-        self.metrics.requeued(lost.label());
+        self.metrics.requeued(lost);
         self.begin(Work::Requeue { job, attempt, spent: lost.is_spent(), reason, course });
     }
 

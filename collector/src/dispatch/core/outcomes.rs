@@ -119,7 +119,8 @@ impl Core {
     fn observe_acceptance(&mut self, job: JobId, now: UnixMillis) {
         let Some(track) = self.board.tracks.get(&job) else { return };
         let (backend, submitted_at) = (track.backend.clone(), track.job.submitted_at);
-        self.metrics.dispatched(&backend, track.models_loaded);
+        let models_loaded = (!track.loads.is_empty()).then_some(track.models_loaded);
+        self.metrics.dispatched(&backend, models_loaded);
         self.metrics.job_wait_seconds.observe((track.dispatched_at - submitted_at).as_secs_f64());
         let belief = self.board.belief(&backend, now);
         belief.refusals = 0;
@@ -186,6 +187,9 @@ impl Core {
         }
         self.acts.push(Act::TellNoMore(job.id));
         self.metrics.ended(outcome);
+        if outcome == Outcome::Succeeded {
+            self.metrics.job_total_seconds.observe((now - job.submitted_at).as_secs_f64());
+        }
         self.acts.push(Act::TellEnd { job: job.id, listener: Listener::of(&job), events });
     }
 
