@@ -7,6 +7,7 @@ use std::time::Duration;
 use report::{ModelFile, NodeMetrics, Report};
 
 use super::Read;
+use super::condition::Condition;
 use crate::clock::UnixMillis;
 use crate::limits;
 
@@ -61,6 +62,7 @@ pub struct Gpu {
     pub utilization_ratio: Option<f64>,
     pub temperature_celsius: Option<f64>,
     pub power_watts: Option<f64>,
+    pub condition: Condition,
 }
 
 impl Process {
@@ -184,6 +186,7 @@ impl Gpu {
             utilization_ratio: gpu.utilization_ratio,
             temperature_celsius: gpu.temperature_celsius,
             power_watts: gpu.power_watts,
+            condition: Condition::of(gpu),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod catalog;
+pub mod condition;
 pub mod figures;
 mod health;
 pub mod models;

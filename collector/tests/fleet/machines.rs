@@ -78,13 +78,21 @@ async fn a_backends_gpu_is_told_with_what_comfyui_holds_of_it_and_what_others_do
     machines.stage.comfys[0].occupy(3000);
     let id = machines.stage.client.submit(&picture(1)).await;
     machines.stage.client.succeeded(&id).await;
-    let loaded = |backend: &Value| backend["machine"]["gpus"][0]["comfyui_bytes"]["bytes"] == mib(4512);
-    let backend = machines.shows("a", "the model in the GPU's memory", loaded).await;
+    let loaded_and_idle = |backend: &Value| {
+        let gpu = &backend["machine"]["gpus"][0];
+        gpu["comfyui_bytes"]["bytes"] == mib(4512) && gpu["utilization_ratio"] == 0.0
+    };
+    let backend = machines.shows("a", "the model in the idle GPU's memory", loaded_and_idle).await;
     let gpu = &backend["machine"]["gpus"][0];
     assert_eq!(gpu["name"], "cuda:0 Simulated 24 GB : native");
     assert_eq!((&gpu["vram_total_bytes"], &gpu["vram_used_bytes"]), (&mib(24 << 10), &mib(7512)));
     assert_eq!((&gpu["vram_free_bytes"], &gpu["others_bytes"]["bytes"]), (&mib(24576 - 7512), &mib(3000)));
     assert!(gpu["age_seconds"].as_f64().unwrap() >= 0.25, "{gpu}");
+    assert_eq!((&gpu["power_limit_watts"], &gpu["slowed_by"]), (&json!(320.0), &json!([])));
+    assert_eq!((&gpu["clock_hertz"]["graphics"], &gpu["xid_errors_total"]), (&json!(2e8), &Value::Null));
+    let brief = &backend["gpu"];
+    assert_eq!((&brief["comfyui_bytes"], &brief["others_bytes"]), (&mib(4512), &mib(3000)));
+    assert_eq!((&brief["vram_used_bytes"], &brief["power_watts"]), (&mib(7512), &json!(24.0)));
     let host = &backend["machine"]["host"];
     assert_eq!(
         (&host["cpu_utilization_ratio"], &host["ram_available_bytes"]),

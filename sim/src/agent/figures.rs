@@ -10,6 +10,8 @@ use crate::comfy::Rig;
 /// What a GPU's memory holds without any model: the context, in bytes.
 const CONTEXT_BYTES: u64 = 512 << 20;
 
+const POWER_LIMIT_WATTS: f64 = 320.0;
+
 /// The figures that an agent reports. What is `None` is absent in its documents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
@@ -42,6 +44,14 @@ pub struct GpuFigures {
     pub utilization_percent: Option<u32>,
     /// Of the die.
     pub temperature_celsius: Option<u32>,
+    /// What it draws.
+    pub power_watts: Option<f64>,
+    /// Clock of its processors now, and the highest; in Hz.
+    pub clock_hertz: Option<(f64, f64)>,
+    /// What may hold its clocks down, and whether it does, in NVML's words.
+    pub clock_events: BTreeMap<String, bool>,
+    /// Errors of its memory that were not corrected.
+    pub uncorrected_errors: Option<u32>,
 }
 
 impl Default for Figures {
@@ -73,6 +83,12 @@ impl Figures {
                 comfyui_bytes: own,
                 utilization_percent: Some(if is_busy { 97 } else { 0 }),
                 temperature_celsius: Some(if is_busy { 71 } else { 42 }),
+                power_watts: Some(if is_busy { POWER_LIMIT_WATTS } else { 24.0 }),
+                clock_hertz: Some((if is_busy { 2.2e9 } else { 0.2e9 }, 2.5e9)),
+                clock_events: [("gpu_idle", !is_busy), ("sw_power_cap", is_busy)]
+                    .map(|(event, is_active)| (event.to_owned(), is_active))
+                    .into(),
+                uncorrected_errors: None,
             });
         }
         self
@@ -152,8 +168,22 @@ impl GpuFigures {
             memory: Some(memory.clone()),
             memory_v1: Some(GpuMemory { reserved_bytes: None, ..memory }),
             temperature_celsius: self.temperature_celsius.map(f64::from),
+            power_watts: self.power_watts,
+            power_limit_watts: self.power_watts.map(|_| POWER_LIMIT_WATTS),
+            clock_hertz: graphics(self.clock_hertz.map(|(now, _)| now)),
+            clock_max_hertz: graphics(self.clock_hertz.map(|(_, highest)| highest)),
+            clock_event_active: self.clock_events.clone(),
+            ecc_errors_total: self
+                .uncorrected_errors
+                .map(|errors| ("uncorrected".to_owned(), f64::from(errors)))
+                .into_iter()
+                .collect(),
             age_seconds: Some(0.25),
             ..Gpu::default()
         }
     }
+}
+
+fn graphics(hertz: Option<f64>) -> BTreeMap<String, f64> {
+    hertz.map(|hertz| ("graphics".to_owned(), hertz)).into_iter().collect()
 }

@@ -1,10 +1,15 @@
 // One backend, over the fleet: all that is known of it, and what can be done to it.
 
+import { get } from '../api.js';
 import { button, h, icon, setAttribute, setIcon, setText } from '../dom/h.js';
 import { open } from '../dom/dialogs.js';
 import { plural } from '../model/format.js';
 import { card } from '../model/fleet.js';
+import { machineFacts } from '../model/machine.js';
 import { drain, free, removeBackend, resume } from './actions.js';
+
+/** How often what only its own page shows is asked for. */
+const AGAIN_MILLIS = 3000;
 
 let sheet;
 
@@ -32,7 +37,8 @@ function create(store, id) {
       h('header.sheet-head', {}, h('h2', { id: 'backend-name' }, id), button('close', 'Close', () => dialog.close())),
       h('p.state', {}, sign, word), facts, actions),
   );
-  const end = store.subscribe(({ fleet }) => {
+  let more;
+  const show = ({ fleet }) => {
     const backend = fleet.backends.get(id);
     if (!backend) {
       setText(word, fleet.isKnown ? 'This backend is no longer part of the fleet.' : 'Asking the collector …');
@@ -44,15 +50,28 @@ function create(store, id) {
     setIcon(sign, now.icon);
     setAttribute(sign, 'class', `icon tone-${now.tone}`);
     setText(word, [now.word, now.since].filter(Boolean).join(' '));
-    list(facts, factsOf(backend, now));
+    list(facts, [...factsOf(backend, now, more), ...machineFacts(more?.machine, fleet.at)]);
     offer(actions, store, () => store.state.fleet.backends.get(id), backend);
-  });
+    if (!more) learn();
+  };
+  async function learn() {
+    more ??= {};
+    more = await get(`backends/${encodeURIComponent(id)}`).catch(() => ({}));
+    show(store.state);
+  }
+  const unsubscribe = store.subscribe(show);
+  const timer = setInterval(() => store.state.fleet.backends.has(id) && learn(), AGAIN_MILLIS);
+  const end = () => {
+    unsubscribe();
+    clearInterval(timer);
+  };
   return { id, dialog, end };
 }
 
-function factsOf(backend, now) {
+function factsOf(backend, now, more) {
   return [
     ['Why', now.reason],
+    ['Gets no job', more?.rests?.reason],
     ['GPU', [now.gpu, now.utilization].join(', ')],
     ['VRAM', now.memory.words.replace('VRAM: ', '')],
     ['Temperature, power', `${now.temperature}, ${now.power}`],

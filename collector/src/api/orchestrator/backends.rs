@@ -154,7 +154,7 @@ impl Shown {
             drain: drain(backend, jobs),
             jobs,
             backlog: backend.backlog.as_ref().map(|read| read.value.total),
-            gpu: Gpu::of(backend),
+            gpu: Gpu::of(backend, now),
             models: candidate.map(|its| its.resident.iter().cloned().collect()).unwrap_or_default(),
             metrics: backend.agent.as_ref().map(|read| read.value.document.clone()),
             machine: Machine::of(backend, now),

@@ -5,7 +5,8 @@ use report::NodeMetrics;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::fleet::Backend;
+use crate::clock::UnixMillis;
+use crate::fleet::{Backend, Figures, Read, figures};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -22,33 +23,62 @@ pub(super) struct Gpu {
     /// Whoever uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     vram_used_bytes: Option<u64>,
+    /// What ComfyUI holds of it, and what all others do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comfyui_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature_celsius: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    power_watts: Option<f64>,
 }
 
 impl Gpu {
-    pub(super) fn of(backend: &Backend) -> Self {
+    pub(super) fn of(backend: &Backend, now: UnixMillis) -> Self {
         let device = backend.stats.as_ref().and_then(|read| read.value.devices.first());
         let told = device.map(Self::by_comfyui).unwrap_or_default();
-        let seen =
-            backend.agent.as_ref().map(|read| Self::by_agent(&read.value.document)).unwrap_or_default();
-        // Of one source: the two count differently.
-        let memory = if seen.vram_total_bytes.is_some() { &seen } else { &told };
+        let seen = backend.agent.as_ref().map(|read| Self::by_agent(&read.value, now)).unwrap_or_default();
+        let name = seen.name.clone().or_else(|| told.name.clone());
+        if seen.vram_total_bytes.is_some() {
+            return Self { name, ..seen };
+        }
+        // Memory is of one source: the two count differently.
+        let (vram_total_bytes, vram_used_bytes) = (told.vram_total_bytes, told.vram_used_bytes);
+        Self { name, vram_total_bytes, vram_used_bytes, comfyui_bytes: None, others_bytes: None, ..seen }
+    }
+
+    /// Where it cannot be told which GPU its ComfyUI works on, the one that the old node's document is of.
+    fn by_agent(figures: &Figures, now: UnixMillis) -> Self {
+        figures
+            .gpu(now)
+            .map_or_else(|| Self::by_document(&figures.document), |gpu| Self::by_report(figures, gpu, now))
+    }
+
+    fn by_report(figures: &Figures, gpu: &figures::Gpu, now: UnixMillis) -> Self {
+        let fresh = |read: &Option<Read<u64>>| {
+            read.as_ref().filter(|read| figures.is_fresh(read, now)).map(|read| read.value)
+        };
         Self {
-            name: seen.name.clone().or_else(|| told.name.clone()),
-            vram_total_bytes: memory.vram_total_bytes,
-            vram_used_bytes: memory.vram_used_bytes,
-            ..seen
+            name: gpu.name.clone(),
+            utilization_ratio: gpu.utilization_ratio,
+            vram_total_bytes: gpu.total_bytes,
+            vram_used_bytes: gpu.used_bytes,
+            comfyui_bytes: fresh(&gpu.own),
+            others_bytes: fresh(&gpu.others),
+            temperature_celsius: gpu.temperature_celsius,
+            power_watts: gpu.power_watts,
         }
     }
 
-    fn by_agent(metrics: &NodeMetrics) -> Self {
+    fn by_document(metrics: &NodeMetrics) -> Self {
         Self {
             name: metrics.gpu_name.clone(),
             utilization_ratio: metrics.gpu_utilization.map(|percent| f64::from(percent) / 100.0),
             vram_total_bytes: metrics.gpu_memory_total.map(|mib| mib.saturating_mul(MIB)),
             vram_used_bytes: metrics.gpu_memory_used.map(|mib| mib.saturating_mul(MIB)),
             temperature_celsius: metrics.gpu_temperature.map(f64::from),
+            ..Self::default()
         }
     }
 

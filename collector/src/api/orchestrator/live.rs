@@ -121,7 +121,7 @@ pub(super) fn now(app: &App) -> Arc<str> {
     }
     let figures = view.candidates.iter().map(|candidate| Figures {
         id: &candidate.backend.id,
-        gpu: Gpu::of(&candidate.backend),
+        gpu: Gpu::of(&candidate.backend, at),
         models: &candidate.resident,
         job: jobs.remove(&candidate.backend.id),
     });

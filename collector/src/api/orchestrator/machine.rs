@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock::UnixMillis;
+use crate::fleet::condition::Condition;
 use crate::fleet::figures::{self, Figures};
 use crate::fleet::{Backend, Read};
 
@@ -50,6 +51,8 @@ struct Gpu {
     temperature_celsius: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     power_watts: Option<f64>,
+    #[serde(flatten)]
+    condition: Condition,
     /// Of all these but those with an age of their own.
     age_seconds: f64,
 }
@@ -123,6 +126,7 @@ impl Gpu {
             utilization_ratio: gpu.utilization_ratio,
             temperature_celsius: gpu.temperature_celsius,
             power_watts: gpu.power_watts,
+            condition: gpu.condition.clone(),
             age_seconds: age(gpu.at, now),
         }
     }
