@@ -16,6 +16,8 @@ pub(super) async fn backends_are_drained_resumed_freed_added_and_removed(browser
     fleet.ended(&job).await?;
     let mut look = Look::at(browser, &fleet).await?;
     look.click(".card a", "gpu-1").await?;
+    look.sees(".sheet .facts", "Power limit 320 W").await?;
+    look.keep("backend").await?;
     look.click("dialog button", "Drain …").await?;
     look.sees("dialog", "It stays so, over restarts too").await?;
     look.keep("drain").await?;
@@ -47,7 +49,7 @@ pub(super) async fn backends_are_drained_resumed_freed_added_and_removed(browser
     look.fill("dialog input[name=name]", "newcomer").await?;
     look.click("dialog button[type=submit]", "Add").await?;
     look.sees(".card.is-idle", "newcomer").await?;
-    look.nothing_went_wrong(&["409 /orchestrator/v1/backends"]).await
+    look.nothing_went_wrong(&["409 /orchestrator/v1/backends", "404 /orchestrator/v1/backends/gpu-1"]).await
 }
 
 pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &Path) -> Result<()> {
@@ -82,6 +84,16 @@ pub(super) async fn jobs_are_moved_cancelled_and_submitted_once_more(browser: &P
     ensure!(look.value(&drag).await? == json!(true), "where to drop it is shown");
     look.page.until("the dragged one first", &first(last)).await?;
 
+    for (words, told) in [("Raise", "priority 2"), ("Lower", ""), ("Lower", "priority 0.5")] {
+        look.click(".job-row.waiting button", &format!("{words} the priority of job {}", short(second)))
+            .await?;
+        let wishes = format!(
+            "[...document.querySelectorAll('.job-row.waiting')].find(row => row.innerText.includes('{}'))
+                 .querySelector('.wishes').innerText === '{told}'",
+            short(second)
+        );
+        look.page.until(&format!("{told:?} after {words}"), &wishes).await?;
+    }
     look.click(".job-row.waiting button", &format!("Cancel job {}", short(second))).await?;
     look.sees("dialog", "taken out of the queue").await?;
     look.click("dialog button", "Leave it").await?;
@@ -170,6 +182,6 @@ pub(super) async fn a_session_that_ended_leads_to_the_login(browser: &Path) -> R
 }
 
 /// As lists show a job's id.
-fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }

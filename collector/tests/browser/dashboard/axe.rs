@@ -43,12 +43,25 @@ pub(super) async fn no_view_shuts_anybody_out(browser: Option<&Path>, axe: &Path
             look.choose("draft.json", prompt(MODELS[0], 9).to_string().as_bytes()).await?;
             look.sees(".draft h2", "draft.json").await?;
         }
-        for scheme in ["light", "dark"] {
-            for size in &SIZES[..2] {
-                look.size(*size, scheme).await?;
-                let found = violations(&mut look).await?;
-                ensure!(found.is_empty(), "{hash} at {} in {scheme}: {found:#?}", size.0);
-            }
+        is_open_to_all(&mut look, hash).await?;
+    }
+    look.click("dialog button", "Drain …").await?;
+    look.sees("dialog", "It stays so, over restarts too").await?;
+    is_open_to_all(&mut look, "what is asked before draining").await?;
+    look.press("Escape").await?;
+    look.press("Escape").await?;
+    look.no_longer_sees("dialog").await?;
+    look.click("button", "Show as rows").await?;
+    look.sees(".rows .card h3", "gpu-1").await?;
+    is_open_to_all(&mut look, "backends as rows").await
+}
+
+async fn is_open_to_all(look: &mut Look, name: &str) -> Result<()> {
+    for scheme in ["light", "dark"] {
+        for size in &SIZES[..2] {
+            look.size(*size, scheme).await?;
+            let found = violations(look).await?;
+            ensure!(found.is_empty(), "{name} at {} in {scheme}: {found:#?}", size.0);
         }
     }
     Ok(())

@@ -103,11 +103,22 @@ impl Look {
 
     /// Gives the file to the field that takes one, as a person who chooses it would.
     pub(super) async fn choose(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        let give = "field.files = files.files; field.dispatchEvent(new Event('change'))";
+        self.give("#file", give, name, content).await
+    }
+
+    /// Lets the file fall where one may be dropped.
+    pub(super) async fn drop(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        let give = "field.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }))";
+        self.give(".drop", give, name, content).await
+    }
+
+    async fn give(&mut self, selector: &str, give: &str, name: &str, content: &[u8]) -> Result<()> {
         let script = format!(
             "(() => {{ const bytes = Uint8Array.from(atob({}), letter => letter.charCodeAt(0));
                const files = new DataTransfer(); files.items.add(new File([bytes], {}));
-               const field = document.querySelector('#file'); if (!field) return false;
-               field.files = files.files; field.dispatchEvent(new Event('change')); return true; }})()",
+               const field = document.querySelector('{selector}'); if (!field) return false;
+               {give}; return true; }})()",
             json!(BASE64.encode(content)),
             json!(name)
         );

@@ -27,12 +27,13 @@ macro_rules! stories {
     };
 }
 
-fn stories() -> [(&'static str, Story); 15] {
+fn stories() -> [(&'static str, Story); 16] {
     stories!(
         units::pure_functions_do_what_their_tests_say,
         views::a_job_is_seen_on_every_view_from_its_submission_to_its_picture,
         views::three_hundred_backends_are_found_sorted_and_grouped,
         views::a_file_becomes_a_job_with_another_seed,
+        views::jobs_are_found_by_client_model_and_state_and_give_back_their_documents,
         views::a_failed_job_says_why_and_shows_its_traceback_below,
         views::a_lost_connection_is_told_and_everything_is_there_again_afterwards,
         views::all_can_be_reached_by_keyboard,

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sim::ComfyConfig;
 
+use super::actions::short;
 use super::fleet::{Fleet, MODELS, prompt};
 use super::look::Look;
 
@@ -18,6 +19,11 @@ pub(super) async fn a_job_is_seen_on_every_view_from_its_submission_to_its_pictu
     ensure!(look.count(".card").await? == 3);
     look.sees(".card .state", "Idle").await?;
     look.sees(".card .gpu", "Simulated GPU").await?;
+    look.sees(".card .power", "24 W").await?;
+    let whose = "document.querySelector('.card .memory').title";
+    look.page
+        .until("whose its memory is", &format!("{whose}.includes('ComfyUI 0.5 GiB, others 0.0 GiB')"))
+        .await?;
     look.sees("#connection", "live").await?;
 
     fleet.hold();
@@ -148,11 +154,68 @@ pub(super) async fn a_file_becomes_a_job_with_another_seed(browser: &Path) -> Re
         return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join('')); })()").await?;
     let picture = data_encoding::BASE64.decode(picture.as_str().context("a picture")?.as_bytes())?;
     look.go("#/submit").await?;
-    look.choose("picture.png", &picture).await?;
+    look.drop("picture.png", &picture).await?;
     look.page.until("the seed in the picture", &format!("{seed} === '18446744073709551614'")).await?;
     look.choose("missing.json", prompt("none.safetensors", 1).to_string().as_bytes()).await?;
     look.sees(".draft .problem", "none.safetensors").await?;
     ensure!(look.value("document.querySelector('.draft button.primary').disabled").await? == json!(true));
+    look.nothing_went_wrong(&[]).await
+}
+
+pub(super) async fn jobs_are_found_by_client_model_and_state_and_give_back_their_documents(
+    browser: &Path,
+) -> Result<()> {
+    let fleet = Fleet::of(1).await?;
+    let drawn = json!({"id": "w", "nodes": []});
+    let send = async |client: &str, model: &str| -> Result<String> {
+        let extra = json!({"extra_pnginfo": {"workflow": drawn}});
+        let body = json!({"prompt": prompt(model, 1), "client_id": client, "extra_data": extra});
+        let answer = fleet.post("jobs", &body).await?;
+        Ok(answer["id"].as_str().context("an id")?.to_owned())
+    };
+    let (day, night) = (send("day", MODELS[0]).await?, send("night", MODELS[1]).await?);
+    for job in [&day, &night] {
+        fleet.ended(job).await?;
+    }
+    fleet.hold();
+    let running = send("day", MODELS[0]).await?;
+    fleet.comfys[0].wait_for(|state| state.waits_at_gate).await?;
+    let waiting = send("day", MODELS[1]).await?;
+    let mut look = Look::at(browser, &fleet).await?;
+    look.click("nav a", "Queue").await?;
+    let (client, model, state) = ("input[list=clients]", "input[list=models]", "select[aria-label=State]");
+    let all = vec![&running, &waiting, &night, &day];
+    for (field, wanted, found) in [
+        (client, "night", vec![&night]),
+        (client, "", all.clone()),
+        (model, MODELS[1], vec![&waiting, &night]),
+        (model, "", all.clone()),
+        (state, "running", vec![&running]),
+        (state, "waiting", vec![&waiting]),
+        (state, "succeeded", vec![&night, &day]),
+        (state, "failed", vec![]),
+        (state, "", all),
+    ] {
+        look.fill(field, wanted).await?;
+        let ids: Vec<&str> = found.into_iter().map(|id| short(id)).collect();
+        let shown = format!(
+            "JSON.stringify([...document.querySelectorAll('.job-row')].filter(row => row.checkVisibility())
+                 .map(row => row.querySelector('.mono').innerText)) === JSON.stringify({})",
+            json!(ids)
+        );
+        look.page.until(&format!("{ids:?} by {field} {wanted:?}"), &shown).await?;
+    }
+    fleet.release();
+    look.go(&format!("#/jobs/{day}")).await?;
+    look.sees(".downloads a", "Prompt").await?;
+    for (at, document) in [(0, drawn), (1, prompt(MODELS[0], 1))] {
+        let download = format!(
+            "fetch(document.querySelectorAll('.downloads a')[{at}].href).then(answer => answer.text())"
+        );
+        let text = look.value(&download).await?;
+        let told: serde_json::Value = serde_json::from_str(text.as_str().context("a text")?)?;
+        ensure!(told == document, "{told}");
+    }
     look.nothing_went_wrong(&[]).await
 }
 
