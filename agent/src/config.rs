@@ -37,8 +37,8 @@ pub struct Config {
     #[command(flatten)]
     pub beside: Beside,
 
-    /// The GPUs to speak for: auto (the one that ComfyUI uses, or else the first), all, an index, a UUID or a PCI bus
-    /// id. /orchestrator/metrics tells of the first of them, /v1/report of all GPUs
+    /// The GPUs to speak for: auto (the one that ComfyUI uses, or else the first, NVIDIA's before AMD's), all, an index, a
+    /// UUID (GPU-..., MIG-...) or a PCI bus id. /orchestrator/metrics tells of the first of them, /v1/report of all GPUs
     #[arg(long, env = "ORCHESTRATOR_AGENT_GPU", value_name = "GPU", default_value = "auto")]
     pub gpu: Choice,
 

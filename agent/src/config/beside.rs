@@ -16,11 +16,13 @@ const PORT_DISTANCE: u16 = 1000;
 /// The flags that name a ComfyUI.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Beside {
-    /// The ComfyUI beside the agent, found by what listens there [default: the agent's own port less 1000]
+    /// The ComfyUI beside the agent, found by what listens there: localhost or an IP address, no name that would have to be
+    /// looked up [default: the agent's own port less 1000]
     #[arg(long, env = "ORCHESTRATOR_AGENT_COMFYUI", value_name = "URL")]
     comfyui: Option<LocalAddress>,
 
-    /// The systemd unit that ComfyUI runs as, instead of its address, e.g. comfyui.service; or a container's scope
+    /// The systemd unit that ComfyUI runs as, instead of its address, e.g. comfyui.service; or a container's scope, as
+    /// docker-ID.scope or docker/ID: several last parts of its path where one is ambiguous
     #[arg(
         long,
         env = "ORCHESTRATOR_AGENT_COMFYUI_UNIT",
@@ -30,7 +32,7 @@ pub struct Beside {
     )]
     comfyui_unit: Option<String>,
 
-    /// A file that holds the number of ComfyUI's process, instead of its address
+    /// A file that holds the number of ComfyUI's process, instead of its address; one older than the process is stale
     #[arg(
         long,
         env = "ORCHESTRATOR_AGENT_COMFYUI_PID_FILE",
@@ -39,7 +41,7 @@ pub struct Beside {
     )]
     comfyui_pid_file: Option<PathBuf>,
 
-    /// A models folder of ComfyUI whose files /v1/report lists by name and size; may be repeated
+    /// A models folder of ComfyUI whose files /v1/report lists by name and size; may be repeated, and the earlier wins
     #[arg(long, env = "ORCHESTRATOR_AGENT_MODELS", value_name = "DIRECTORY", value_delimiter = ':')]
     pub models: Vec<PathBuf>,
 

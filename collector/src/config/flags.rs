@@ -54,7 +54,8 @@ pub struct ServeFlags {
     #[arg(long, value_name = "ADDRESS:PORT", env = "ORCHESTRATOR_COLLECTOR_LISTEN")]
     pub listen: Option<SocketAddr>,
 
-    /// A ComfyUI server; may be repeated. Its agent is expected on its port plus 1000 [default: http://127.0.0.1:8188]
+    /// A ComfyUI server; may be repeated, and replaces all those of the file. Its agent is expected on its port plus 1000
+    /// [default: http://127.0.0.1:8188]
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_BACKEND", value_delimiter = ',')]
     pub backend: Vec<BackendUrl>,
 
@@ -86,14 +87,15 @@ pub struct ServeFlags {
     #[arg(long, value_name = "ADDRESS:PORT", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_LISTEN")]
     pub interface_listen: Option<SocketAddr>,
 
-    /// How browsers reach that address, where a proxy is before it
+    /// How browsers reach that address, where a proxy is before it; else by the host that they used, and its port
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_INTERFACE_URL")]
     pub interface_url: Option<value::OriginUrl>,
 
     #[command(flatten)]
     pub database: DatabaseFlags,
 
-    /// Time between two polls of a backend, 50ms to 60s [default: 1s]
+    /// Time between two looks at a backend, 50ms to 60s; its agent is asked every 2 of them, its figures every 10, its node
+    /// classes every 60 [default: 1s]
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_POLL_INTERVAL", value_parser = value::poll_interval)]
     pub poll_interval: Option<Duration>,
 
@@ -113,8 +115,8 @@ pub struct ServeFlags {
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_HISTORY_AGE")]
     pub history_age: Option<Wait>,
 
-    /// Documents and results of ended jobs that are remembered, at least 1 MiB; beyond it the oldest-ended are forgotten
-    /// [default: 1073741824]
+    /// Documents and results of ended jobs that are remembered, at least 1 MiB; beyond it the oldest-ended are
+    /// forgotten. Uploads do not count, and stay [default: 1073741824]
     #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_HISTORY_BYTES", value_parser = value::history_bytes)]
     pub history_bytes: Option<u64>,
 

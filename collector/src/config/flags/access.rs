@@ -36,7 +36,8 @@ pub struct AccessFlags {
     )]
     pub allowed_hosts: Vec<String>,
 
-    /// Another site whose pages may use the collector from a browser, as https://app.example; may be repeated
+    /// Another site whose pages may use the collector from a browser, as https://app.example, each exactly; may be repeated.
+    /// A visitor's session counts for nothing there: with tokens their scripts send `Authorization`
     #[arg(
         long = "cors-origin",
         value_name = "ORIGIN",
@@ -45,7 +46,8 @@ pub struct AccessFlags {
     )]
     pub cors_origins: Vec<OriginUrl>,
 
-    /// How browsers reach the collector, where a proxy is before it and the web interface has an address of its own
+    /// How browsers reach the collector, where a proxy is before it and the web interface has an address of its own; else by
+    /// the host that they used, and the port of --listen
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_PUBLIC_URL")]
     pub public_url: Option<OriginUrl>,
 }

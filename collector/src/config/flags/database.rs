@@ -61,12 +61,12 @@ pub struct DatabaseFlags {
     #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
 
-    /// A file whose first line is the password of the database
+    /// A file whose first line is the password of the database; $ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD goes before it
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD_FILE")]
     pub database_password_file: Option<PathBuf>,
 
-    /// Where the queue and uploaded files are kept [default: $STATE_DIRECTORY, else
-    /// ~/.local/state/orchestrator-collector]
+    /// Where the queue and uploaded files are kept, of one collector at a time [default: $STATE_DIRECTORY, else
+    /// $XDG_STATE_HOME/orchestrator-collector, else ~/.local/state/orchestrator-collector]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
     pub state_directory: Option<PathBuf>,
 }
