@@ -13,6 +13,12 @@ enum Arguments {
         /// Where they are written
         folder: PathBuf,
     },
+    /// The dashboards for Grafana
+    Dashboards {
+        /// Where they are written
+        #[arg(default_value = "packaging/grafana/dashboards")]
+        folder: PathBuf,
+    },
     /// The tables of the pages on metrics and configuration
     Pages {
         /// The folder docs
@@ -24,6 +30,7 @@ enum Arguments {
 fn main() -> Result<()> {
     match Arguments::parse() {
         Arguments::Install { folder } => packaging::install::write(&folder),
+        Arguments::Dashboards { folder } => packaging::dashboards::write(&folder),
         Arguments::Pages { folder } => packaging::pages::write(&folder),
     }
 }

@@ -6,13 +6,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use sim::outside::{Found, Outside, trial};
 
-use super::built::{program, root};
+use super::built::{Running, program, root};
 use super::wait::until;
 
 const NGINX: Outside = Outside::Program { name: "nginx", package: "nginx" };
@@ -27,17 +27,6 @@ pub(crate) fn trials() -> Vec<Trial> {
             passes_on(found.program().ok_or("no program")?)
         }),
     ]
-}
-
-/// Ends with the trial, however that ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// An agent, and its port.

@@ -17,6 +17,7 @@ mod machine;
 mod packages;
 mod pages;
 mod prometheus;
+mod scraped;
 mod units;
 mod wait;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let trials = [
         units::trials(),
         prometheus::trials(),
+        scraped::trials(),
         packages::trials(),
         pages::trials(),
         comfyui::trials(),

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::super::built::program;
+use super::super::built::{picture, program};
 use super::super::wait::until;
 use super::booted::{ADDRESS, Machine, Said};
 
@@ -172,17 +171,4 @@ fn set_up(machine: &Machine) -> String {
          --config /etc/orchestrator-collector/collector.toml",
     );
     token
-}
-
-fn picture(seconds: u32) -> Value {
-    // Each its own seed, or it would be answered from the cache.
-    static SEED: AtomicU32 = AtomicU32::new(0);
-    let seed = SEED.fetch_add(1, Ordering::Relaxed);
-    json!({
-        "1": {"class_type": "SimLoader", "inputs": {"ckpt_name": "sd15.safetensors", "load_seconds": 0.0, "size_mb": 4000}},
-        "2": {"class_type": "SimSampler", "inputs": {
-            "model": ["1", 0], "seed": seed, "steps": 1, "step_seconds": seconds, "width": 16, "height": 8, "preview": true,
-        }},
-        "9": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "t"}},
-    })
 }
