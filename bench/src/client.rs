@@ -59,6 +59,15 @@ impl Connection {
         self.exchange(request.as_bytes()).with_context(|| format!("POST {path} of {}", self.address))
     }
 
+    /// Posts the body of a prompt; the id that the server gives it.
+    pub(crate) fn prompt(&mut self, json: &str) -> Result<String> {
+        let answer = self.post("/prompt", json)?.ok()?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&answer.body).context("the answer to a prompt")?;
+        let id = answer.get("prompt_id").and_then(serde_json::Value::as_str);
+        Ok(id.context("the answer to a prompt names no prompt_id")?.to_owned())
+    }
+
     /// Puts a file into a folder of a ComfyUI (`input`, `output`, `temp`).
     pub(crate) fn upload(&mut self, name: &str, folder: &str, bytes: &[u8]) -> Result<Answer> {
         const BOUNDARY: &str = "a-boundary-that-no-file-contains";

@@ -7,6 +7,7 @@ mod client;
 mod disk;
 mod dispatch;
 mod figures;
+mod fleet;
 mod gateway;
 mod goal;
 mod load;
@@ -43,6 +44,8 @@ enum Subject {
     Dispatch(dispatch::Options),
     /// What the collector costs who comes through it: prompts, pictures, frames, beside nginx
     Gateway(gateway::Options),
+    /// Latency of jobs through the whole collector, beside other rules on the same simulated servers
+    Fleet(fleet::Options),
     /// Latency under the collector's routing rule, beside other rules, on simulated fleets
     Routing(routing::Options),
 }
@@ -55,6 +58,7 @@ fn main() -> Result<()> {
         Subject::Submit(options) => output::print(&machine, &submit::measure(&options)?, arguments.json),
         Subject::Dispatch(options) => output::print(&machine, &dispatch::measure(&options)?, arguments.json),
         Subject::Gateway(options) => output::print(&machine, &gateway::measure(&options)?, arguments.json),
+        Subject::Fleet(options) => output::print(&machine, &fleet::measure(&options)?, arguments.json),
         Subject::Routing(options) => routing::measure(&options, arguments.json),
     }
 }

@@ -24,11 +24,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use self::figures::{Cell, Runs};
-use self::policy::{Name, Policy};
-use self::scenario::{Profile, Scenario, Variant};
-use self::workload::Workload;
-use self::world::{Done, Sight};
+pub(crate) use self::figures::{Cell, Runs};
+pub(crate) use self::policy::{Name, Policy};
+pub(crate) use self::scenario::{Profile, Scenario, Variant};
+#[cfg(test)]
+pub(crate) use self::workload::NOISY;
+pub(crate) use self::workload::{Job, Workload};
+pub(crate) use self::world::{Course, Done, Sight, run};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -68,7 +70,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Clone, Debug)]
-struct Seeds(Range<u64>);
+pub(crate) struct Seeds(pub(crate) Range<u64>);
 
 impl FromStr for Seeds {
     type Err = String;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use sim::{Agent, AgentConfig, Comfy, ComfyConfig, Generation};
+use sim::{Agent, AgentConfig, Comfy, ComfyConfig, Figures, Generation};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -31,14 +31,19 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start(count: usize, generation: Generation) -> Result<Self> {
+        let config = ComfyConfig { generation, ..ComfyConfig::default() };
+        Self::of(std::iter::repeat_n((config, Figures::default()), count))
+    }
+
+    /// Each with what its agent tells besides.
+    pub(crate) fn of(machines: impl IntoIterator<Item = (ComfyConfig, Figures)>) -> Result<Self> {
         let runtime = Runtime::new().context("start an async runtime")?;
         let (comfy, agents) = runtime.block_on(async {
             let (mut servers, mut agents) = (Vec::new(), Vec::new());
-            for _ in 0..count {
-                let config = ComfyConfig { generation, ..ComfyConfig::default() };
+            for (config, figures) in machines {
                 let server = Comfy::start(config).await?;
                 let beside = Some(server.clone());
-                agents.push(Agent::start(AgentConfig { beside, ..AgentConfig::default() }).await?);
+                agents.push(Agent::start(AgentConfig { beside, figures, ..AgentConfig::default() }).await?);
                 servers.push(server);
             }
             sim::Result::Ok((servers, agents))
@@ -76,10 +81,15 @@ pub(crate) struct Collector {
 impl Collector {
     /// Returns when the collector knows what every server offers.
     pub(crate) fn start(servers: &Servers, disk: &Disk) -> Result<Self> {
+        Self::with(servers, disk, "")
+    }
+
+    /// With more keys in its configuration file.
+    pub(crate) fn with(servers: &Servers, disk: &Disk, keys: &str) -> Result<Self> {
         let state = disk.folder()?;
         let address = free_address()?;
         let config = state.path().join("collector.toml");
-        write(&config, configuration(servers, state.path(), address)?)
+        write(&config, keys.to_owned() + &configuration(servers, state.path(), address)?)
             .with_context(|| format!("write {}", config.display()))?;
         let mut command = Command::new(binary("orchestrator-collector")?);
         command.arg("--config").arg(&config);

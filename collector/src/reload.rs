@@ -87,6 +87,7 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
         ("listen", before.listen != after.listen),
         ("database, database_password_file", before.database != after.database),
         ("state_directory", before.state_directory != after.state_directory),
+        ("route_tempo, route_overdue_after, route_fairness", before.routing != after.routing),
         ("poll_interval", before.poll_interval != after.poll_interval),
         ("history_jobs, history_age, history_bytes", before.history != after.history),
         ("max_body_bytes", before.max_body_bytes != after.max_body_bytes),

@@ -27,6 +27,12 @@ pub(super) struct File {
     pub free_after_out_of_memory: Option<bool>,
     pub free_before_jobs: Option<bool>,
     pub rerun_after_unreachable: Option<Wait>,
+    #[serde(deserialize_with = "tempo")]
+    pub route_tempo: Option<f64>,
+    #[serde(deserialize_with = "overdue_after")]
+    pub route_overdue_after: Option<Duration>,
+    #[serde(deserialize_with = "fairness")]
+    pub route_fairness: Option<f64>,
     #[serde(deserialize_with = "history_jobs")]
     pub history_jobs: Option<u64>,
     pub history_age: Option<Wait>,
@@ -67,6 +73,21 @@ pub(super) struct Backend {
 fn poll_interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     value::poll_interval(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn tempo<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    value::between(number, &value::TEMPO).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn fairness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    value::between(number, &value::FAIRNESS).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn overdue_after<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    value::overdue_after(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn history_jobs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

@@ -14,6 +14,7 @@ mod command;
 mod database;
 mod freeing;
 mod given;
+mod routing;
 mod webhooks;
 
 pub use self::access::AccessFlags;
@@ -27,6 +28,7 @@ pub use self::command::{
 pub use self::database::{DatabaseCommand, DatabaseFlags, DatabaseKind, PlaceFlags};
 pub use self::freeing::FreeingFlags;
 pub(crate) use self::given::Given;
+pub use self::routing::RoutingFlags;
 pub use self::webhooks::WebhookFlags;
 use super::value::{self, BackendUrl, Wait};
 use crate::id::BackendId;
@@ -101,6 +103,9 @@ pub struct ServeFlags {
 
     #[command(flatten)]
     pub freeing: FreeingFlags,
+
+    #[command(flatten)]
+    pub routing: RoutingFlags,
 
     /// Run the jobs of a backend elsewhere when it has been unreachable for so long, although they may still run there.
     /// A backend whose address refuses connections is not meant: its jobs go elsewhere after 3 s [default: never]

@@ -30,8 +30,8 @@ pub use self::file::{FileError, keys as file_keys};
 pub use self::flags::{
     AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
     ConvertFlags, DatabaseCommand, DatabaseFlags, DatabaseKind, Flags, FreeFlags, FreeingFlags, InspectFlags,
-    JobFlags, JobsFlags, LogFormat, PlaceFlags, ServeFlags, ServerFlags, SubmitFlags, TokenFlags,
-    ValidateFlags, WebhookFlags, WishFlags,
+    JobFlags, JobsFlags, LogFormat, PlaceFlags, RoutingFlags, ServeFlags, ServerFlags, SubmitFlags,
+    TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, OriginUrl, Pair, Share, Wait};
@@ -52,6 +52,7 @@ pub struct Config {
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
     pub freeing: Freeing,
+    pub routing: Routing,
     pub rerun_after_unreachable: Option<Duration>,
     pub history: History,
     pub max_body_bytes: usize,
@@ -68,6 +69,14 @@ pub struct Freeing {
     pub below_host_memory: Option<f64>,
     pub after_out_of_memory: bool,
     pub before_jobs: bool,
+}
+
+/// How jobs are routed; what each means stands with the flags.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Routing {
+    pub tempo: f64,
+    pub overdue_after: Duration,
+    pub fairness: f64,
 }
 
 /// How many ended jobs are remembered, how long, and in how many bytes.
@@ -133,6 +142,7 @@ const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_FREE_AFTER_IDLE: Wait = Wait(Some(Duration::from_secs(10 * 60)));
 const DEFAULT_FREE_FOR_OTHERS: Share = Share(Some(0.1));
 const DEFAULT_FREE_BELOW_HOST_MEMORY: Share = Share(Some(0.05));
+const DEFAULT_OVERDUE_AFTER: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 
 impl Config {
@@ -187,6 +197,15 @@ impl Config {
                     .or(file.free_after_out_of_memory)
                     .unwrap_or(true),
                 before_jobs: flags.freeing.before_jobs.or(file.free_before_jobs).unwrap_or(true),
+            },
+            routing: Routing {
+                tempo: flags.routing.tempo.or(file.route_tempo).unwrap_or(1.0),
+                overdue_after: flags
+                    .routing
+                    .overdue_after
+                    .or(file.route_overdue_after)
+                    .unwrap_or(DEFAULT_OVERDUE_AFTER),
+                fairness: flags.routing.fairness.or(file.route_fairness).unwrap_or(1.0),
             },
             rerun_after_unreachable: flags
                 .rerun_after_unreachable

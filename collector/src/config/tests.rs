@@ -58,6 +58,19 @@ fn each_reason_to_free_memory_has_a_switch_of_its_own() {
 }
 
 #[test]
+fn a_fleet_that_is_unlike_most_is_routed_by_other_numbers() {
+    let routing = |arguments: &[&str]| Config::load(flags(arguments)).unwrap().routing;
+    let five_minutes = Duration::from_secs(300);
+    let unset = Routing { tempo: 1.0, overdue_after: five_minutes, fairness: 1.0 };
+    assert_eq!(routing(&[]), unset);
+    let (_folder, path) = secret("route_tempo = 10\nroute_overdue_after = '20s'\nroute_fairness = 2.5");
+    let in_file = Routing { tempo: 10.0, overdue_after: Duration::from_secs(20), fairness: 2.5 };
+    assert_eq!(routing(&["--config", &path]), in_file);
+    let given = ["--config", &path, "--route-tempo", "0.5", "--route-fairness", "0"];
+    assert_eq!(routing(&given), Routing { tempo: 0.5, fairness: 0.0, ..in_file });
+}
+
+#[test]
 fn names_and_agents_are_made_from_addresses() {
     let text = "[[backend]]\nurl = 'http://[::1]:8188/comfy/one'\n[[backend]]\nurl = 'https://u:p@h'\nname = 'x'\n\
                 [[backend]]\nurl = 'http://h:65000'\nagent = 'http://h:1'";
@@ -92,6 +105,9 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
         ("free_for_others = '0.1'", &["line 1", "10%", "never"]),
         ("free_below_host_memory = '0%'", &["line 1", "above 0%"]),
         ("poll_interval = '1ms'", &["line 1", "50ms to 60s"]),
+        ("route_tempo = 0.0", &["line 1", "0.1 to 1000"]),
+        ("route_fairness = -1.0", &["line 1", "0 to 100"]),
+        ("route_overdue_after = '2days'", &["line 1", "1ms to 1day"]),
         ("history_jobs = 0", &["line 1", "1 to 100000"]),
         ("history_bytes = 1000", &["line 1", "1048576"]),
         ("history_age = 'a while'", &["line 1", "never"]),

@@ -202,6 +202,34 @@ pub(super) fn within(number: u64, allowed: &RangeInclusive<u64>) -> Result<u64, 
     allowed.contains(&number).then_some(number).ok_or_else(bad)
 }
 
+pub(super) const TEMPO: RangeInclusive<f64> = 0.1..=1000.0;
+pub(super) const FAIRNESS: RangeInclusive<f64> = 0.0..=100.0;
+
+pub(super) fn tempo(text: &str) -> Result<f64, String> {
+    number(text).and_then(|number| between(number, &TEMPO))
+}
+
+pub(super) fn fairness(text: &str) -> Result<f64, String> {
+    number(text).and_then(|number| between(number, &FAIRNESS))
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number; write it as 2 or 0.5"))
+}
+
+pub(super) fn between(number: f64, allowed: &RangeInclusive<f64>) -> Result<f64, String> {
+    let bad = || format!("{number} is out of range; allowed are {} to {}", allowed.start(), allowed.end());
+    allowed.contains(&number).then_some(number).ok_or_else(bad)
+}
+
+/// How long a job waits before its models are loaded whatever else there is to do.
+pub(super) fn overdue_after(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|e| format!("{e}; write it as 90s, 5m or 1h"))?;
+    let allowed = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+    let bad = || format!("{text} is out of range; allowed are 1ms to 1day");
+    allowed.contains(&span).then_some(span).ok_or_else(bad)
+}
+
 /// `10.1.0.0/16`, or an address alone.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);

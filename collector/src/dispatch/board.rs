@@ -19,7 +19,7 @@ use crate::job::Job;
 use crate::limits;
 use crate::queue::Ledger;
 use crate::route::free::{Doing, Frees, Idle, Reading, Reason, Source, Watch};
-use crate::route::{Assignment, Book, Candidate, Conduct, Room, suits};
+use crate::route::{Assignment, Book, Candidate, Conduct, Policy, Room, suits};
 
 /// A job that runs past its estimate is expected to need this share of what it has taken already.
 const OVERDUE: f64 = 0.2;
@@ -110,9 +110,9 @@ pub struct View {
 }
 
 impl Board {
-    pub(super) fn knowing(kept: Kept, usage: Usage) -> Self {
+    pub(super) fn knowing(policy: Policy, kept: Kept, usage: Usage) -> Self {
         let Kept { fits, pace, learned } = kept;
-        Self { book: Book::knowing(fits, learned), pace, usage, ..Self::default() }
+        Self { book: Book::knowing(policy, fits, learned), pace, usage, ..Self::default() }
     }
 
     /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::board::Board;
 use super::track::{Phase, Stop, Track};
 use crate::clock::UnixMillis;
-use crate::config::Config;
+use crate::config::{Config, Routing};
 use crate::fleet::{Backend, Fleet, Status};
 use crate::id::{BackendId, JobId};
 use crate::limits;
 use crate::queue::Ledger;
-use crate::route::Assignment;
 use crate::route::free::{self, Reason, Rules};
+use crate::route::{Assignment, Policy};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -21,6 +21,8 @@ pub struct Settings {
     /// When a backend has been unreachable for so long, its jobs run again elsewhere although they may still run there;
     /// `None`: they wait until it can be asked, or until nothing listens at its address.
     pub rerun_after_unreachable: Option<Duration>,
+    /// What decides; settled at the start.
+    pub policy: Policy,
 }
 
 impl Settings {
@@ -33,7 +35,14 @@ impl Settings {
             out_of_memory: freeing.after_out_of_memory,
             before_job: freeing.before_jobs,
         };
-        Self { free, rerun_after_unreachable: config.rerun_after_unreachable }
+        let Routing { tempo, fairness, overdue_after } = config.routing;
+        let policy = Policy {
+            tempo,
+            lag_weight: fairness,
+            overdue_seconds: tempo * overdue_after.as_secs_f64(),
+            ..Policy::default()
+        };
+        Self { free, rerun_after_unreachable: config.rerun_after_unreachable, policy }
     }
 }
 

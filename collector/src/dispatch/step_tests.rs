@@ -11,6 +11,7 @@ use crate::route::free::Doing;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const SETTINGS: Settings = Settings {
+    policy: Policy::TUNED,
     free: Rules { idle: None, others: None, host_memory: None, out_of_memory: true, before_job: true },
     rerun_after_unreachable: None,
 };

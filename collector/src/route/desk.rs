@@ -1,12 +1,15 @@
 //! The rule: which waiting job one backend takes. Pure; the README beside this file says why each part is there.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
 use super::elsewhere::{self, Better, Elsewhere};
 use super::key::{AssetId, ByKey, SlotId, TenantId};
 use super::memory::{Asset, Tier};
 use super::round::{Choice, Context, Rule};
 use super::router::{Known, Router};
 use super::slot::Slot;
-use super::waiting::{Group, Lane, Rank, Waiter};
+use super::waiting::{Group, Lane, Ordered, Rank, Waiter};
 use super::weigh;
 
 /// Below this a run time says nothing about worth.
@@ -52,6 +55,33 @@ struct Chance<'a> {
     bound: f64,
 }
 
+impl Chance<'_> {
+    /// Of two with the same bound the one whose model has the lower number, so that the order is always the same.
+    fn order(&self) -> impl Ord + use<> {
+        (Ordered(self.bound), Reverse(self.group.main().map(|main| main.id)))
+    }
+}
+
+impl PartialEq for Chance<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Chance<'_> {}
+
+impl PartialOrd for Chance<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Chance<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
 impl<'a> Desk<'a> {
     pub(super) fn new(router: &'a Router, context: &'a Context, id: SlotId) -> Option<Self> {
         let slot = router.slots.get(id.index())?;
@@ -83,10 +113,9 @@ impl<'a> Desk<'a> {
         groups: impl Iterator<Item = &'a Group>,
         judge: fn(&mut Self, Chance<'a>) -> Option<Choice>,
     ) -> Option<Choice> {
-        let mut chances: Vec<Chance<'a>> = groups.map(|group| self.chance(group)).collect();
-        chances.sort_unstable_by(|one, other| other.bound.total_cmp(&one.bound));
+        let mut chances: BinaryHeap<Chance<'a>> = groups.map(|group| self.chance(group)).collect();
         let mut best: Option<Choice> = None;
-        for chance in chances {
+        while let Some(chance) = chances.pop() {
             if best.as_ref().is_some_and(|best| chance.bound < best.score) {
                 break;
             }

@@ -25,17 +25,22 @@ pub(super) enum Better {
     Warm { slot: SlotId, seconds: f64 },
 }
 
-/// The open backends but this one that hold a model and may run such jobs.
+/// The open backends but this one that hold a model.
+fn holders(router: &Router, id: SlotId, model: AssetId) -> impl Iterator<Item = (SlotId, &Slot, Tier)> {
+    let holders = router.holders.get(&model).map_or(&[][..], Vec::as_slice);
+    let others = holders.iter().filter(move |(slot, _)| *slot != id);
+    let slots = others.filter_map(|(slot, tier)| Some((*slot, router.slot(*slot)?, *tier)));
+    slots.filter(|(_, slot, _)| slot.is_open())
+}
+
+/// Those of them that may run such jobs.
 fn others<'a>(
     router: &'a Router,
     id: SlotId,
     known: &'a Known,
     main: AssetId,
 ) -> impl Iterator<Item = (SlotId, &'a Slot, Tier)> {
-    let holders = router.holders.get(&main).map_or(&[][..], Vec::as_slice);
-    let others = holders.iter().filter(move |(slot, _)| *slot != id && known.may_run_on(*slot));
-    let slots = others.filter_map(|(slot, tier)| Some((*slot, router.slot(*slot)?, *tier)));
-    slots.filter(|(_, slot, _)| slot.is_open())
+    holders(router, id, main).filter(|(slot, ..)| known.may_run_on(*slot))
 }
 
 /// Whether another backend has a model in VRAM.
@@ -124,8 +129,8 @@ pub(super) fn eviction_seconds(router: &Router, context: &Context, id: SlotId, k
     let Some(slot) = router.slot(id) else { return 0.0 };
     let policy = &router.policy;
     let copies = |asset: Asset, at_most: Tier| {
-        let holders = others(router, id, known, asset.id).filter(|(.., tier)| *tier <= at_most);
-        1.0 + holders.count() as f64
+        let others = holders(router, id, asset.id).filter(|(.., tier)| *tier <= at_most);
+        1.0 + others.count() as f64
     };
     let asked_again = |asset: Asset, copies: f64, horizon: f64| {
         let rate = router.demand.rate(asset.id, context.now, policy.demand_seconds);

@@ -19,6 +19,7 @@ mod router;
 mod runs;
 mod share;
 mod slot;
+mod tempo;
 mod verdict;
 mod vram;
 mod waiting;

@@ -70,7 +70,7 @@ pub(super) fn book(candidates: &[Candidate], jobs: &[Arc<Job>]) -> Book {
 }
 
 fn knowing(fits: Fits, candidates: &[Candidate], jobs: &[Arc<Job>]) -> Book {
-    let mut book = Book::knowing(fits, Learned::default());
+    let mut book = Book::knowing(Policy::default(), fits, Learned::default());
     book.see(candidates.to_vec(), [], NOW);
     for candidate in candidates {
         book.believe(&candidate.backend.id, &candidate.resident);
@@ -339,7 +339,7 @@ fn what_was_learned_of_runs_and_loads_is_there_after_a_restart() {
         before.forget_models(&a);
     }
     let kept: Learned = serde_json::from_str(&serde_json::to_string(&before.learned()).unwrap()).unwrap();
-    let mut after = Book::knowing(Fits::default(), kept);
+    let mut after = Book::knowing(Policy::default(), Fits::default(), kept);
     after.see(fleet.to_vec(), waiting(std::slice::from_ref(&job)), NOW);
     assert!((after.run_seconds(&a, &job) - 5.0).abs() < 0.1);
     let why = after.route(1, NOW).remove(0);
@@ -388,7 +388,7 @@ impl Draw {
     }
 }
 
-fn many() -> impl Iterator<Item = (Vec<Candidate>, Vec<Arc<Job>>)> {
+pub(super) fn many() -> impl Iterator<Item = (Vec<Candidate>, Vec<Arc<Job>>)> {
     let mut draw = Draw(7);
     (0..300).map(move |_| {
         let candidates = (0..=draw.below(4)).map(|at| draw.candidate(&format!("b{at}"))).collect();
@@ -491,7 +491,7 @@ fn books_kept_by_deltas_are_those_of_one_who_begins_anew() {
                 }
             }
             kept.see(fleet.clone(), changes, NOW);
-            let mut anew = Book::knowing(kept.fits().clone(), Learned::default());
+            let mut anew = Book::knowing(Policy::default(), kept.fits().clone(), Learned::default());
             anew.see(fleet.clone(), waiting(&jobs.values().cloned().collect::<Vec<_>>()), NOW);
             assert_eq!(kept.told(), anew.told());
         }

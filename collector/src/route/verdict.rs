@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::explain::Verdict as Part;
 use super::key::SlotId;
+use super::tempo::Tempo;
 use super::{Refusal, Rule};
 use crate::id::BackendId;
 
@@ -30,41 +31,46 @@ impl Verdict {
         matches!(self, Self::Refused(_))
     }
 
-    /// `names`: of the backend that something is left to.
-    pub(super) fn of(part: &Part, name: impl Fn(SlotId) -> Option<BackendId>) -> Self {
+    /// `name`: of the backend that something is left to.
+    pub(super) fn of(part: &Part, tempo: Tempo, name: impl Fn(SlotId) -> Option<BackendId>) -> Self {
         let named = |slot| name(slot).map_or_else(|| "another".to_owned(), |id| id.to_string());
-        let (words, completion_seconds) = match part {
-            Part::Closed => ("free for no job now".to_owned(), None),
-            Part::Unfit => ("free, but not for this job".to_owned(), None),
-            Part::Outranked => ("free, but its client has another job that goes first".to_owned(), None),
-            Part::Busy { seconds, load_seconds, run_seconds } => (
-                format!("busy for {seconds:.1} s, then {}", Cost(*load_seconds, *run_seconds)),
-                Some(seconds + load_seconds + run_seconds),
-            ),
+        let cost = |load: f64, run: f64| Cost(tempo.seconds(load), tempo.seconds(run));
+        let possible = |words: String, completion_seconds| Self::Possible { words, completion_seconds };
+        match *part {
+            Part::Closed => possible("free for no job now".to_owned(), None),
+            Part::Unfit => possible("free, but not for this job".to_owned(), None),
+            Part::Outranked => {
+                possible("free, but its client has another job that goes first".to_owned(), None)
+            }
+            Part::Busy { seconds, load_seconds, run_seconds } => {
+                let (seconds, cost) = (tempo.seconds(seconds), cost(load_seconds, run_seconds));
+                possible(format!("busy for {seconds:.1} s, then {cost}"), Some(seconds + cost.seconds()))
+            }
             Part::LeavesToHot { slot, seconds, load_seconds } => {
-                let other = named(*slot);
+                let (other, [seconds, load]) =
+                    (named(slot), [seconds, load_seconds].map(|s| tempo.seconds(s)));
                 let words = format!(
-                    "free, but {other} has its models and is free in {seconds:.1} s, and here loading takes {load_seconds:.1} s"
+                    "free, but {other} has its models and is free in {seconds:.1} s, and here loading takes {load:.1} s"
                 );
-                (words, None)
+                possible(words, None)
             }
             Part::LeavesToWarm { slot, seconds, load_seconds } => {
-                let other = named(*slot);
+                let (other, [seconds, load]) =
+                    (named(slot), [seconds, load_seconds].map(|s| tempo.seconds(s)));
                 let words = format!(
-                    "free, but {other} can have its models in {seconds:.1} s, and here loading takes {load_seconds:.1} s"
+                    "free, but {other} can have its models in {seconds:.1} s, and here loading takes {load:.1} s"
                 );
-                (words, None)
+                possible(words, None)
             }
-            Part::TakesOther { load_seconds, run_seconds, .. } => (
-                format!("free, but takes another job first, then {}", Cost(*load_seconds, *run_seconds)),
-                Some(load_seconds + run_seconds),
-            ),
-            Part::Takes { choice } => (
-                format!("free, {}", Cost(choice.load_seconds, choice.run_seconds)),
-                Some(choice.load_seconds + choice.run_seconds),
-            ),
-        };
-        Self::Possible { words, completion_seconds }
+            Part::TakesOther { load_seconds, run_seconds, .. } => {
+                let cost = cost(load_seconds, run_seconds);
+                possible(format!("free, but takes another job first, then {cost}"), Some(cost.seconds()))
+            }
+            Part::Takes { choice } => {
+                let cost = cost(choice.load_seconds, choice.run_seconds);
+                possible(format!("free, {cost}"), Some(cost.seconds()))
+            }
+        }
     }
 }
 
@@ -105,6 +111,12 @@ impl fmt::Display for Rule {
 
 /// Seconds to load, and to run.
 struct Cost(f64, f64);
+
+impl Cost {
+    fn seconds(&self) -> f64 {
+        self.0 + self.1
+    }
+}
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -88,6 +88,9 @@ pub(super) struct Group {
     /// The lanes by the arrival of their first, and by its start tag.
     by_age: BTreeSet<(Ordered, Lane)>,
     by_start: BTreeSet<(Ordered, Lane)>,
+    /// What stands first in those two: most decisions ask every group for it.
+    oldest: Option<(f64, KindId)>,
+    least_start: Option<f64>,
     kinds: BTreeMap<KindId, usize>,
     count: usize,
     /// Bounds over those that waited since it was last empty.
@@ -120,15 +123,15 @@ impl Group {
     }
 
     pub(super) fn oldest(&self) -> f64 {
-        self.by_age.first().map_or(f64::INFINITY, |(arrived, _)| arrived.0)
+        self.oldest.map_or(f64::INFINITY, |(arrived, _)| arrived)
     }
 
     pub(super) fn oldest_kind(&self) -> Option<KindId> {
-        self.by_age.first().map(|(_, lane)| lane.kind)
+        self.oldest.map(|(_, kind)| kind)
     }
 
     pub(super) fn least_start(&self) -> f64 {
-        self.by_start.first().map_or(f64::INFINITY, |(start, _)| start.0)
+        self.least_start.unwrap_or(f64::INFINITY)
     }
 
     pub(super) fn most_weight(&self) -> f64 {
@@ -174,6 +177,8 @@ impl Group {
             }
             None => drop(self.lanes.remove(&lane)),
         }
+        self.oldest = self.by_age.first().map(|(arrived, lane)| (arrived.0, lane.kind));
+        self.least_start = self.by_start.first().map(|(start, _)| start.0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use report::{ComfyUi, Cpu, Gpu, GpuMemory, Host as HostReport, Memory, Report};
+use report::{ComfyUi, Cpu, Gpu, GpuMemory, Host as HostReport, Memory, ModelFile, Models, Report};
 use serde_json::{Map, Value, json};
 
 use crate::comfy::Rig;
@@ -23,6 +23,8 @@ pub struct Figures {
     pub ram_used_bytes: Option<u64>,
     /// The GPU, where there is one.
     pub gpu: Option<GpuFigures>,
+    /// Checkpoints on the host and their sizes in bytes; none: it lists no models.
+    pub models: BTreeMap<String, u64>,
     /// When ComfyUI's process started, in seconds since 1970; `None`: none is found.
     pub comfyui_started: Option<f64>,
 }
@@ -61,6 +63,7 @@ impl Default for Figures {
             ram_total_bytes: Some(64 << 30),
             ram_used_bytes: Some(16 << 30),
             gpu: None,
+            models: BTreeMap::new(),
             comfyui_started: None,
         }
     }
@@ -132,9 +135,19 @@ impl Figures {
             host: HostReport { cpu: Some(cpu), memory: Some(memory), ..HostReport::default() },
             gpus: self.gpu.iter().map(GpuFigures::report).collect(),
             comfyui: Some(self.comfyui()),
+            models: (!self.models.is_empty()).then(|| self.models()),
             node_metrics: serde_json::from_value(self.node_metrics()).ok(),
             ..Report::default()
         }
+    }
+
+    fn models(&self) -> Models {
+        let files = self.models.iter().map(|(name, bytes)| ModelFile {
+            folder: "checkpoints".to_owned(),
+            name: name.clone(),
+            bytes: Some(*bytes),
+        });
+        Models { files: files.collect(), age_seconds: Some(0.25), ..Models::default() }
     }
 
     fn comfyui(&self) -> ComfyUi {

@@ -6,6 +6,8 @@ use crate::generation::Generation;
 
 /// The total of the device of the recordings, in bytes.
 const VRAM_BYTES: u64 = 25_276_502_016;
+/// And of its machine.
+const RAM_BYTES: u64 = 25_276_502_016;
 
 /// What a simulated ComfyUI is like. The default is the recorded server of 0.8.0.
 #[derive(Clone, Debug)]
@@ -26,6 +28,12 @@ pub struct ComfyConfig {
     pub device_name: String,
     /// Memory of the device in bytes; models that do not fit push out those used longest ago.
     pub vram_bytes: u64,
+    /// Memory of the machine in bytes: models that left the device stay there while there is room.
+    pub ram_bytes: u64,
+    /// What loading a model from there takes, as a share of what it takes from the disk.
+    pub warm_share: f64,
+    /// What it says that it was started with, after the name of the program.
+    pub arguments: Vec<String>,
     /// More node classes: each takes an `image` and returns it.
     pub extra_nodes: Vec<String>,
     /// Seconds that `CheckpointLoaderSimple` takes to load a model (`SimLoader` has its own input for that).
@@ -54,6 +62,9 @@ impl Default for ComfyConfig {
             embeddings: Vec::new(),
             device_name: "cpu".to_owned(),
             vram_bytes: VRAM_BYTES,
+            ram_bytes: RAM_BYTES,
+            warm_share: 1.0,
+            arguments: Vec::new(),
             extra_nodes: Vec::new(),
             load_seconds: 1.0,
             size_mb: 6000,

@@ -180,7 +180,10 @@ async fn load_model(execution: &Execution<'_>, name: &str, size_mb: u64, seconds
     let process = execution.process;
     let is_loaded = locked(&process.models).touch(name);
     let fits = is_loaded || {
-        tokio::time::sleep(process.rig.config.sleep(seconds)).await;
+        let config = &process.rig.config;
+        let is_warm = locked(&process.models).read(name, size_mb);
+        let seconds = seconds * if is_warm { config.warm_share } else { 1.0 };
+        tokio::time::sleep(config.sleep(seconds)).await;
         let others_mb = process.rig.board.0.borrow().others_mb;
         let keeps = process.rig.quirks.keeps_models.load(Ordering::Relaxed);
         locked(&process.models).load(name, size_mb, others_mb, keeps)

@@ -112,7 +112,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new(rig: Arc<Rig>, life: Life) -> Self {
-        let models = Mutex::new(Models::new(rig.config.vram_bytes));
+        let models = Mutex::new(Models::new(rig.config.vram_bytes, rig.config.ram_bytes));
         Self {
             rig,
             life,

@@ -78,7 +78,7 @@ impl Core {
         metrics: Arc<Metrics>,
         now: UnixMillis,
     ) -> Self {
-        let mut board = Board::knowing(kept, usage);
+        let mut board = Board::knowing(settings.policy, kept, usage);
         board.take_up_found(ledger, now);
         Self {
             settings,

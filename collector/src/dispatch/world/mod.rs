@@ -36,6 +36,7 @@ use crate::id::{BackendId, JobId};
 use crate::job::{Job, Needs, Outcome};
 use crate::metrics::Metrics;
 use crate::poll::{Heard, SocketEvent};
+use crate::route::Policy;
 use crate::route::free::Rules;
 
 const LOOK_EVERY: u64 = 250;
@@ -278,7 +279,7 @@ impl World {
         }
         let free =
             Rules { idle: None, others: None, host_memory: None, out_of_memory: true, before_job: true };
-        let settings = Settings { free, rerun_after_unreachable: None };
+        let settings = Settings { free, rerun_after_unreachable: None, policy: Policy::default() };
         let metrics = Arc::new(Metrics::new().unwrap());
         let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
         let backend = |comfy: &Comfy| Backend::new(comfy.id.clone(), url.clone(), url.clone());

@@ -55,7 +55,7 @@ impl Book {
             let seat = self.seats.get(slot.index());
             let Some(candidate) = seat.and_then(|seat| candidates.get(seat.at)) else { continue };
             let fetch_seconds = Refusal::or_fetch_seconds(candidates, candidate, job, claim, now);
-            self.router.admit(kind, *slot, fetch_seconds.ok());
+            self.router.admit(kind, *slot, fetch_seconds.ok().map(|seconds| self.tempo.of(seconds)));
         }
     }
 

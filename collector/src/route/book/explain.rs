@@ -28,13 +28,13 @@ impl Book {
     fn verdicts(&self, ticket: Ticket, job: &Job, now: UnixMillis) -> Vec<(BackendId, Verdict)> {
         let claim = Claim::of(job, &self.fits, &self.candidates, now);
         let parts: HashMap<SlotId, Part> =
-            self.router.explain(ticket, now.as_seconds()).into_iter().collect();
+            self.router.explain(ticket, self.tempo.at(now)).into_iter().collect();
         let name = |slot: SlotId| self.seats.get(slot.index())?.backend.clone();
         let verdict = |candidate: &Candidate| {
             let id = &candidate.backend.id;
             let part = || self.slots.get(id).and_then(|slot| parts.get(slot)).unwrap_or(&Part::Closed);
             let refusal = self.refusal(candidate, job, claim, now);
-            (id.clone(), refusal.map_or_else(|| Verdict::of(part(), name), Verdict::Refused))
+            (id.clone(), refusal.map_or_else(|| Verdict::of(part(), self.tempo, name), Verdict::Refused))
         };
         self.candidates.iter().map(verdict).collect()
     }

@@ -48,11 +48,12 @@ impl Book {
         waiting: impl IntoIterator<Item = &'a Arc<Job>>,
         now: UnixMillis,
     ) -> Vec<Forecast> {
-        let ahead = self.router.run_ahead(now.as_seconds(), limits::FORESEEN);
-        let at_once = ahead.iter().filter(|(_, at)| *at == now.as_seconds());
+        let now_of_rule = self.tempo.at(now);
+        let ahead = self.router.run_ahead(now_of_rule, limits::FORESEEN);
+        let at_once = ahead.iter().filter(|(_, at)| *at == now_of_rule);
         let taken: BTreeSet<SlotId> = at_once.map(|(choice, _)| choice.slot).collect();
-        let begin =
-            ahead.iter().filter_map(|(choice, at)| self.foreseen(choice, at - now.as_seconds(), &taken));
+        let starts_in = |at: f64| self.tempo.seconds(at - now_of_rule);
+        let begin = ahead.iter().filter_map(|(choice, at)| self.foreseen(choice, starts_in(*at), &taken));
         let mut forecasts: Vec<Forecast> = begin.collect();
         let foreseen: HashSet<JobId> = forecasts.iter().map(|forecast| forecast.job).collect();
         let first = waiting.into_iter().take(limits::FORESEEN);
@@ -84,7 +85,7 @@ impl Book {
         let expected = Expected {
             backend: self.seats.get(choice.slot.index())?.backend.clone()?,
             starts_in_seconds,
-            ends_in_seconds: starts_in_seconds + choice.load_seconds + choice.run_seconds,
+            ends_in_seconds: starts_in_seconds + self.tempo.cost(choice).iter().sum::<f64>(),
             finds_models: choice.load_seconds == 0.0 && !job.needs.assets.is_empty(),
             beside_a_free_one: starts_in_seconds > 0.0 && self.is_left(choice.kind, taken),
         };

@@ -9,6 +9,7 @@ use crate::clock::UnixMillis;
 use crate::job::{self, Job, Needs};
 use crate::limits;
 use crate::route::key::{AssetId, KindId, TenantId, Ticket};
+use crate::route::tempo::Tempo;
 use crate::route::{Arrival, Asset, Kind, Rank, Signature};
 
 /// Sizes of model files by name, as agents tell them.
@@ -107,7 +108,13 @@ fn id_of(job: &Job, signature: &Signature) -> KindId {
 }
 
 /// `since`: when it could have begun first.
-pub(super) fn arrival_of(job: &Job, ticket: Ticket, kind: KindId, since: UnixMillis) -> Arrival {
+pub(super) fn arrival_of(
+    job: &Job,
+    ticket: Ticket,
+    kind: KindId,
+    since: UnixMillis,
+    tempo: Tempo,
+) -> Arrival {
     Arrival {
         ticket,
         kind,
@@ -116,8 +123,8 @@ pub(super) fn arrival_of(job: &Job, ticket: Ticket, kind: KindId, since: UnixMil
         again: false,
         rank: rank_of(job),
         place: job.place.number,
-        arrived: since.as_seconds(),
-        deadline: job.wishes.deadline.map(UnixMillis::as_seconds),
+        arrived: tempo.at(since),
+        deadline: job.wishes.deadline.map(|deadline| tempo.at(deadline)),
     }
 }
 

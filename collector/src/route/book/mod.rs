@@ -20,6 +20,7 @@ pub use self::learned::{Learned, Timing};
 use self::seat::{Offer, Seat, Shape, standing};
 use self::turns::Turns;
 use super::key::{AssetId, ByKey, KindId, SlotId, Ticket};
+use super::tempo::Tempo;
 use super::vram;
 use super::{Arrival, Asset, Candidate, Fits, Given, Memory, Policy, Router, Slot, Tier, Why};
 use crate::clock::UnixMillis;
@@ -41,6 +42,7 @@ pub struct Assignment {
 #[derive(Clone, Debug)]
 pub struct Book {
     router: Router,
+    tempo: Tempo,
     /// By slot.
     seats: Vec<Seat>,
     slots: HashMap<BackendId, SlotId>,
@@ -83,15 +85,16 @@ struct Sample {
 
 impl Default for Book {
     fn default() -> Self {
-        Self::knowing(Fits::default(), Learned::default())
+        Self::knowing(Policy::default(), Fits::default(), Learned::default())
     }
 }
 
 impl Book {
-    pub fn knowing(fits: Fits, learned: Learned) -> Self {
-        let mut router = Router::new(Policy::default());
+    pub fn knowing(policy: Policy, fits: Fits, learned: Learned) -> Self {
+        let mut router = Router::new(policy);
         router.runs = learned.runs.clone();
         Self {
+            tempo: Tempo(policy.tempo),
             router,
             seats: Vec::new(),
             slots: HashMap::new(),
@@ -176,11 +179,12 @@ impl Book {
         self.candidates = candidates.into();
         self.vacate();
         let candidates = Arc::clone(&self.candidates);
-        let foreign_seconds = self.router.typical_run_seconds();
+        let tempo = self.tempo;
+        let foreign_seconds = tempo.seconds(self.router.typical_run_seconds());
         let mut changed = BTreeSet::new();
         for (at, candidate) in candidates.iter().enumerate() {
             let slot = self.slot_of(&candidate.backend.id);
-            self.router.stand(slot, standing(candidate, foreign_seconds, now));
+            self.router.stand(slot, standing(candidate, foreign_seconds, now, tempo));
             let Some(seat) = self.seats.get_mut(slot.index()) else { continue };
             seat.at = at;
             let (offer, shape) = (Offer::of(candidate), Shape::of(&candidate.backend));
@@ -277,8 +281,8 @@ impl Book {
             std::mem::replace(&mut waits.was_shown, true)
         });
         let weight = self.accounts.weight(job.owner.as_deref());
-        let arrival = Arrival { weight, again, ..arrival_of(job, ticket, id, since) };
-        self.router.arrive(arrival, now.as_seconds());
+        let arrival = Arrival { weight, again, ..arrival_of(job, ticket, id, since, self.tempo) };
+        self.router.arrive(arrival, self.tempo.at(now));
     }
 
     fn introduce(&mut self, kind: super::Kind, job: &Arc<Job>, now: UnixMillis) {
@@ -313,14 +317,14 @@ impl Book {
 
     /// The jobs that go to a backend now, the best so many. They count as given out.
     pub fn route(&mut self, most: usize, now: UnixMillis) -> Vec<Assignment> {
-        let given = self.router.route_most(now.as_seconds(), most);
+        let given = self.router.route_most(self.tempo.at(now), most);
         given.into_iter().filter_map(|given| self.assignment(given)).collect()
     }
 
     fn assignment(&mut self, Given { choice, loads }: Given) -> Option<Assignment> {
         let job = self.strike(choice.ticket)?.job.id;
         let backend = self.seats.get(choice.slot.index())?.backend.clone()?;
-        let (load_seconds, run_seconds) = (choice.load_seconds, choice.run_seconds);
+        let [load_seconds, run_seconds] = self.tempo.cost(&choice);
         let why = Why { rule: choice.rule, load_seconds, run_seconds };
         Some(Assignment { job, backend, why, loads })
     }
@@ -329,7 +333,7 @@ impl Book {
     pub fn run_seconds(&self, backend: &BackendId, job: &Job) -> f64 {
         let slot = self.slots.get(backend).and_then(|slot| self.router.slot(*slot));
         let speed = slot.map_or(1.0, |slot| slot.speed);
-        self.router.run_seconds(&kind_of(job, &self.sizes).signature) / speed
+        self.tempo.seconds(self.router.run_seconds(&kind_of(job, &self.sizes).signature)) / speed
     }
 
     /// What an attempt has shown that ended well.
@@ -337,11 +341,11 @@ impl Book {
         let Some(slot) = self.slots.get(backend).copied() else { return };
         let Timing { load_seconds, mut run_seconds, all_seconds } = timing;
         if let Some(seconds) = load_seconds
-            && self.router.learn_load(slot, loads, seconds)
+            && self.router.learn_load(slot, loads, self.tempo.of(seconds))
         {
             run_seconds = all_seconds - seconds;
         }
-        self.router.learn_run(slot, &kind_of(job, &self.sizes), run_seconds);
+        self.router.learn_run(slot, &kind_of(job, &self.sizes), self.tempo.of(run_seconds));
     }
 
     /// Of backends that have gone as well, while there are not too many.

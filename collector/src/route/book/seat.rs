@@ -9,6 +9,7 @@ use crate::clock::UnixMillis;
 use crate::fleet::{Backend, Catalog};
 use crate::id::{BackendId, Tag};
 use crate::route::memory::Keeps;
+use crate::route::tempo::Tempo;
 use crate::route::{Candidate, GpuClass, Refusal, Standing};
 
 /// Share of the GPU's memory that models may fill: ComfyUI keeps the rest for what it computes. Large GPUs keep a lesser one.
@@ -93,7 +94,12 @@ impl Shape {
 }
 
 /// `foreign_seconds`: what a prompt of others is expected to run.
-pub(super) fn standing(candidate: &Candidate, foreign_seconds: f64, now: UnixMillis) -> Standing {
+pub(super) fn standing(
+    candidate: &Candidate,
+    foreign_seconds: f64,
+    now: UnixMillis,
+    tempo: Tempo,
+) -> Standing {
     if Refusal::of(candidate, now).is_some() {
         return Standing::Closed;
     }
@@ -101,8 +107,8 @@ pub(super) fn standing(candidate: &Candidate, foreign_seconds: f64, now: UnixMil
     if candidate.residual_seconds.is_none() && candidate.foreign == 0 {
         return Standing::Idle;
     }
-    let since = now.as_seconds();
-    let until = since + candidate.residual_seconds.unwrap_or(0.0) + others_seconds;
+    let since = tempo.at(now);
+    let until = since + tempo.of(candidate.residual_seconds.unwrap_or(0.0) + others_seconds);
     Standing::Busy { since, until }
 }
 

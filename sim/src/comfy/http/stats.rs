@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 use super::MAX_UPLOAD_BYTES;
 use super::answer::json;
 use crate::agent::Figures;
+use crate::comfy::config::ComfyConfig;
 use crate::comfy::process::Process;
 use crate::lock::locked;
 
-const RAM_BYTES: u64 = 25_276_502_016;
-const RAM_FREE_BYTES: u64 = 23_725_531_136;
+const RAM_USED_BYTES: u64 = 1_550_970_880;
 const PYTHON: &str = "3.11.7 (main, May  9 2026, 07:35:25) [GCC 12.2.0]";
 
 pub(super) async fn system_stats(State(process): State<Arc<Process>>) -> Response {
-    let system = if process.generation().is_current() { newer_system() } else { older_system() };
+    let system =
+        if process.generation().is_current() { newer_system(&process.rig.config) } else { older_system() };
     json(&json!({"system": system, "devices": [device(&process)]}))
 }
 
@@ -25,11 +26,12 @@ fn older_system() -> Value {
     json!({"os": "posix", "python_version": PYTHON, "embedded_python": false})
 }
 
-fn newer_system() -> Value {
+fn newer_system(config: &ComfyConfig) -> Value {
+    let arguments = std::iter::once("main.py").chain(config.arguments.iter().map(String::as_str));
     json!({
         "os": "linux",
-        "ram_total": RAM_BYTES,
-        "ram_free": RAM_FREE_BYTES,
+        "ram_total": config.ram_bytes,
+        "ram_free": config.ram_bytes.saturating_sub(RAM_USED_BYTES),
         "comfyui_version": "0.8.0",
         "required_frontend_version": "1.35.9",
         "installed_templates_version": "0.7.67",
@@ -37,7 +39,7 @@ fn newer_system() -> Value {
         "python_version": PYTHON,
         "pytorch_version": "2.15.0+cu132",
         "embedded_python": false,
-        "argv": ["main.py"],
+        "argv": arguments.collect::<Vec<_>>(),
     })
 }
 
