@@ -26,6 +26,7 @@ mod reload;
 pub mod roster;
 pub mod route;
 mod run;
+pub mod standby;
 mod surroundings;
 pub mod tenant;
 pub mod tool;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 
 use collector::config::{Config, Flags, ServeFlags};
-use collector::{Collector, Given, Source, lifecycle, tool};
+use collector::standby::Role;
+use collector::{Collector, Given, Source, lifecycle, standby, tool};
 use door::service;
 
 fn main() -> ExitCode {
@@ -33,10 +34,10 @@ async fn serve(flags: ServeFlags, passed: io::Result<Option<TcpListener>>) -> an
     let config = Config::load(flags.clone())?;
     let log = lifecycle::log_to_stderr(&config.log)?;
     let passed = passed.map_err(|error| anyhow!("the socket that was passed cannot be used: {error}"))?;
-    let given = Given { passed, source: Some(Source { flags, log }) };
+    let given = Given { passed, source: Some(Source { flags, log }), ..Given::default() };
     let mut told_to_stop = pin!(lifecycle::until_told_to_stop());
     let collector = tokio::select! {
-        started = Collector::start_with(config, given) => started?,
+        started = start(config, given) => started?,
         () = &mut told_to_stop => return Ok(()),
     };
     let failed = tokio::select! {
@@ -48,4 +49,22 @@ async fn serve(flags: ServeFlags, passed: io::Result<Option<TcpListener>>) -> an
     collector.stop().await;
     anyhow::ensure!(!failed, "something inside was lost, see the log; start it again, no job is lost");
     Ok(())
+}
+
+/// At once, or after having stood by for another collector.
+async fn start(config: Config, given: Given) -> anyhow::Result<Collector> {
+    let mut standby = match standby::role(&config, given).await? {
+        Role::Leads(given) => return Ok(Collector::start_with(config, given).await?),
+        Role::StandsBy(standby) => standby,
+    };
+    let own = config.peers.as_ref().map(|peers| peers.url.clone());
+    let given = tokio::select! {
+        given = standby.takes_over() => given?,
+        () = service::prove_life(async || ()) => std::future::pending().await,
+    };
+    let collector = Collector::start_with(config, given).await?;
+    if let Some(own) = own {
+        standby.ends(own);
+    }
+    Ok(collector)
 }

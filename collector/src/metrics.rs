@@ -27,9 +27,14 @@ const JOB_SECONDS: [f64; 14] =
 /// From 0.1 ms to 10 s: what requests and commits take.
 const CALL_SECONDS: [f64; 11] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
 
+/// What is told of who works on the database; the others tell it too.
+pub(crate) const LEADER: &str =
+    "Whether this collector works on the database; 0: it stands by for the one that does.";
+
 pub struct Metrics {
     registry: Registry,
     families: Vec<Family>,
+    leader: IntGauge,
     pub ready: Gauge,
     pub reload_successful: Gauge,
     pub reload_success_timestamp: Gauge,
@@ -86,6 +91,7 @@ impl Metrics {
         let build = make.numbers("build_info", &["version"], "Version of this program; always 1.")?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
+            leader: make.number("leader", LEADER)?,
             ready: make.gauge(
                 "ready",
                 "1 once the store is open and every attempt found at start was resolved.",
@@ -258,6 +264,7 @@ impl Metrics {
 
     /// What is counted by a few known words begins at 0, so that Prometheus sees the first time as well.
     fn begin(&self) {
+        self.leader.set(1);
         let start = |counters: &IntCounterVec, labels: &[&str]| drop(counters.with_label_values(labels));
         Outcome::ALL.iter().for_each(|outcome| start(&self.jobs_ended, &[outcome.as_str()]));
         VERDICTS.iter().for_each(|verdict| start(&self.decisions, &[verdict]));

@@ -85,7 +85,8 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
     let (old_hooks, new_hooks) = (&before.webhooks, &after.webhooks);
     let differs = [
         ("listen", before.listen != after.listen),
-        ("database, database_password_file", before.database != after.database),
+        ("database, database_password_file, files_directory", before.database != after.database),
+        ("peer_url", before.peers != after.peers),
         ("state_directory", before.state_directory != after.state_directory),
         ("route_tempo, route_overdue_after, route_fairness", before.routing != after.routing),
         ("poll_interval", before.poll_interval != after.poll_interval),

@@ -69,6 +69,10 @@ pub struct Given {
     pub passed: Option<net::TcpListener>,
     /// Where the configuration is read again upon SIGHUP.
     pub source: Option<Source>,
+    /// The database, where it was opened already to see that nobody else works on it.
+    pub store: Option<Box<Postgres>>,
+    /// Cancelled when another collector takes over the database.
+    pub deposed: Option<CancellationToken>,
 }
 
 /// A running collector. Dropping it leaves its tasks to the runtime; [`Collector::stop`] ends them in order.
@@ -103,10 +107,16 @@ impl Collector {
             None => None,
         };
         let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());
-        let store = open_store(&config).await?;
+        if let Some(deposed) = given.deposed {
+            tokio::spawn(stop_when(deposed, stop.clone()));
+        }
+        let store: Arc<dyn Store> = match given.store {
+            Some(store) => Arc::from(store as Box<dyn Store>),
+            None => open_store(&config).await?,
+        };
         let client_id =
             ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
-        let files = Arc::new(Files::open(&config.state_directory, Arc::clone(&store)).await?);
+        let files = Arc::new(Files::open(config.files_directory(), Arc::clone(&store)).await?);
         let config::History { jobs, age, bytes } = config.history;
         let retention = Retention { jobs, age, bytes };
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
@@ -239,6 +249,16 @@ impl Collector {
     }
 }
 
+/// Another collector works on the database: nothing that this one would do would be kept.
+async fn stop_when(deposed: CancellationToken, stop: CancellationToken) {
+    if stop.run_until_cancelled(deposed.cancelled()).await.is_some() {
+        tracing::error!(
+            "another collector has taken over the database; stopping, so that the next start stands by for it"
+        );
+        stop.cancel();
+    }
+}
+
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     let password = config.database.password.as_ref().map(config::Password::as_str);
     Ok(match &config.database.server {
@@ -289,7 +309,10 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, S
     listener.local_addr().map_err(|source| StartError::Listen { address: asked, source })
 }
 
-async fn listen(address: SocketAddr, passed: Option<net::TcpListener>) -> Result<TcpListener, StartError> {
+pub(crate) async fn listen(
+    address: SocketAddr,
+    passed: Option<net::TcpListener>,
+) -> Result<TcpListener, StartError> {
     let listener = service::listen(address, passed).await;
     listener.map_err(|source| StartError::Listen { address, source })
 }

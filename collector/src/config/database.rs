@@ -17,6 +17,8 @@ pub struct Database {
     pub server: Option<Url>,
     /// `None`: as libpq's environment and files say.
     pub password: Option<Password>,
+    /// Where uploaded files are kept; `None`: in the state directory.
+    pub files: Option<PathBuf>,
 }
 
 /// Debug output hides it.
@@ -70,7 +72,8 @@ impl Database {
             Some(password) => Some(password),
             None => password_file.map(|file| first_line(file)).transpose()?,
         };
-        Ok((Self { server, password }, directory))
+        let files = flags.files_directory.clone().or(file.files_directory.clone());
+        Ok((Self { server, password, files }, directory))
     }
 
     /// What a collector with these flags would use, and its state directory.

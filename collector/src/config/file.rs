@@ -19,6 +19,8 @@ pub(super) struct File {
     pub database: Option<String>,
     pub database_password_file: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
+    pub files_directory: Option<PathBuf>,
+    pub peer_url: Option<OriginUrl>,
     #[serde(deserialize_with = "poll_interval")]
     pub poll_interval: Option<Duration>,
     pub free_after_idle: Option<Wait>,

@@ -96,6 +96,11 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub database: DatabaseFlags,
 
+    /// How other collectors of the same PostgreSQL database reach this one: one of them works, the others pass everything on
+    /// to it, and one of those takes over when it is gone
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_PEER_URL")]
+    pub peer_url: Option<value::OriginUrl>,
+
     /// Time between two looks at a backend, 50ms to 60s; its agent is asked every 2 of them, its figures every 10, its node
     /// classes every 60 [default: 1s]
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_POLL_INTERVAL", value_parser = value::poll_interval)]

@@ -16,7 +16,7 @@ mod webhooks;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub interface: Interface,
     pub database: Database,
+    pub peers: Option<Peers>,
     pub state_directory: PathBuf,
     pub poll_interval: Duration,
     pub freeing: Freeing,
@@ -57,6 +58,14 @@ pub struct Config {
     pub history: History,
     pub max_body_bytes: usize,
     pub log: Log,
+}
+
+/// This collector among several that share a database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peers {
+    /// Where the others reach it.
+    pub url: Url,
+    pub database: Url,
 }
 
 /// When memory is freed though nobody asks; `None` and false: not for this reason.
@@ -77,6 +86,12 @@ pub struct Routing {
     pub tempo: f64,
     pub overdue_after: Duration,
     pub fairness: f64,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self { tempo: 1.0, overdue_after: Duration::from_secs(5 * 60), fairness: 1.0 }
+    }
 }
 
 /// How many ended jobs are remembered, how long, and in how many bytes.
@@ -130,6 +145,11 @@ pub enum ConfigError {
     #[error("{0} has more than {most} tags", most = limits::TAGS)]
     Tags(BackendId),
     #[error(
+        "collectors that stand by for each other (peer_url) share a PostgreSQL database and the files that clients upload: name \
+         the one with --database, and a directory that all of them see with --files-directory"
+    )]
+    PeersApart,
+    #[error(
         "there is no home directory to keep the queue in: name a place with --state-directory, state_directory in the \
          configuration file, or $STATE_DIRECTORY"
     )]
@@ -142,10 +162,14 @@ const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_FREE_AFTER_IDLE: Wait = Wait(Some(Duration::from_secs(10 * 60)));
 const DEFAULT_FREE_FOR_OTHERS: Share = Share(Some(0.1));
 const DEFAULT_FREE_BELOW_HOST_MEMORY: Share = Share(Some(0.05));
-const DEFAULT_OVERDUE_AFTER: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 
 impl Config {
+    /// Where uploaded files are kept.
+    pub fn files_directory(&self) -> &Path {
+        self.database.files.as_deref().unwrap_or(&self.state_directory)
+    }
+
     /// Reads the file that the flags name, and the files of agents that it names.
     pub fn load(flags: ServeFlags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
@@ -161,12 +185,13 @@ impl Config {
             listen: flags.interface_listen.or(file.interface_listen),
             url: flags.interface_url.or(file.interface_url).map(|url| url.0),
         };
-        let unset = History::default();
+        let (unset, usual) = (History::default(), Routing::default());
         Ok(Self {
             listen: flags.listen.or(file.listen).unwrap_or_else(default_listen),
             interface: interface.checked(&backends, &access)?,
             backends,
             access,
+            peers: peers(flags.peer_url.or(file.peer_url), &database)?,
             database,
             webhooks,
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
@@ -199,13 +224,13 @@ impl Config {
                 before_jobs: flags.freeing.before_jobs.or(file.free_before_jobs).unwrap_or(true),
             },
             routing: Routing {
-                tempo: flags.routing.tempo.or(file.route_tempo).unwrap_or(1.0),
+                tempo: flags.routing.tempo.or(file.route_tempo).unwrap_or(usual.tempo),
                 overdue_after: flags
                     .routing
                     .overdue_after
                     .or(file.route_overdue_after)
-                    .unwrap_or(DEFAULT_OVERDUE_AFTER),
-                fairness: flags.routing.fairness.or(file.route_fairness).unwrap_or(1.0),
+                    .unwrap_or(usual.overdue_after),
+                fairness: flags.routing.fairness.or(file.route_fairness).unwrap_or(usual.fairness),
             },
             rerun_after_unreachable: flags
                 .rerun_after_unreachable
@@ -223,6 +248,14 @@ impl Config {
                 format: flags.log_format.or(file.log_format).unwrap_or_default(),
             },
         })
+    }
+}
+
+fn peers(url: Option<OriginUrl>, database: &Database) -> Result<Option<Peers>, ConfigError> {
+    let Some(OriginUrl(url)) = url else { return Ok(None) };
+    match (&database.server, &database.files) {
+        (Some(server), Some(_)) => Ok(Some(Peers { url, database: server.clone() })),
+        _ => Err(ConfigError::PeersApart),
     }
 }
 

@@ -28,6 +28,12 @@ pub enum Error {
     Unfit { place: String, advice: String },
     #[error("the database {server} does not answer; it is asked again")]
     Silent { server: String },
+    #[error(
+        "the database has not noticed yet that its connection to this collector was cut; it is asked again"
+    )]
+    Held,
+    #[error("another orchestrator-collector has taken over the database; this one stops")]
+    Deposed,
     #[error("cannot {operation}: {}{}", said(source), advice(source))]
     Query { operation: &'static str, source: sqlx::Error },
     #[error("the database holds {what} that cannot be read: {reason}")]
@@ -52,7 +58,7 @@ impl Error {
     /// What the store holds after a commit that failed so is not known: all of it, nothing, or what somebody else wrote.
     pub(super) fn leaves_doubt(&self) -> bool {
         match self {
-            Self::Silent { .. } => true,
+            Self::Silent { .. } | Self::Held | Self::Deposed => true,
             Self::Query { source, .. } => match source.as_database_error() {
                 Some(said) => code(said).is_some_and(|code| code == OVERTAKEN || is_farewell(&code)),
                 None => true,

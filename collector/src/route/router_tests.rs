@@ -244,7 +244,7 @@ fn an_overdue_group_is_loaded_within_the_stated_time() {
             overdue_waits: 0.0,
             ..Policy::default()
         };
-        fleet.router.policy = policy.clone();
+        fleet.router.policy = policy;
         fleet.arrive(1, 1, 1.0, |_| true);
         let lone: Vec<Ticket> = (2..2 + cold).map(|model| fleet.arrive(model, 2, 1.0, |_| true)).collect();
         let (load, run) = (0.5 + 1.5 * 17.0, 23.0);
@@ -270,7 +270,7 @@ fn an_overdue_group_is_loaded_within_the_stated_time() {
 fn a_group_whose_model_is_only_where_it_may_not_run_is_overdue_like_any_other() {
     let mut fleet = Fleet::new(2);
     let policy = Policy { overdue_seconds: 60.0, overdue_waits: 0.0, ..Policy::default() };
-    fleet.router.policy = policy.clone();
+    fleet.router.policy = policy;
     fleet.router.use_models(SlotId(1), &[asset(2)]);
     fleet.router.stand(SlotId(1), Standing::Busy { since: 0.0, until: 1e9 });
     fleet.arrive(1, 1, 1.0, |_| true);

@@ -39,9 +39,9 @@ pub(super) async fn database(command: DatabaseCommand) -> Result<ExitCode, Datab
 }
 
 async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
-    let (place, state_directory) = place(flags)?;
+    let (place, files_directory) = place(flags)?;
     let mut findings = whole::check(&place).await?;
-    findings.problems.extend(missing_uploads(&state_directory, whole::uploads(&place).await?));
+    findings.problems.extend(missing_uploads(&files_directory, whole::uploads(&place).await?));
     let counts = format!(
         "{place}: {} waiting, {} with a backend, {} ended\n",
         findings.waiting, findings.dispatched, findings.ended
@@ -52,12 +52,12 @@ async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
 }
 
 async fn backup(directory: &Path, flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
-    let (from, state_directory) = place(flags)?;
+    let (from, files_directory) = place(flags)?;
     whole::backup(&from, directory).await?;
     let copy = Place::Directory(directory.to_owned());
     let mut copied = 0;
     for upload in whole::uploads(&copy).await? {
-        let file = files::path_of(&state_directory, &upload.sha256);
+        let file = files::path_of(&files_directory, &upload.sha256);
         match files::copy(&file, directory) {
             Ok(()) => copied += 1,
             // It was replaced by another since.
@@ -93,11 +93,11 @@ async fn migrate(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The database that a collector with these flags would use, and its state directory.
+/// The database that a collector with these flags would use, and where it keeps uploaded files.
 fn place(flags: &PlaceFlags) -> Result<(Place, PathBuf), DatabaseToolError> {
     let (database, state_directory) = Database::named_by(flags)?;
     let place = server(&database).unwrap_or_else(|| Place::Directory(state_directory.clone()));
-    Ok((place, state_directory))
+    Ok((place, database.files.unwrap_or(state_directory)))
 }
 
 fn server(database: &Database) -> Option<Place> {
@@ -105,9 +105,9 @@ fn server(database: &Database) -> Option<Place> {
     database.server.clone().map(|url| Place::Server { url, password })
 }
 
-fn missing_uploads(state_directory: &Path, uploads: Vec<crate::queue::Upload>) -> Vec<String> {
+fn missing_uploads(directory: &Path, uploads: Vec<crate::queue::Upload>) -> Vec<String> {
     let is_whole = |upload: &crate::queue::Upload| {
-        let file = files::path_of(state_directory, &upload.sha256);
+        let file = files::path_of(directory, &upload.sha256);
         std::fs::metadata(file).is_ok_and(|found| found.len() == upload.size_bytes)
     };
     let missing = uploads.into_iter().filter(|upload| !is_whole(upload));

@@ -110,8 +110,12 @@ impl Program {
         let mut program = Self { process: Process(child), lines, client: Client::new("", "me") };
         let address = async || {
             let lines = program.lines.lock().unwrap();
-            let line = lines.iter().find_map(|line| line.split_once("listening on ")?.1.split(' ').next());
-            line.map(str::to_owned)
+            let listens = |line: &str| {
+                let said = ["listening on ", "standing by at "].iter().find_map(|said| line.split_once(said));
+                said.and_then(|(_, address)| address.split(' ').next())
+                    .map(|url| url.trim_end_matches('/').to_owned())
+            };
+            lines.iter().find_map(|line| listens(line))
         };
         program.client.url = until("the program listens", address).await;
         program

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use collector::Collector;
 use collector::config::{
-    Access, Agents, Backend, Config, Database, Freeing, History, Interface, Log, LogFormat, Webhooks,
+    Access, Agents, Backend, Config, Database, Freeing, History, Interface, Log, LogFormat, Routing, Webhooks,
 };
 use sim::{Comfy, ComfyConfig, Generation, Outcome};
 use tempfile::TempDir;
@@ -108,6 +108,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         webhooks: Webhooks::default(),
         interface: Interface::default(),
         database: Database::default(),
+        peers: None,
         state_directory: state.path().to_owned(),
         poll_interval: Duration::from_millis(50),
         freeing: Freeing {
@@ -117,6 +118,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
             after_out_of_memory: true,
             before_jobs: true,
         },
+        routing: Routing::default(),
         rerun_after_unreachable: None,
         history: History::default(),
         max_body_bytes: 1 << 20,

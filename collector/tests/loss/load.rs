@@ -112,18 +112,15 @@ impl Submitter {
         let body = json!({"prompt": prompt(id), "client_id": self.id, "prompt_id": id});
         loop {
             let url = format!("{}/prompt", *self.address.borrow());
-            match self
-                .http
-                .post(url)
-                .timeout(ANSWER_WITHIN)
-                .json(&body)
-                .send()
-                .await
-                .map(|answer| answer.status().as_u16())
-            {
-                Ok(200) => break,
-                Ok(503) | Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
-                Ok(status) => panic!("{status} to a submission"),
+            let Ok(answer) = self.http.post(url).timeout(ANSWER_WITHIN).json(&body).send().await else {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                continue;
+            };
+            match answer.status().as_u16() {
+                200 => break,
+                // A collector that stands by was told nothing by the one that it had asked.
+                502 | 503 => tokio::time::sleep(AGAIN_AFTER).await,
+                status => panic!("{status} to a submission: {:?}", answer.text().await),
             }
         }
         self.accepted.fetch_add(1, Ordering::Relaxed);

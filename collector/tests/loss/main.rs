@@ -16,6 +16,7 @@ mod client;
 mod count;
 mod listener;
 mod load;
+mod pair;
 #[allow(dead_code, reason = "shared with another test, which uses the rest")]
 #[path = "../fleet/program.rs"]
 mod program;
@@ -50,6 +51,18 @@ fn main() -> ExitCode {
             Stage::on(&cluster).await.kill_the_collector(kills()).await;
         },
     );
+    let leader_killed = on_server(
+        "postgres::every_job_ends_once_however_often_the_collector_that_leads_is_killed",
+        |cluster| async move {
+            Stage::kill_the_leader(&cluster, kills()).await;
+        },
+    );
+    let stands_by = on_server(
+        "postgres::what_a_collector_that_stands_by_is_asked_the_one_that_leads_answers",
+        |cluster| async move {
+            Stage::one_stands_by(&cluster).await;
+        },
+    );
     let server_killed =
         on_server("postgres::every_job_ends_once_however_often_the_server_is_killed", |cluster| async move {
             Stage::on(&cluster).await.kill_the_server(&cluster, kills()).await;
@@ -60,7 +73,7 @@ fn main() -> ExitCode {
             Stage::lose_answers_of(&cluster, kills()).await;
         },
     );
-    let trials = vec![killed, killed_on_server, server_killed, answers_lost];
+    let trials = vec![killed, killed_on_server, leader_killed, stands_by, server_killed, answers_lost];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -16,9 +16,9 @@ use super::wait::until;
 pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 pub(crate) struct Stage {
-    comfys: Vec<Comfy>,
-    configuration: String,
-    state: TempDir,
+    pub(crate) comfys: Vec<Comfy>,
+    pub(crate) configuration: String,
+    pub(crate) state: TempDir,
 }
 
 impl Stage {
@@ -31,7 +31,7 @@ impl Stage {
         Self::of(&format!("database = '{url}'\n")).await
     }
 
-    async fn of(database: &str) -> Self {
+    pub(crate) async fn of(database: &str) -> Self {
         let mut comfys = Vec::new();
         for generation in [Generation::V0_8, Generation::V2024, Generation::V0_8, Generation::V2024] {
             comfys.push(Comfy::start(ComfyConfig { generation, ..ComfyConfig::default() }).await.unwrap());
@@ -92,7 +92,7 @@ impl Stage {
 }
 
 /// So many more jobs are accepted, and then a moment passes, so that what follows hits anything.
-async fn some_work(load: &Load, jobs: std::ops::Range<u64>) {
+pub(crate) async fn some_work(load: &Load, jobs: std::ops::Range<u64>) {
     let wanted = load.accepted() + fastrand::u64(jobs);
     until("jobs are accepted", async || (load.accepted() >= wanted).then_some(())).await;
     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..60))).await;

@@ -11,6 +11,7 @@
 )]
 
 mod conformance;
+mod leading;
 mod opening;
 mod outage;
 mod places;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             .iter()
             .chain(outage::TESTS)
             .chain(whole::TESTS)
+            .chain(leading::TESTS)
             .map(|(name, test)| with_postgres(name, *test)),
     );
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -69,4 +69,9 @@ pub struct DatabaseFlags {
     /// $XDG_STATE_HOME/orchestrator-collector, else ~/.local/state/orchestrator-collector]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
     pub state_directory: Option<PathBuf>,
+
+    /// Where uploaded files are kept; for collectors that stand by for each other one that all of them see [default: the
+    /// state directory]
+    #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_FILES_DIRECTORY")]
+    pub files_directory: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::super::error::{Error, Outcomes, failed};
+use super::lock::Holder;
 use super::open::Server;
 use crate::limits;
 
@@ -22,6 +23,8 @@ pub(super) struct Connections {
     server: Server,
     idle: Mutex<Vec<(PgConnection, Instant)>>,
     places: Semaphore,
+    /// Who holds the database's lock on the only one of them.
+    holder: Option<Holder>,
 }
 
 /// One that is lent. Dropped it is closed, and what it left undone is undone by the server.
@@ -33,7 +36,13 @@ pub(super) struct Lent<'a> {
 
 impl Connections {
     pub(super) fn of(server: Server, places: usize) -> Self {
-        Self { server, idle: Mutex::default(), places: Semaphore::new(places) }
+        Self { server, idle: Mutex::default(), places: Semaphore::new(places), holder: None }
+    }
+
+    /// One connection, which holds the database's lock, as any does that takes its place.
+    pub(super) fn holding(server: Server, connection: PgConnection, holder: Holder) -> Self {
+        let idle = Mutex::new(vec![(connection, Instant::now())]);
+        Self { server, idle, places: Semaphore::new(1), holder: Some(holder) }
     }
 
     /// Waits for a place, and for a connection as long as it may take to open one.
@@ -41,7 +50,7 @@ impl Connections {
         let place = self.places.acquire().await.map_err(|_| self.silent())?;
         let connection = match self.idle_one().await {
             Some(connection) => connection,
-            None => self.server.connect().await?,
+            None => self.new_one().await?,
         };
         Ok(Lent { connection, home: self, _place: place })
     }
@@ -66,6 +75,14 @@ impl Connections {
         work: impl Future<Output = Outcomes<T>>,
     ) -> Outcomes<T> {
         timeout(within, work).await.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    async fn new_one(&self) -> Outcomes<PgConnection> {
+        let mut connection = self.server.connect().await?;
+        if let Some(holder) = &self.holder {
+            holder.resume(&mut connection).await?;
+        }
+        Ok(connection)
     }
 
     async fn idle_one(&self) -> Option<PgConnection> {

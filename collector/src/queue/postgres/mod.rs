@@ -1,9 +1,11 @@
-//! The store in a PostgreSQL database. One connection commits, a few do all else.
+//! The store in a PostgreSQL database. One connection commits, and holds the lock that says who may; a few do all else.
 //!
 //! A text of PostgreSQL holds no NUL, which a client may well send in one: see [`storable`]. JSON writes it as an escape.
 
+mod candidate;
 mod connections;
 mod group;
+mod lock;
 mod open;
 mod write;
 
@@ -12,10 +14,11 @@ use std::fs::File;
 
 use async_trait::async_trait;
 use comfyui::api::FileRef;
+use sqlx::Postgres as Db;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres as Db};
 use uuid::Uuid;
 
+pub use self::candidate::{Candidate, Seen};
 use self::connections::Connections;
 use super::columns::Columns;
 use super::error::{Outcomes, damaged};
@@ -38,9 +41,8 @@ pub struct Postgres {
     /// The one that commits.
     writer: Connections,
     others: Connections,
-    /// Holds the lock that says that no other collector decides for the same jobs.
-    _alone: PgConnection,
-    _lock: Option<File>,
+    /// Held for as long as it lives.
+    _directory: Option<File>,
 }
 
 /// The text with another sign for NUL.
@@ -69,7 +71,8 @@ impl Store for Postgres {
     }
 
     async fn live(&self) -> Outcomes<Vec<Job>> {
-        let rows = self.others.rows("load the queue", sqlx::query(sql::LIVE)).await?;
+        // By the one that commits: what it had begun before is over then.
+        let rows = self.writer.rows("load the queue", sqlx::query(sql::LIVE)).await?;
         rows.iter().map(job_of).collect()
     }
 

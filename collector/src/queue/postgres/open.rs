@@ -8,26 +8,27 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::super::directory::claim;
 use super::super::error::{Error, Outcomes, said};
 use super::Postgres;
-use super::connections::Connections;
-use crate::limits;
+use super::candidate::{Candidate, Seen};
 
 /// `server_version_num` of PostgreSQL 15.
 const LEAST_VERSION: i32 = 150_000;
 /// Ours in a schema that may hold another program's, of the same library, too.
 const MIGRATIONS_TABLE: &str = "orchestrator_migrations";
-/// A client that is cut off must not hold locks for long. Over a Unix socket the first four mean nothing.
+/// A client that is cut off must not hold locks for long, least of all the one by which it works on the database. Over a Unix socket the first four mean nothing.
 const SESSION: [(&str, &str); 5] = [
-    ("tcp_keepalives_idle", "5"),
-    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_idle", "3"),
+    ("tcp_keepalives_interval", "1"),
     ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "10s"),
+    ("tcp_user_timeout", "6s"),
     ("idle_in_transaction_session_timeout", "5s"),
 ];
+const BUSY: &str = "another orchestrator-collector works on it; stop that one first, or give each of them --peer-url, so that one \
+                    stands by for the other";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file, which has the number of its SQLite twin.
@@ -55,8 +56,20 @@ impl Postgres {
     /// `url` without a password; without `password` it is what libpq's environment and files say. Uploads stay in the
     /// state directory.
     pub async fn open(url: &Url, password: Option<&str>, directory: &Path) -> Outcomes<Self> {
-        let lock = claim(directory)?;
-        Ok(Self { _lock: Some(lock), ..Self::open_alone(url, password).await? })
+        let candidate = Candidate::new(url, password, None, CancellationToken::new())?;
+        Self::alone(candidate.in_directory(directory)?, url).await
+    }
+
+    /// Without a state directory.
+    pub(in crate::queue) async fn open_alone(url: &Url, password: Option<&str>) -> Outcomes<Self> {
+        Self::alone(Candidate::new(url, password, None, CancellationToken::new())?, url).await
+    }
+
+    async fn alone(mut candidate: Candidate, url: &Url) -> Outcomes<Self> {
+        match candidate.look().await? {
+            Seen::Free(store) => Ok(*store),
+            Seen::Led(_) => Err(Error::Server { server: Self::shown(url), reason: BUSY.to_owned() }),
+        }
     }
 
     /// One connection to what is there as it is, a collector at work on it or not.
@@ -76,22 +89,10 @@ impl Postgres {
         bare.set_query(None);
         bare.to_string()
     }
-
-    /// Without a state directory.
-    pub(in crate::queue) async fn open_alone(url: &Url, password: Option<&str>) -> Outcomes<Self> {
-        let server = Server::of(url, password)?;
-        let mut connection = server.connect().await?;
-        server.check_kind(&mut connection).await?;
-        server.check_owner(&mut connection).await?;
-        server.migrate(&mut connection).await?;
-        server.check_alone(&mut connection).await?;
-        let others = Connections::of(server.clone(), limits::DATABASE_CONNECTIONS);
-        Ok(Self { writer: Connections::of(server, 1), others, _alone: connection, _lock: None })
-    }
 }
 
 impl Server {
-    fn of(url: &Url, password: Option<&str>) -> Outcomes<Self> {
+    pub(super) fn of(url: &Url, password: Option<&str>) -> Outcomes<Self> {
         let shown = Postgres::shown(url);
         let options = PgConnectOptions::from_url(url)
             .map_err(|e| Error::Server { server: shown.clone(), reason: e.to_string() })?;
@@ -105,6 +106,14 @@ impl Server {
             Ok(connected) => connected.map_err(|error| self.unusable(&error)),
             Err(_) => Err(Error::Silent { server: self.to_string() }),
         }
+    }
+
+    /// A connection to a database that can be ours.
+    pub(super) async fn open(&self) -> Outcomes<PgConnection> {
+        let mut connection = self.connect().await?;
+        self.check_kind(&mut connection).await?;
+        self.check_owner(&mut connection).await?;
+        Ok(connection)
     }
 
     fn error(&self, reason: impl Into<String>) -> Error {
@@ -160,18 +169,7 @@ impl Server {
         Err(Error::Foreign { place: self.to_string(), reason, flag: "--database" })
     }
 
-    async fn check_alone(&self, db: &mut PgConnection) -> Outcomes<()> {
-        let lock =
-            sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))");
-        let is_alone: Result<bool, _> = lock.bind(MIGRATIONS_TABLE).fetch_one(db).await;
-        match is_alone {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.error("another orchestrator-collector works on it; stop that one first")),
-            Err(error) => Err(self.unusable(&error)),
-        }
-    }
-
-    async fn migrate(&self, db: &mut PgConnection) -> Outcomes<()> {
+    pub(super) async fn migrate(&self, db: &mut PgConnection) -> Outcomes<()> {
         let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
             let sql = sqlx::SqlStr::from_static(sql);
             Migration::new(version, name.into(), MigrationType::Simple, sql, false)

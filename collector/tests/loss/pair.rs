@@ -1,0 +1,101 @@
+//! Two collectors at one database, of which the one that leads is killed again and again.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use sim::postgres::Cluster;
+use tokio::net::TcpSocket;
+
+use super::count::Counts;
+use super::load::Load;
+use super::program::Program;
+use super::stage::{Stage, some_work};
+use super::wait::until;
+
+/// One of the two: an address that is its own, whether it runs or not.
+struct Place {
+    name: &'static str,
+    port: u16,
+    // Bound and never listening: nobody else gets the port meanwhile.
+    _reserved: TcpSocket,
+}
+
+impl Place {
+    fn new(name: &'static str) -> Self {
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseaddr(true).unwrap();
+        reserved.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self { name, port: reserved.local_addr().unwrap().port(), _reserved: reserved }
+    }
+
+    async fn start(&self, stage: &Stage) -> Program {
+        let state = stage.state.path();
+        let own = format!("listen = '127.0.0.1:{0}'\npeer_url = 'http://127.0.0.1:{0}'\n", self.port);
+        let files = format!("files_directory = '{}'\n", state.join("files").display());
+        let text = stage.configuration.replace("listen = '127.0.0.1:0'\n", &(own + &files));
+        Program::configured(&text, &state.join(self.name)).await
+    }
+}
+
+impl Stage {
+    /// What is asked of the one that stands by the other answers; and it takes over where the other stops in good order.
+    pub(crate) async fn one_stands_by(cluster: &Cluster) {
+        let url = cluster.database("pair").unwrap();
+        let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let places = [Place::new("one"), Place::new("other")];
+        let (leader, standby) = (places[0].start(&stage).await, places[1].start(&stage).await);
+        let client = &standby.client;
+        assert_eq!(client.text("/-/ready").await, "standing by\n");
+        let leading = async |program: &Program| {
+            let text = program.client.text("/metrics").await;
+            let line = text.lines().find_map(|line| line.strip_prefix("orchestrator_collector_leader "));
+            line.map(str::to_owned)
+        };
+        assert_eq!((leading(&leader).await, leading(&standby).await), (Some("1".into()), Some("0".into())));
+        // More than is kept to be sent once more.
+        let large = vec![7; 20 << 20];
+        for (name, content) in [("small.bin", b"abc".to_vec()), ("large.bin", large)] {
+            assert_eq!(client.upload(name, content.clone(), &[("type", "input")]).await.0, 200);
+            let path = format!("/view?filename={name}&type=input");
+            assert!(client.bytes(&path).await == content, "{name}");
+        }
+        assert_eq!(client.ask("/no/such/path").await.0, 404);
+        assert_eq!(leader.stop().await, 0);
+        // Asked at once it waits for somebody to lead, and then that is itself.
+        assert_eq!(client.bytes("/view?filename=small.bin&type=input").await, b"abc");
+        assert_eq!(leading(&standby).await, Some("1".into()));
+        assert_eq!(standby.stop().await, 0);
+    }
+
+    /// Under the load of clients that ask the one that stands by.
+    pub(crate) async fn kill_the_leader(cluster: &Cluster, kills: usize) {
+        let url = cluster.database("fleet").unwrap();
+        let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let places = [Place::new("one"), Place::new("other")];
+        let mut leader = places[0].start(&stage).await;
+        let mut standby = places[1].start(&stage).await;
+        assert!(!leads(&standby));
+        let load = Load::start(standby.client.url.clone());
+        let mut took = Vec::new();
+        for kill in 0..kills {
+            some_work(&load, 1..10).await;
+            leader.kill();
+            let began = Instant::now();
+            until("the other one takes over", async || leads(&standby).then_some(())).await;
+            took.push(began.elapsed());
+            (leader, standby) = (standby, places[kill % 2].start(&stage).await);
+            load.address.send_replace(standby.client.url.clone());
+        }
+        some_work(&load, 20..21).await;
+        let counts = Counts::of(kills, &load.finish().await, &stage.comfys);
+        took.sort();
+        let longest = took.last().copied().unwrap_or_default();
+        println!("take-over: median {:?}, longest {longest:?}", took[took.len() / 2]);
+        counts.are_as_they_must_be();
+        assert_eq!([standby.stop().await, leader.stop().await], [0, 0]);
+    }
+}
+
+fn leads(program: &Program) -> bool {
+    program.lines().iter().any(|line| line.contains("listening on "))
+}
