@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,7 +19,6 @@ pub(crate) struct Prometheus {
     _program: Running,
     _folder: TempDir,
     address: String,
-    began: Instant,
 }
 
 impl Prometheus {
@@ -49,13 +47,9 @@ impl Prometheus {
         let address = lines.find_map(listens).expect("Prometheus listens");
         // It goes on logging, and must not wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let server = Self { _program: program, _folder: folder, address, began: Instant::now() };
+        let server = Self { _program: program, _folder: folder, address };
         until("Prometheus is ready", || server.text("/-/ready").filter(|text| text.contains("200 OK")));
         server
-    }
-
-    pub(crate) fn has_run_for(&self, long: Duration) -> bool {
-        self.began.elapsed() >= long
     }
 
     /// Waits until it scrapes so many.
