@@ -73,12 +73,22 @@ pub const MODEL_FOLDERS: usize = 256;
 /// Path of an uploaded file below the input folder.
 pub const UPLOAD_PATH_BYTES: usize = 512;
 
+/// A file that no name stands for may be on its way yet, where several collectors share a directory.
+pub const UPLOAD_UNDER_WAY: Duration = Duration::from_secs(600);
+
 /// Changes that wait for the store's writer, and those that it commits as one transaction.
 pub const CHANGES_WAITING: usize = 4096;
 pub const CHANGES_A_COMMIT: usize = 256;
 /// Connections to a database server besides the one that commits, and how long a commit or anything else may take there.
 pub const DATABASE_CONNECTIONS: usize = 8;
 pub const DATABASE_COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// See [`DATABASE_COMMIT_WITHIN`]; and how old a commit may be by which a job is sent without another look.
+pub const DATABASE_CONFIRM_WITHIN: Duration = Duration::from_secs(2);
+/// See [`DATABASE_CONFIRM_WITHIN`].
+pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+/// How often a collector looks whether another has taken over its database.
+pub const LOOKS_WHETHER_IT_LEADS: Duration = Duration::from_secs(1);
+/// See [`DATABASE_COMMIT_WITHIN`].
 pub const DATABASE_READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// Attempts of one job, and the most that one may ask for. Those that reached no backend do not count.

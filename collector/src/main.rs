@@ -62,9 +62,17 @@ async fn start(config: Config, given: Given) -> anyhow::Result<Collector> {
         given = standby.takes_over() => given?,
         () = service::prove_life(async || ()) => std::future::pending().await,
     };
-    let collector = Collector::start_with(config, given).await?;
+    // As it is by now: it may have been reloaded since.
+    let config = match &given.source {
+        Some(source) => Config::load(source.flags.clone())?,
+        None => config,
+    };
+    let alive = tokio::spawn(service::prove_life(async || ()));
+    let started = Collector::start_with(config, given).await;
+    alive.abort();
+    let collector = started?;
     if let Some(own) = own {
-        standby.ends(own);
+        standby.ends(own).await;
     }
     Ok(collector)
 }

@@ -25,7 +25,7 @@ use crate::id::ClientId;
 use crate::metrics::Metrics;
 use crate::poll::Intervals;
 use crate::prepare::{PrepareError, Prepared};
-use crate::queue::{Postgres, Queue, Retention, Sqlite, Store, StoreError};
+use crate::queue::{Candidate, Postgres, Queue, Retention, Sqlite, Store, StoreError};
 use crate::reload::{Reload, Source};
 use crate::roster::{self, AskAgents, RosterError};
 use crate::webhook::{self, Rules};
@@ -107,16 +107,17 @@ impl Collector {
             None => None,
         };
         let (clock, metrics, stop) = (Clock::start(), Arc::new(Metrics::new()?), CancellationToken::new());
-        if let Some(deposed) = given.deposed {
-            tokio::spawn(stop_when(deposed, stop.clone()));
-        }
-        let store: Arc<dyn Store> = match given.store {
-            Some(store) => Arc::from(store as Box<dyn Store>),
-            None => open_store(&config).await?,
+        let deposed = given.deposed.unwrap_or_default();
+        let (pass, store): (_, Arc<dyn Store>) = match given.store {
+            Some(store) => (store.pass(), Arc::from(store as Box<dyn Store>)),
+            None => (None, Box::pin(open_store(&config, deposed.clone())).await?),
         };
+        tokio::spawn(stop_when(deposed, Arc::clone(&store), stop.clone()));
         let client_id =
             ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
-        let files = Arc::new(Files::open(config.files_directory(), Arc::clone(&store)).await?);
+        let files = Arc::new(
+            Files::open(config.files_directory(), config.peers.is_some(), Arc::clone(&store)).await?,
+        );
         let config::History { jobs, age, bytes } = config.history;
         let retention = Retention { jobs, age, bytes };
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
@@ -206,7 +207,8 @@ impl Collector {
         if let Some(address) = interface_address {
             tracing::info!("the web interface is at {scheme}://{address}");
         }
-        let guards = guards(&config, &access, address, interface_listener.zip(interface_address));
+        let guards =
+            Guards { pass, ..guards(&config, &access, address, interface_listener.zip(interface_address)) };
         let server = tokio::spawn(api::serve(listener, tls, Arc::new(app), guards, stop.clone()));
         let reload = Reload { source: given.source, in_force: config, access, settings, roster };
         let keep = files::keep(reload, again, reloads);
@@ -250,19 +252,28 @@ impl Collector {
 }
 
 /// Another collector works on the database: nothing that this one would do would be kept.
-async fn stop_when(deposed: CancellationToken, stop: CancellationToken) {
-    if stop.run_until_cancelled(deposed.cancelled()).await.is_some() {
-        tracing::error!(
-            "another collector has taken over the database; stopping, so that the next start stands by for it"
-        );
+async fn stop_when(deposed: CancellationToken, store: Arc<dyn Store>, stop: CancellationToken) {
+    let looks = async {
+        let mut look = tokio::time::interval(limits::LOOKS_WHETHER_IT_LEADS);
+        while !deposed.is_cancelled() {
+            look.tick().await;
+            // Where it cannot be known whoever would write is told.
+            let _ = store.confirm().await;
+        }
+    };
+    if stop.run_until_cancelled(looks).await.is_some() {
+        tracing::error!("another collector has taken over the database: stopping");
         stop.cancel();
     }
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+async fn open_store(config: &Config, deposed: CancellationToken) -> Result<Arc<dyn Store>, StoreError> {
     let password = config.database.password.as_ref().map(config::Password::as_str);
     Ok(match &config.database.server {
-        Some(server) => Arc::new(Postgres::open(server, password, &config.state_directory).await?),
+        Some(server) => {
+            let candidate = Candidate::new(server, password, None, deposed)?;
+            Arc::new(Postgres::of(candidate.in_directory(&config.state_directory)?).await?)
+        }
         None => Arc::new(Sqlite::open(&config.state_directory).await?),
     })
 }
@@ -302,7 +313,7 @@ fn guards(
         let beside = Auth::of_interface(&auth, elsewhere(public_url, main), at_interface);
         (listener, Arc::new(beside))
     });
-    Guards { main: auth, interface }
+    Guards { main: auth, interface, pass: None }
 }
 
 fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {

@@ -9,6 +9,7 @@ mod figures;
 mod interface;
 mod operate;
 mod orchestrator;
+pub(crate) mod passed;
 
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub struct Guards {
     pub main: Arc<Auth>,
     /// The interface's listener, if it has one.
     pub interface: Option<(TcpListener, Arc<Auth>)>,
+    /// What collectors that stand by for this one show.
+    pub pass: Option<String>,
 }
 
 /// Serves until told to stop.
@@ -95,7 +98,8 @@ pub async fn serve(
     tokio::spawn(comfyui::announce_queue(Arc::clone(&app), stop.clone()));
     tokio::spawn(orchestrator::write_feed(Arc::clone(&app), stop.clone()));
     tokio::spawn(orchestrator::write_live(Arc::clone(&app), stop.clone()));
-    let Guards { main, interface } = guards;
+    let Guards { main, interface, pass } = guards;
+    let pass: Option<Arc<str>> = pass.map(Into::into);
     let limits = limits::connections(lifecycle::file_descriptors(), 1 + usize::from(interface.is_some()));
     let max_body_bytes = app.max_body_bytes;
     let bare = match &interface {
@@ -103,8 +107,13 @@ pub async fn serve(
         // None of the interface's files, some of which are foreign code.
         Some(_) => without_interface(stop.clone(), max_body_bytes),
     };
-    let main =
-        door::serve(listener, tls.clone(), routes(bare, &app, main), limits, stop.clone().cancelled_owned());
+    let main = door::serve(
+        listener,
+        tls.clone(),
+        passed::known_by(pass, routes(bare, &app, main)),
+        limits,
+        stop.clone().cancelled_owned(),
+    );
     let beside = async {
         let Some((listener, auth)) = interface else { return };
         let routes = routes(interface_routes(stop.clone(), max_body_bytes), &app, auth);

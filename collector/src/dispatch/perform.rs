@@ -2,6 +2,7 @@
 //! decisions here beyond telling apart what an answer proves.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
@@ -41,8 +42,12 @@ pub(super) async fn perform(tools: Arc<Tools>, work: Work) -> Done {
 
 async fn dispatch(tools: Arc<Tools>, job: Arc<Job>, attempt: u32, assignment: Assignment) -> Done {
     let id = job.id;
-    let sent = match intend(&tools, id, &assignment).await {
-        (Ok(()), Ok(documents)) => send(&tools, &job, attempt, &assignment.backend, documents).await,
+    let intended = intend(&tools, id, &assignment).await;
+    let committed = Instant::now();
+    let sent = match intended {
+        (Ok(()), Ok(documents)) => {
+            send(&tools, &job, attempt, &assignment.backend, documents, committed).await
+        }
         (Ok(()), Err(error)) => Sent::Never { reason: error.to_string() },
         (Err(error), _) => Sent::NotCommitted(error),
     };
@@ -66,6 +71,7 @@ async fn send(
     attempt: u32,
     backend: &BackendId,
     documents: Option<Documents>,
+    committed: Instant,
 ) -> Sent {
     let Some(client) = tools.clients.get(backend) else {
         return Sent::Undeliverable { reason: format!("{backend} is no longer part of the fleet") };
@@ -89,6 +95,12 @@ async fn send(
         Ok(prompt) => Documents { prompt, ..documents },
         Err(error) => return Sent::Impossible { reason: format!("its prompt cannot be read: {error}") },
     };
+    // Files take their time, in which another collector may have taken over and given the job to another backend.
+    if committed.elapsed() > limits::CONFIRM_AFTER
+        && let Err(error) = tools.queue.store().confirm().await
+    {
+        return Sent::Never { reason: error.to_string() };
+    }
     match client.queue_prompt(&request(tools, job.id, attempt, documents)).await {
         Ok(accepted) => accept(tools, job.id, attempt, accepted).await,
         Err(error) => refusal(error),

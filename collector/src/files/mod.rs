@@ -6,6 +6,7 @@ mod name;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use comfyui::api::FileRef;
@@ -41,27 +42,45 @@ pub enum FilesError {
 }
 
 impl Files {
-    /// `state_directory` is the collector's; the folder for uploads is made in it.
-    pub async fn open(state_directory: &Path, store: Arc<dyn Store>) -> Result<Self, FilesError> {
-        let directory = state_directory.join(UPLOADS);
+    /// The folder for uploads is made in `within`, the collector's own directory or one that several share.
+    pub async fn open(within: &Path, shared: bool, store: Arc<dyn Store>) -> Result<Self, FilesError> {
+        let directory = within.join(UPLOADS);
         let made = tokio::fs::create_dir_all(&directory).await;
         made.map_err(|source| FilesError::Disk { operation: "create", path: directory.clone(), source })?;
         let uploads = store.uploads().await?;
         let files = Self { directory, store, index: RwLock::default(), naming: Mutex::default() };
-        let kept = uploads.into_iter().filter(|upload| files.path_of(&upload.sha256).exists());
-        let kept = kept.map(|upload| (upload.file.clone(), upload)).collect();
+        let named: HashSet<PathBuf> = uploads.iter().map(|upload| files.path_of(&upload.sha256)).collect();
+        let spared = if shared { limits::UPLOAD_UNDER_WAY } else { Duration::ZERO };
+        files.remove_but(&named, spared).await;
+        let mut kept = HashMap::new();
+        for upload in uploads {
+            let path = files.path_of(&upload.sha256);
+            let is_there = tokio::fs::try_exists(&path).await;
+            if is_there.map_err(|source| FilesError::Disk { operation: "look at", path, source })? {
+                kept.insert(upload.file.clone(), upload);
+            }
+        }
         *files.index.write().unwrap_or_else(PoisonError::into_inner) = kept;
-        files.remove_unnamed().await;
         Ok(files)
     }
 
-    /// Content that no name stands for, and what an interrupted write left.
-    async fn remove_unnamed(&self) {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let named: HashSet<PathBuf> = index.values().map(|upload| self.path_of(&upload.sha256)).collect();
+    /// Whether files can be kept in `within`, by one that is written and removed.
+    pub async fn can_be_kept(within: &Path) -> Result<(), FilesError> {
+        let directory = within.join(UPLOADS);
+        let tried = directory.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&tried)?;
+            tempfile::NamedTempFile::new_in(&tried).map(drop)
+        });
+        let written = written.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        written.map_err(|source| FilesError::Disk { operation: "write into", path: directory, source })
+    }
+
+    /// Content that no name stands for, and what an interrupted write left; not what was written just now.
+    async fn remove_but(&self, named: &HashSet<PathBuf>, spared: Duration) {
         let Ok(mut entries) = tokio::fs::read_dir(&self.directory).await else { return };
         while let Ok(Some(entry)) = entries.next_entry().await {
-            if !named.contains(&entry.path()) {
+            if !named.contains(&entry.path()) && is_older(&entry, spared).await {
                 remove(&entry.path()).await;
             }
         }
@@ -154,6 +173,11 @@ impl Files {
         let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
         written.map_err(|source| FilesError::Disk { operation: "write", path, source })
     }
+}
+
+async fn is_older(entry: &tokio::fs::DirEntry, than: Duration) -> bool {
+    let changed = entry.metadata().await.and_then(|metadata| metadata.modified());
+    than.is_zero() || changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > than))
 }
 
 fn name_of(sha256: &[u8; 32]) -> String {

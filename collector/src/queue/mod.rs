@@ -29,7 +29,7 @@ pub use self::error::Error as StoreError;
 pub use self::ledger::{End, Ledger};
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
 pub use self::notices::{Delivery, DeliveryState, Tried, WaitingNotice, shown_receiver};
-pub use self::postgres::{Candidate, Postgres, Seen};
+pub use self::postgres::{Candidate, Leader, Postgres, Seen};
 pub use self::retention::{Held, Remembered, Retention};
 pub use self::sqlite::Sqlite;
 pub use self::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Use, Write};

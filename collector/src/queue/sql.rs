@@ -29,7 +29,7 @@ pub(super) const WAITING_NOTICES: &str =
 pub(super) const NOTICE_BODY: &str = "SELECT body FROM webhook WHERE sequence = $1 AND state = 'waiting'";
 pub(super) const DELIVERY: &str = "SELECT * FROM webhook WHERE job_id = $1";
 pub(super) const NOTE_TRIED: &str = "UPDATE webhook SET state = $1, due_at = $2, error = $3, tried_at = $4, \
-     attempts = attempts + 1, body = CASE WHEN $1 = 'waiting' THEN body END WHERE sequence = $5";
+     attempts = attempts + 1, body = CASE WHEN $1 = 'waiting' THEN body END WHERE sequence = $5 AND state = 'waiting'";
 /// One that need not be sent any more of a job that was forgotten meanwhile.
 pub(super) const DROP_NOTICE: &str = "DELETE FROM webhook WHERE sequence = $1 AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = webhook.job_id)";
 

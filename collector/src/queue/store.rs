@@ -120,6 +120,11 @@ pub trait Store: Send + Sync {
     /// than all before; `None` where a job of its id is there already, which is left as it is.
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<u64>>, Error>;
 
+    /// Whether what is committed here would still be: no other collector has taken over.
+    async fn confirm(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The jobs that wait or are with a backend.
     async fn live(&self) -> Result<Vec<Job>, Error>;
 

@@ -22,14 +22,16 @@ use url::Url;
 use self::pass::Way;
 use crate::access::Access;
 use crate::config::Config;
+use crate::files::Files;
 use crate::metrics::LEADER;
 use crate::prepare::Prepared;
-use crate::queue::{Candidate, Postgres, Seen};
+use crate::queue::{Candidate, Leader, Postgres, Seen};
 use crate::run::{Given, StartError};
 use crate::{lifecycle, limits};
 
 /// Between two looks at who works on the database.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LISTENER_ENDS_WITHIN: Duration = Duration::from_millis(100);
 
 /// What a collector is when it starts.
 pub enum Role {
@@ -40,9 +42,11 @@ pub enum Role {
 pub struct Standby {
     given: Given,
     /// Where the one that leads is reached.
-    leader: Arc<watch::Sender<Option<Url>>>,
+    leader: Arc<watch::Sender<Option<Leader>>>,
     looking: JoinHandle<Box<Postgres>>,
     accepts: CancellationToken,
+    /// By which it would know those that stand by for it.
+    pass: Option<String>,
     _end: DropGuard,
 }
 
@@ -62,6 +66,8 @@ pub async fn role(config: &Config, mut given: Given) -> Result<Role, StartError>
     given.deposed = Some(deposed.clone());
     let candidate = Candidate::new(&peers.database, password, Some(peers.url.clone()), deposed)?;
     let mut candidate = candidate.in_directory(&config.state_directory)?;
+    // Now, and not when it is this one's turn.
+    Files::can_be_kept(config.files_directory()).await?;
     let by = match candidate.look().await? {
         Seen::Free(store) => {
             given.store = Some(store);
@@ -80,15 +86,18 @@ pub async fn role(config: &Config, mut given: Given) -> Result<Role, StartError>
     let listener = TcpListener::from_std(listener).map_err(at_listener)?;
     let limits = limits::connections(lifecycle::file_descriptors(), 1);
     tokio::spawn(door::serve(listener, tls, routes, limits, accepts.clone().cancelled_owned()));
-    let shown = leader.borrow().as_ref().map_or_else(|| "an unknown address".to_owned(), Url::to_string);
+    let shown = leader
+        .borrow()
+        .as_ref()
+        .map_or_else(|| "an unknown address".to_owned(), |leader| leader.url.to_string());
     tracing::info!("standing by at {} for the collector at {shown}, which works on the database", peers.url);
     service::ready(&format!("standing by for the collector at {shown}"));
     let looking = tokio::spawn(look(candidate, Arc::clone(&leader)));
-    Ok(Role::StandsBy(Standby { given, leader, looking, accepts, _end: end.drop_guard() }))
+    Ok(Role::StandsBy(Standby { given, leader, looking, accepts, pass: None, _end: end.drop_guard() }))
 }
 
 /// Until nobody else works on the database.
-async fn look(mut candidate: Candidate, leader: Arc<watch::Sender<Option<Url>>>) -> Box<Postgres> {
+async fn look(mut candidate: Candidate, leader: Arc<watch::Sender<Option<Leader>>>) -> Box<Postgres> {
     let mut failed = false;
     loop {
         match candidate.look().await {
@@ -118,14 +127,18 @@ impl Standby {
     /// The watch over the database was lost.
     pub async fn takes_over(&mut self) -> Result<Given, tokio::task::JoinError> {
         let store = (&mut self.looking).await?;
+        self.pass = store.pass();
         tracing::info!("nobody works on the database any more: taking over");
         Ok(Given { store: Some(store), ..std::mem::take(&mut self.given) })
     }
 
-    /// This collector leads at its own address: what still waits here goes there, and no more comes in here.
-    pub fn ends(self, own: Url) {
-        self.leader.send_replace(Some(own));
+    /// This collector leads at its own address: no more comes in here, and what still waits here goes there.
+    pub async fn ends(self, own: Url) {
         self.accepts.cancel();
+        // Until the listener here has heard of it what is sent there might come back.
+        tokio::time::sleep(LISTENER_ENDS_WITHIN).await;
+        let leader = self.pass.clone().map(|pass| Leader { url: own, pass });
+        self.leader.send_replace(leader);
         // What is being passed on meanwhile ends by itself.
         tokio::spawn(async move {
             tokio::time::sleep(limits::STOP_WITHIN).await;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use collector::queue::{Candidate, Postgres, Seen, Store, StoreError, Write};
+use collector::queue::{Candidate, Postgres, Seen, Store, StoreError, Upload, Write};
+use comfyui::api::FileRef;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -41,7 +42,7 @@ async fn leads(candidate: &mut Candidate) -> Arc<Postgres> {
 async fn led_by(candidate: &mut Candidate) -> Option<Url> {
     match candidate.look().await.unwrap() {
         Seen::Free(_) => panic!("it is free"),
-        Seen::Led(by) => by,
+        Seen::Led(by) => by.map(|leader| leader.url),
     }
 }
 
@@ -95,6 +96,13 @@ async fn one_that_was_cut_off_goes_on_unless_another_has_taken_over(place: &OnSe
         }
     };
     assert!(refused.to_string().contains("has taken over") && deposed.is_cancelled(), "{refused}");
+    let file = FileRef { filename: "x".into(), subfolder: String::new(), kind: "input".into() };
+    let upload = Upload { file, sha256: [7; 32], size_bytes: 1 };
+    for late in
+        [store.confirm().await, store.keep_upload(&upload).await, store.keep_setting("k", "late").await]
+    {
+        assert!(matches!(late, Err(StoreError::Deposed)), "{late:?}");
+    }
     // Even when that one has gone meanwhile: it may have done anything.
     submit(&new).await.unwrap();
     drop(new);

@@ -77,6 +77,10 @@ impl Connections {
         timeout(within, work).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
+    pub(super) fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
     async fn new_one(&self) -> Outcomes<PgConnection> {
         let mut connection = self.server.connect().await?;
         if let Some(holder) = &self.holder {

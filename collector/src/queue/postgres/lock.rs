@@ -2,6 +2,8 @@
 //! committed but by the one that holds it, and all that an earlier connection had begun is over once the next one has it.
 //! Beside the lock stands who held it last: one that finds another's name there has been away for too long.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,9 @@ use super::super::error::{Error, Outcomes, damaged, failed};
 const HOLDER: &str = "holder";
 /// What the lock is taken on; the schema's name goes with it.
 const LOCK: &str = "orchestrator_migrations";
+/// How often one that was cut off looks for its own lock before it says that it must wait, and in which steps.
+const HELD_LOOKS: u32 = 40;
+const HELD_FOR: Duration = Duration::from_millis(50);
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// One collector, from its start to its end.
@@ -33,6 +38,13 @@ pub(super) struct Name {
     pub url: Option<Url>,
 }
 
+impl Name {
+    /// It is nobody's but the database's.
+    pub(super) fn pass(&self) -> String {
+        self.id.to_string()
+    }
+}
+
 impl Holder {
     pub(super) fn new(url: Option<Url>, deposed: CancellationToken) -> Self {
         Self { name: Name { id: Uuid::new_v4(), url }, deposed }
@@ -47,8 +59,26 @@ impl Holder {
         written.map(drop).map_err(failed("write who works on the database"))
     }
 
-    /// Once more, on a new connection.
+    pub(super) fn pass(&self) -> String {
+        self.name.pass()
+    }
+
+    pub(super) fn is_called(&self, name: &Name) -> bool {
+        self.name.url == name.url
+    }
+
+    /// Once more, on a new connection. Its server has to notice first that the one before has gone.
     pub(super) async fn resume(&self, db: &mut PgConnection) -> Outcomes<()> {
+        for _ in 0..HELD_LOOKS {
+            match self.look(db).await {
+                Err(Error::Held) => tokio::time::sleep(HELD_FOR).await,
+                seen => return seen,
+            }
+        }
+        self.look(db).await
+    }
+
+    async fn look(&self, db: &mut PgConnection) -> Outcomes<()> {
         let is_free = lock(db).await?;
         match (last(db).await?.is_some_and(|last| last.id == self.name.id), is_free) {
             (true, true) => Ok(()),

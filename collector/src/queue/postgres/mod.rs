@@ -1,4 +1,4 @@
-//! The store in a PostgreSQL database. One connection commits, and holds the lock that says who may; a few do all else.
+//! The store in a PostgreSQL database. One connection writes, and holds the lock that says who may; a few read.
 //!
 //! A text of PostgreSQL holds no NUL, which a client may well send in one: see [`storable`]. JSON writes it as an escape.
 
@@ -18,10 +18,11 @@ use sqlx::Postgres as Db;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-pub use self::candidate::{Candidate, Seen};
+pub use self::candidate::{Candidate, Leader, Seen};
 use self::connections::Connections;
+use self::lock::Holder;
 use super::columns::Columns;
-use super::error::{Outcomes, damaged};
+use super::error::{Outcomes, damaged, failed};
 use super::listing::{Filter, ListedJob, Window};
 use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting_of};
 use super::retention::{Held, Remembered};
@@ -38,11 +39,18 @@ use crate::job::{Job, Place};
 use crate::limits;
 
 pub struct Postgres {
-    /// The one that commits.
+    /// The one that writes.
     writer: Connections,
     others: Connections,
     /// Held for as long as it lives.
     _directory: Option<File>,
+}
+
+impl Postgres {
+    /// What only those know that can read the database: who shows it is a collector that stands by for this one.
+    pub fn pass(&self) -> Option<String> {
+        self.writer.holder().map(Holder::pass)
+    }
 }
 
 /// The text with another sign for NUL.
@@ -68,6 +76,17 @@ impl Store for Postgres {
             Ok(arrivals)
         };
         self.writer.within(limits::DATABASE_COMMIT_WITHIN, commit).await
+    }
+
+    async fn confirm(&self) -> Outcomes<()> {
+        let ask = async {
+            let mut lent = self.writer.lend().await?;
+            let operation = "see who works on the database";
+            sqlx::query("SELECT 1").execute(&mut lent.connection).await.map_err(failed(operation))?;
+            lent.give_back();
+            Ok(())
+        };
+        self.writer.within(limits::DATABASE_CONFIRM_WITHIN, ask).await
     }
 
     async fn live(&self) -> Outcomes<Vec<Job>> {
@@ -162,11 +181,11 @@ impl Store for Postgres {
     async fn note_tried(&self, sequence: u64, at: UnixMillis, tried: &Tried) -> Outcomes<()> {
         let (sequence, (state, due_at, error)) = (sequence.cast_signed(), after(tried));
         if due_at.is_none() {
-            self.others.rows("forget a webhook", sqlx::query(sql::DROP_NOTICE).bind(sequence)).await?;
+            self.writer.rows("forget a webhook", sqlx::query(sql::DROP_NOTICE).bind(sequence)).await?;
         }
         let query = sqlx::query(sql::NOTE_TRIED).bind(state).bind(due_at).bind(error.map(storable));
         let query = query.bind(at.0.cast_signed()).bind(sequence);
-        self.others.rows("write what came of a webhook", query).await.map(drop)
+        self.writer.rows("write what came of a webhook", query).await.map(drop)
     }
 
     async fn delivery(&self, job: JobId) -> Outcomes<Option<Delivery>> {
@@ -182,7 +201,7 @@ impl Store for Postgres {
             .bind(&upload.file.filename)
             .bind(upload.sha256.as_slice())
             .bind(upload.size_bytes.cast_signed());
-        self.others.rows("keep an upload", query).await.map(drop)
+        self.writer.rows("keep an upload", query).await.map(drop)
     }
 
     async fn uploads(&self) -> Outcomes<Vec<Upload>> {
@@ -199,13 +218,13 @@ impl Store for Postgres {
     }
 
     async fn setting(&self, key: &str, make: String) -> Outcomes<String> {
-        self.others.rows("keep a setting", sqlx::query(sql::MAKE_SETTING).bind(key).bind(make)).await?;
+        self.writer.rows("keep a setting", sqlx::query(sql::MAKE_SETTING).bind(key).bind(make)).await?;
         let rows = self.others.rows("read a setting", sqlx::query(sql::SETTING).bind(key)).await?;
         the_one(&rows)?.text("value")
     }
 
     async fn keep_setting(&self, key: &str, value: &str) -> Outcomes<()> {
         let query = sqlx::query(sql::KEEP_SETTING).bind(key).bind(value);
-        self.others.rows("keep a setting", query).await.map(drop)
+        self.writer.rows("keep a setting", query).await.map(drop)
     }
 }

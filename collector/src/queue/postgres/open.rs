@@ -19,8 +19,9 @@ use super::candidate::{Candidate, Seen};
 const LEAST_VERSION: i32 = 150_000;
 /// Ours in a schema that may hold another program's, of the same library, too.
 const MIGRATIONS_TABLE: &str = "orchestrator_migrations";
-/// A client that is cut off must not hold locks for long, least of all the one by which it works on the database. Over a Unix socket the first four mean nothing.
-const SESSION: [(&str, &str); 5] = [
+/// A client that is cut off must not hold locks for long, least of all the one by which it works on the database. Over a Unix socket those of TCP mean nothing.
+const SESSION: [(&str, &str); 6] = [
+    ("client_connection_check_interval", "1s"),
     ("tcp_keepalives_idle", "3"),
     ("tcp_keepalives_interval", "1"),
     ("tcp_keepalives_count", "3"),
@@ -57,18 +58,19 @@ impl Postgres {
     /// state directory.
     pub async fn open(url: &Url, password: Option<&str>, directory: &Path) -> Outcomes<Self> {
         let candidate = Candidate::new(url, password, None, CancellationToken::new())?;
-        Self::alone(candidate.in_directory(directory)?, url).await
+        Self::of(candidate.in_directory(directory)?).await
     }
 
     /// Without a state directory.
     pub(in crate::queue) async fn open_alone(url: &Url, password: Option<&str>) -> Outcomes<Self> {
-        Self::alone(Candidate::new(url, password, None, CancellationToken::new())?, url).await
+        Self::of(Candidate::new(url, password, None, CancellationToken::new())?).await
     }
 
-    async fn alone(mut candidate: Candidate, url: &Url) -> Outcomes<Self> {
+    /// The database must be free.
+    pub async fn of(mut candidate: Candidate) -> Outcomes<Self> {
         match candidate.look().await? {
             Seen::Free(store) => Ok(*store),
-            Seen::Led(_) => Err(Error::Server { server: Self::shown(url), reason: BUSY.to_owned() }),
+            Seen::Led(_) => Err(Error::Server { server: candidate.shown(), reason: BUSY.to_owned() }),
         }
     }
 
@@ -175,6 +177,8 @@ impl Server {
             Migration::new(version, name.into(), MigrationType::Simple, sql, false)
         });
         let mut migrator = Migrator::with_migrations(migrations.collect());
+        // The database's own lock is held meanwhile.
+        migrator.set_locking(false);
         migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
         migrator.run_direct(None, db, false).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {

@@ -22,6 +22,8 @@ pub struct Timing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Learned {
+    /// By which its times were counted; absent: one.
+    pub(super) tempo: Option<f64>,
     pub(super) runs: Runs,
     pub(super) backends: BTreeMap<BackendId, OfBackend>,
 }

@@ -92,6 +92,8 @@ impl Default for Book {
 impl Book {
     pub fn knowing(policy: Policy, fits: Fits, learned: Learned) -> Self {
         let mut router = Router::new(policy);
+        // Times of another tempo mean nothing here.
+        let learned = if learned.tempo.unwrap_or(1.0) == policy.tempo { learned } else { Learned::default() };
         router.runs = learned.runs.clone();
         Self {
             tempo: Tempo(policy.tempo),
@@ -350,7 +352,8 @@ impl Book {
 
     /// Of backends that have gone as well, while there are not too many.
     pub fn learned(&self) -> Learned {
-        let mut learned = Learned { runs: self.router.runs.clone(), ..self.learned.clone() };
+        let mut learned =
+            Learned { tempo: Some(self.tempo.0), runs: self.router.runs.clone(), ..self.learned.clone() };
         let slots = self.slots.iter().filter_map(|(id, slot)| Some((id, self.router.slot(*slot)?)));
         learned.backends.extend(slots.map(|(id, slot)| (id.clone(), OfBackend::of(slot))));
         if learned.backends.len() > limits::BACKENDS {
