@@ -143,8 +143,13 @@ impl Program {
     }
 
     /// `kill -TERM`, and its exit code.
-    pub(crate) async fn stop(mut self) -> i32 {
+    pub(crate) async fn stop(self) -> i32 {
         self.signal("-TERM");
+        self.ended().await
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub(crate) async fn ended(mut self) -> i32 {
         let exited = async || self.process.0.try_wait().unwrap();
         until("the program ends", exited).await.code().unwrap()
     }

@@ -63,6 +63,12 @@ fn main() -> ExitCode {
             Stage::one_stands_by(&cluster).await;
         },
     );
+    let replaced = on_server(
+        "postgres::a_collector_that_was_cut_off_and_replaced_stops_by_itself",
+        |cluster| async move {
+            Stage::one_is_replaced(&cluster).await;
+        },
+    );
     let server_killed =
         on_server("postgres::every_job_ends_once_however_often_the_server_is_killed", |cluster| async move {
             Stage::on(&cluster).await.kill_the_server(&cluster, kills()).await;
@@ -73,7 +79,8 @@ fn main() -> ExitCode {
             Stage::lose_answers_of(&cluster, kills()).await;
         },
     );
-    let trials = vec![killed, killed_on_server, leader_killed, stands_by, server_killed, answers_lost];
+    let trials =
+        vec![killed, killed_on_server, leader_killed, stands_by, replaced, server_killed, answers_lost];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -67,6 +67,26 @@ impl Stage {
         assert_eq!(standby.stop().await, 0);
     }
 
+    /// One whose connections were cut, while it has nothing to do, stops once the other has taken over.
+    pub(crate) async fn one_is_replaced(cluster: &Cluster) {
+        const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                           WHERE datname = 'cut' AND pid <> pg_backend_pid()";
+        let url = cluster.database("cut").unwrap();
+        let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let places = [Place::new("one"), Place::new("other")];
+        let (leader, standby) = (places[0].start(&stage).await, places[1].start(&stage).await);
+        // Either may be the first to be there again.
+        until("the other one takes over", async || {
+            cluster.run_sql("cut", CUT).unwrap();
+            leads(&standby).then_some(())
+        })
+        .await;
+        assert_eq!(leader.ended().await, 1);
+        let load = Load::start(standby.client.url.clone());
+        some_work(&load, 20..21).await;
+        Counts::of(1, &load.finish().await, &stage.comfys).are_as_they_must_be();
+    }
+
     /// Under the load of clients that ask the one that stands by.
     pub(crate) async fn kill_the_leader(cluster: &Cluster, kills: usize) {
         let url = cluster.database("fleet").unwrap();
