@@ -82,16 +82,16 @@ impl Submitter {
     async fn work(self, over: CancellationToken) -> Vec<Job> {
         let mut jobs = Vec::new();
         while !over.is_cancelled() {
-            jobs.push(self.one_job().await);
+            jobs.push(self.one_job(&over).await);
         }
         // An event that comes twice comes soon.
         jobs.into_iter().map(|job| Job { times_told: self.listener.times_told(&job.id), ..job }).collect()
     }
 
-    async fn one_job(&self) -> Job {
+    async fn one_job(&self, over: &CancellationToken) -> Job {
         let (id, life) = (uuid::Uuid::new_v4().to_string(), self.listener.life());
         self.submit(&id).await;
-        let has_ended = self.ends(&id).await;
+        let has_ended = self.ends(&id, over).await;
         let told = match life {
             Some(life) => self.told(&id, life).await,
             None => Told::Excused,
@@ -126,14 +126,22 @@ impl Submitter {
         self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// False: not within the time that is far longer than it takes.
-    async fn ends(&self, id: &str) -> bool {
+    /// False: not within a time that is far longer than it takes, once nothing is killed any more: what is killed each second gets
+    /// on with little.
+    async fn ends(&self, id: &str, over: &CancellationToken) -> bool {
         let look = async {
             while self.history_of(id).await.is_none() {
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
         };
-        let has_ended = tokio::time::timeout(PATIENCE, look).await.is_ok();
+        let patience = async {
+            over.cancelled().await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        let has_ended = tokio::select! {
+            () = look => true,
+            () = patience => false,
+        };
         if !has_ended {
             self.say_what_is_known(id).await;
         }
