@@ -72,4 +72,6 @@ pub struct Conduct {
 }
 
 #[cfg(test)]
+mod drawn_tests;
+#[cfg(test)]
 mod tests;

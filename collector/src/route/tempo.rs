@@ -35,7 +35,8 @@ mod tests {
     use std::sync::Arc;
 
     use crate::job::Job;
-    use crate::route::tests::{NOW, many, waiting};
+    use crate::route::drawn_tests::many;
+    use crate::route::tests::{NOW, waiting};
     use crate::route::{Assignment, Book, Candidate, Fits, Learned, Policy, Verdict};
 
     /// A power of two: no rounding differs.

@@ -19,7 +19,8 @@ use super::candidate::{Candidate, Seen};
 const LEAST_VERSION: i32 = 150_000;
 /// Ours in a schema that may hold another program's, of the same library, too.
 const MIGRATIONS_TABLE: &str = "orchestrator_migrations";
-/// A client that is cut off must not hold locks for long, least of all the one by which it works on the database. Over a Unix socket those of TCP mean nothing.
+/// A client that is cut off must not hold locks for long, least of all the one by which it works on the database. Over a Unix
+/// socket those of TCP mean nothing.
 const SESSION: [(&str, &str); 6] = [
     ("client_connection_check_interval", "1s"),
     ("tcp_keepalives_idle", "3"),
