@@ -35,6 +35,10 @@ pub enum FilesError {
     #[error("the collector keeps at most {count} uploaded files of {bytes} bytes in all; stop it, remove some from {directory}, \
              and start it again", count = limits::UPLOADED_FILES, bytes = limits::UPLOADED_BYTES)]
     Full { directory: PathBuf },
+    #[error(
+        "cannot write into {directory}: {source}; see that it is mounted and that this user may write there, or name another with --files-directory"
+    )]
+    NoPlace { directory: PathBuf, source: std::io::Error },
     #[error("cannot {operation} {path}: {source}")]
     Disk { operation: &'static str, path: PathBuf, source: std::io::Error },
     #[error(transparent)]
@@ -73,7 +77,7 @@ impl Files {
             tempfile::NamedTempFile::new_in(&tried).map(drop)
         });
         let written = written.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-        written.map_err(|source| FilesError::Disk { operation: "write into", path: directory, source })
+        written.map_err(|source| FilesError::NoPlace { directory, source })
     }
 
     /// Content that no name stands for, and what an interrupted write left; not what was written just now.

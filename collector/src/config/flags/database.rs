@@ -70,7 +70,7 @@ pub struct DatabaseFlags {
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
     pub state_directory: Option<PathBuf>,
 
-    /// Where uploaded files are kept; for collectors that stand by for each other one that all of them see [default: the
+    /// Where uploaded files are kept; collectors that stand by for each other name one that all of them see [default: the
     /// state directory]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_FILES_DIRECTORY")]
     pub files_directory: Option<PathBuf>,

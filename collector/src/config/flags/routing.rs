@@ -37,7 +37,8 @@ pub struct RoutingFlags {
         long = "route-fairness",
         value_name = "NUMBER",
         env = "ORCHESTRATOR_COLLECTOR_ROUTE_FAIRNESS",
-        value_parser = value::fairness
+        value_parser = value::fairness,
+        allow_negative_numbers = true
     )]
     pub fairness: Option<f64>,
 }
