@@ -67,7 +67,7 @@ impl Stage {
         assert_eq!(standby.stop().await, 0);
     }
 
-    /// One whose connections were cut, while it has nothing to do, stops once the other has taken over.
+    /// One that had nothing to do when its connections were cut, and hears of it late, stops: the other has taken over.
     pub(crate) async fn one_is_replaced(cluster: &Cluster) {
         const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                            WHERE datname = 'cut' AND pid <> pg_backend_pid()";
@@ -75,12 +75,11 @@ impl Stage {
         let stage = Self::of(&format!("database = '{url}'\n")).await;
         let places = [Place::new("one"), Place::new("other")];
         let (leader, standby) = (places[0].start(&stage).await, places[1].start(&stage).await);
-        // Either may be the first to be there again.
-        until("the other one takes over", async || {
-            cluster.run_sql("cut", CUT).unwrap();
-            leads(&standby).then_some(())
-        })
-        .await;
+        // Or it would be there again before the other has looked.
+        leader.freeze();
+        cluster.run_sql("cut", CUT).unwrap();
+        until("the other one takes over", async || leads(&standby).then_some(())).await;
+        leader.thaw();
         assert_eq!(leader.ended().await, 1);
         let load = Load::start(standby.client.url.clone());
         some_work(&load, 20..21).await;
