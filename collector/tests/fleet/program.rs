@@ -137,17 +137,8 @@ impl Program {
         self.signal("-HUP");
     }
 
-    /// `kill -STOP`: it does nothing, and what it has open stays open.
-    pub(crate) fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    /// `kill -CONT`.
-    pub(crate) fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
+    /// `kill`, with any signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.process.0.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }

@@ -76,10 +76,10 @@ impl Stage {
         let places = [Place::new("one"), Place::new("other")];
         let (leader, standby) = (places[0].start(&stage).await, places[1].start(&stage).await);
         // Or it would be there again before the other has looked.
-        leader.freeze();
+        leader.signal("-STOP");
         cluster.run_sql("cut", CUT).unwrap();
         until("the other one takes over", async || leads(&standby).then_some(())).await;
-        leader.thaw();
+        leader.signal("-CONT");
         assert_eq!(leader.ended().await, 1);
         let load = Load::start(standby.client.url.clone());
         some_work(&load, 20..21).await;
