@@ -9,8 +9,9 @@ use door::Limits;
 pub const LIVE_JOBS: usize = 100_000;
 /// Ended jobs that are remembered, by default; the oldest-ended go first. ComfyUI itself keeps as many.
 pub const HISTORY_JOBS: u64 = 10_000;
-/// The most that may be configured: their number and bytes are counted up to once a second.
-pub const HISTORY_JOBS_MOST: u64 = 100_000;
+/// The most that may be configured. All of them stay in the database, and nothing that is done as a matter of course looks
+/// through them all.
+pub const HISTORY_JOBS_MOST: u64 = 10_000_000;
 /// Bytes of the documents and results of ended jobs, by default, and the least that may be configured.
 pub const HISTORY_BYTES: u64 = 1024 * 1024 * 1024;
 pub const HISTORY_BYTES_LEAST: u64 = 1024 * 1024;

@@ -117,7 +117,7 @@ pub struct ServeFlags {
     #[arg(long, value_name = "SPAN", env = "ORCHESTRATOR_COLLECTOR_RERUN_AFTER_UNREACHABLE")]
     pub rerun_after_unreachable: Option<Wait>,
 
-    /// Ended jobs that are remembered, 1 to 100000; beyond it the oldest-ended are forgotten [default: 10000]
+    /// Ended jobs that are remembered, 1 to 10000000; beyond it the oldest-ended are forgotten [default: 10000]
     #[arg(long, value_name = "JOBS", env = "ORCHESTRATOR_COLLECTOR_HISTORY_JOBS", value_parser = value::history_jobs)]
     pub history_jobs: Option<u64>,
 

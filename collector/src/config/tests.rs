@@ -108,7 +108,7 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
         ("route_tempo = 0.0", &["line 1", "0.1 to 1000"]),
         ("route_fairness = -1.0", &["line 1", "0 to 100"]),
         ("route_overdue_after = '2days'", &["line 1", "1ms to 1day"]),
-        ("history_jobs = 0", &["line 1", "1 to 100000"]),
+        ("history_jobs = 0", &["line 1", "1 to 10000000"]),
         ("history_bytes = 1000", &["line 1", "1048576"]),
         ("history_age = 'a while'", &["line 1", "never"]),
         ("[[backend]]\nurl = 'http://a'\nname = 'a/b'", &["line 3", "letters"]),

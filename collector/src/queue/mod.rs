@@ -144,13 +144,16 @@ impl Queue {
     pub async fn forget_all_ended(&self, owner: Option<String>) -> Result<(), ChangeError> {
         let mut left = self.store.held().await.map_err(Arc::new)?.jobs;
         while left > 0 {
-            let step = left.min(limits::HISTORY_TRIM_STEP as u64);
-            let oldest = self.store.oldest_ended(step, owner.as_deref()).await.map_err(Arc::new)?;
+            // Many at a time: to find those of one owner all others are looked through.
+            let page = left.min(limits::HISTORY_PAGE);
+            let oldest = self.store.oldest_ended(page, owner.as_deref()).await.map_err(Arc::new)?;
             if oldest.is_empty() {
                 break;
             }
-            self.forget(oldest.iter().map(|job| job.id).collect(), owner.clone()).await?;
-            left -= step;
+            for few in oldest.chunks(limits::HISTORY_TRIM_STEP) {
+                self.forget(few.iter().map(|job| job.id).collect(), owner.clone()).await?;
+            }
+            left = left.saturating_sub(page);
         }
         Ok(())
     }

@@ -3,9 +3,11 @@
 use super::store::{EndedJob, Page};
 use crate::limits;
 
-pub(super) const LIVE: &str = "SELECT job.*, attempt.backend, attempt.prompt_id, attempt.dispatched_at FROM job \
-                               LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempts \
-                               WHERE state <> 'ended' ORDER BY arrival";
+pub(super) const LIVE: &str = "SELECT id, arrival, job.number, number_given, client_id, peer, owner, needs, wishes, submitted_at, state, \
+     attempts, spent_attempts, backend, prompt_id, dispatched_at FROM job \
+     LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempts WHERE state <> 'ended' ORDER BY arrival";
+/// Every end and every forgetting counts itself.
+pub(super) const HELD: &str = "SELECT jobs, bytes FROM held";
 pub(super) const SUBMITTED: &str = "SELECT fingerprint, number, number_given, arrival FROM job WHERE id = $1";
 pub(super) const DOCUMENTS: &str = "SELECT * FROM document WHERE job_id = $1";
 pub(super) const ENDED: &str = "SELECT * FROM job JOIN document ON document.job_id = job.id JOIN result ON result.job_id = job.id \

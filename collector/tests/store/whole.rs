@@ -6,7 +6,7 @@ use std::sync::Arc;
 use collector::id::JobId;
 use collector::job::{Job, Outcome};
 use collector::queue::whole::{Place, backup, check, migrate};
-use collector::queue::{Page, Sqlite, Store, Upload};
+use collector::queue::{Held, Page, Sqlite, Store, Upload};
 use comfyui::api::FileRef;
 use futures_util::FutureExt;
 
@@ -33,6 +33,7 @@ struct Told {
     attempts: Vec<String>,
     uploads: Vec<Upload>,
     setting: String,
+    held: Held,
 }
 
 async fn told(store: &dyn Store) -> Told {
@@ -48,6 +49,7 @@ async fn told(store: &dyn Store) -> Told {
         attempts,
         uploads: store.uploads().await.unwrap(),
         setting: store.setting("fleet", "new".to_owned()).await.unwrap(),
+        held: store.held().await.unwrap(),
     }
 }
 

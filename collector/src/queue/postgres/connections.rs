@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Postgres as Db};
@@ -60,11 +61,22 @@ impl Connections {
         operation: &'static str,
         query: Query<'_, Db, PgArguments>,
     ) -> Outcomes<Vec<PgRow>> {
+        self.read(operation, query, Ok).await
+    }
+
+    /// Reads row by row: all rows at once may take more memory than what they tell.
+    pub(super) async fn read<T>(
+        &self,
+        operation: &'static str,
+        query: Query<'_, Db, PgArguments>,
+        tell: impl Fn(PgRow) -> Outcomes<T>,
+    ) -> Outcomes<Vec<T>> {
         let read = async {
             let mut lent = self.lend().await?;
-            let rows = query.fetch_all(&mut lent.connection).await.map_err(failed(operation))?;
+            let rows = query.fetch(&mut lent.connection).map_err(failed(operation));
+            let told = rows.and_then(async |row| tell(row)).try_collect().await?;
             lent.give_back();
-            Ok(rows)
+            Ok(told)
         };
         self.within(limits::DATABASE_READ_WITHIN, read).await
     }

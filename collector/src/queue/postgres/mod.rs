@@ -91,8 +91,7 @@ impl Store for Postgres {
 
     async fn live(&self) -> Outcomes<Vec<Job>> {
         // By the one that commits: what it had begun before is over then.
-        let rows = self.writer.rows("load the queue", sqlx::query(sql::LIVE)).await?;
-        rows.iter().map(job_of).collect()
+        self.writer.read("load the queue", sqlx::query(sql::LIVE), |row| job_of(&row)).await
     }
 
     async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {
@@ -137,10 +136,7 @@ impl Store for Postgres {
     }
 
     async fn held(&self) -> Outcomes<Held> {
-        let query = sqlx::query(
-            "SELECT count(*) AS jobs, coalesce(sum(bytes), 0)::bigint AS bytes FROM job WHERE state = 'ended'",
-        );
-        let rows = self.others.rows("count ended jobs", query).await?;
+        let rows = self.others.rows("count ended jobs", sqlx::query(sql::HELD)).await?;
         held_of(the_one(&rows)?)
     }
 

@@ -18,13 +18,15 @@ pub(super) async fn fill(pool: &SqlitePool) -> Outcomes<()> {
     Ok(())
 }
 
+/// Every start looks for them.
+pub(super) const WITHOUT_SUMMARY: &str = "SELECT job.id, outputs, status, meta \
+     FROM job INDEXED BY job_without_summary JOIN result ON result.job_id = job.id \
+     WHERE state = 'ended' AND outputs_count IS NULL LIMIT ?";
+
 /// How many were summed up.
 async fn step(pool: &SqlitePool) -> Outcomes<usize> {
-    let query = sqlx::query(
-        "SELECT job.id, outputs, status, meta FROM job JOIN result ON result.job_id = job.id \
-         WHERE state = 'ended' AND outputs_count IS NULL LIMIT ?",
-    );
-    let rows = query.bind(STEP).fetch_all(pool).await.map_err(failed("read earlier results"))?;
+    let rows = sqlx::query(WITHOUT_SUMMARY).bind(STEP).fetch_all(pool).await;
+    let rows = rows.map_err(failed("read earlier results"))?;
     let mut transaction = pool.begin().await.map_err(failed("begin a transaction"))?;
     for row in &rows {
         write_summary(&mut transaction, row.job("id")?, &Summary::of(&results(row))).await?;

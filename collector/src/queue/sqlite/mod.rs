@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use comfyui::api::FileRef;
+use futures_util::TryStreamExt;
 use sqlx::{Sqlite as Db, SqlitePool};
 
 use super::error::{Outcomes, failed};
@@ -65,8 +66,9 @@ impl Store for Sqlite {
     }
 
     async fn live(&self) -> Outcomes<Vec<Job>> {
-        let rows = sqlx::query(sql::LIVE).fetch_all(&self.readers).await.map_err(failed("load the queue"))?;
-        rows.iter().map(job_of).collect()
+        let rows = sqlx::query(sql::LIVE).fetch(&self.readers).map_err(failed("load the queue"));
+        // Row by row: all of them at once would take more memory than the jobs.
+        rows.and_then(async |row| job_of(&row)).try_collect().await
     }
 
     async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {
@@ -109,11 +111,8 @@ impl Store for Sqlite {
     }
 
     async fn held(&self) -> Outcomes<Held> {
-        let query = sqlx::query(
-            "SELECT count(*) AS jobs, coalesce(sum(bytes), 0) AS bytes FROM job INDEXED BY job_ended WHERE state = 'ended'",
-        );
-        let row = query.fetch_one(&self.readers).await.map_err(failed("count ended jobs"))?;
-        held_of(&row)
+        let row = sqlx::query(sql::HELD).fetch_one(&self.readers).await;
+        held_of(&row.map_err(failed("count ended jobs"))?)
     }
 
     async fn oldest_ended(&self, limit: u64, owner: Option<&str>) -> Outcomes<Vec<Remembered>> {
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_and_counts_are_found_by_indexes() {
+    async fn pages_and_counts_and_what_a_start_loads_are_found_by_indexes() {
         let directory = tempfile::tempdir().unwrap();
         let store = Sqlite::open(directory.path()).await.unwrap();
         let newest = Window { sort: Sort::Submitted, ascending: false, before: None, limit: 64, offset: 0 };
@@ -236,9 +235,11 @@ mod tests {
             (page(&Filter::default(), &Window { before, ..newest }), "INDEX job_created"),
             (page(&of_workflow, &newest), "INDEX job_workflow"),
             (count(&of_workflow), "INDEX job_workflow"),
+            (QueryBuilder::new(sql::LIVE), "INDEX job_live"),
+            (QueryBuilder::new(fill::WITHOUT_SUMMARY), "INDEX job_without_summary"),
         ] {
             let plan = plan(&store, query).await;
-            assert!(plan.contains(index), "{plan}");
+            assert!(plan.contains(index) && !plan.contains("SCAN result"), "{plan}");
         }
     }
 }

@@ -21,7 +21,7 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file, which has its PostgreSQL twin.
-pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 7] = [
+pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
     (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
     (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
@@ -29,6 +29,7 @@ pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "wishes", include_str!("../../../migrations/sqlite/0005_wishes.sql")),
     (6, "webhooks", include_str!("../../../migrations/sqlite/0006_webhooks.sql")),
     (7, "course", include_str!("../../../migrations/sqlite/0007_course.sql")),
+    (8, "history", include_str!("../../../migrations/sqlite/0008_history.sql")),
 ];
 
 impl Sqlite {

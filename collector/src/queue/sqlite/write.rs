@@ -127,12 +127,13 @@ pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Out
             let (outputs, status, meta) =
                 (json(&results.outputs)?, json(&results.status)?, json(&results.meta)?);
             let update = sqlx::query(
-                "UPDATE job SET state = 'ended', outcome = ?, ended_at = ?, bytes = bytes + ? WHERE id = ?",
+                "UPDATE job SET execution_start = ?, execution_end = ?, outputs_count = ?, previewable_outputs_count = ?, \
+                 preview = ?, state = 'ended', outcome = ?, ended_at = ?, bytes = bytes + ? WHERE id = ?",
             );
             let bytes = outputs.len() + status.len() + meta.len();
+            let update = bind_summary(update, &Summary::of(results))?;
             let update = update.bind(outcome.as_str()).bind(millis(*at)).bind(bytes as i64);
             execute(db, update.bind(job.to_string()), "write a job's end").await?;
-            write_summary(db, *job, &Summary::of(results)).await?;
             let insert = sqlx::query("INSERT INTO result VALUES (?, ?, ?, ?)").bind(job.to_string());
             execute(db, insert.bind(outputs).bind(status).bind(meta), "write a job's results").await?;
         }
@@ -170,14 +171,16 @@ pub(super) async fn write_summary(
     let update = sqlx::query(
         "UPDATE job SET execution_start = ?, execution_end = ?, outputs_count = ?, previewable_outputs_count = ?, \
          preview = ? WHERE id = ?",
-    )
-    .bind(summary.execution_start.map(millis))
-    .bind(summary.execution_end.map(millis))
-    .bind(summary.outputs.count.cast_signed())
-    .bind(summary.outputs.previewable_count.cast_signed())
-    .bind(summary.outputs.preview.as_ref().map(json).transpose()?)
-    .bind(job.to_string());
+    );
+    let update = bind_summary(update, summary)?.bind(job.to_string());
     execute(db, update, "write what came of a job").await.map(drop)
+}
+
+fn bind_summary<'q>(update: Query<'q>, summary: &Summary) -> Outcomes<Query<'q>> {
+    let preview = summary.outputs.preview.as_ref().map(json).transpose()?;
+    let update = update.bind(summary.execution_start.map(millis)).bind(summary.execution_end.map(millis));
+    let update = update.bind(summary.outputs.count.cast_signed());
+    Ok(update.bind(summary.outputs.previewable_count.cast_signed()).bind(preview))
 }
 
 type Query<'q> = sqlx::query::Query<'q, Db, sqlx::sqlite::SqliteArguments>;

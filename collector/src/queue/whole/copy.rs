@@ -20,6 +20,11 @@ pub(super) async fn copy(source: &mut Side, target: &mut Side) -> Outcomes<Copie
     for table in &TABLES {
         rows.push((table.name, copy_table(source, target, table).await?));
     }
+    target
+        .execute(
+            "UPDATE held SET (jobs, bytes) = (SELECT count(*), coalesce(sum(bytes), 0) FROM job WHERE state = 'ended')",
+        )
+        .await?;
     if matches!(target, Side::Postgres(_)) {
         // What counts on its own goes on from there.
         target.execute("SELECT setval('arrival', max(arrival)) FROM job HAVING max(arrival) > 0").await?;

@@ -164,7 +164,7 @@ mod tests {
         drop(Sqlite::open(directory.path()).await.unwrap());
         let mut db = Sqlite::look(directory.path()).await.unwrap();
         let columns = "SELECT m.name || '.' || c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c \
-                       WHERE m.type = 'table' AND m.name NOT IN ('_sqlx_migrations', 'sqlite_sequence') ORDER BY 1";
+                       WHERE m.type = 'table' AND m.name NOT IN ('_sqlx_migrations', 'sqlite_sequence', 'held') ORDER BY 1";
         let there: Vec<String> = sqlx::query_scalar(columns).fetch_all(&mut db).await.unwrap();
         let named =
             |table: &Table| table.columns.iter().map(|(name, _)| format!("{}.{name}", table.name)).collect();
