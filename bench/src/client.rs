@@ -16,6 +16,8 @@ const MAX_HEAD_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: SocketAddr,
+    /// A header of every request, or nothing.
+    authorization: String,
     stream: BufReader<TcpStream>,
 }
 
@@ -38,22 +40,30 @@ impl Answer {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
+        Self::open_as(None, address)
+    }
+
+    /// Whose every request shows this token.
+    pub(crate) fn open_as(token: Option<&str>, address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
             .with_context(|| format!("connect to {address}"))?;
         stream.set_nodelay(true).context("set TCP_NODELAY")?;
         stream.set_read_timeout(Some(PATIENCE)).context("set the reading timeout")?;
-        Ok(Self { address, stream: BufReader::with_capacity(64 << 10, stream) })
+        let authorization =
+            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        Ok(Self { address, authorization, stream: BufReader::with_capacity(64 << 10, stream) })
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n", self.address, self.authorization);
         self.exchange(request.as_bytes()).with_context(|| format!("GET {path} of {}", self.address))
     }
 
     pub(crate) fn post(&mut self, path: &str, json: &str) -> Result<Answer> {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
             self.address,
+            self.authorization,
             json.len(),
         );
         self.exchange(request.as_bytes()).with_context(|| format!("POST {path} of {}", self.address))
@@ -68,17 +78,22 @@ impl Connection {
         Ok(id.context("the answer to a prompt names no prompt_id")?.to_owned())
     }
 
-    /// Puts a file into a folder of a ComfyUI (`input`, `output`, `temp`).
+    /// Puts a file into a folder of a ComfyUI (`input`, `output`, `temp`), in place of one that has its name.
     pub(crate) fn upload(&mut self, name: &str, folder: &str, bytes: &[u8]) -> Result<Answer> {
         const BOUNDARY: &str = "a-boundary-that-no-file-contains";
         let part = |head: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n");
-        let start =
-            part("name=\"type\"") + folder + "\r\n" + &part(&format!("name=\"image\"; filename=\"{name}\""));
+        let start = part("name=\"overwrite\"")
+            + "true\r\n"
+            + &part("name=\"type\"")
+            + folder
+            + "\r\n"
+            + &part(&format!("name=\"image\"; filename=\"{name}\""));
         let end = format!("\r\n--{BOUNDARY}--\r\n");
         let head = format!(
-            "POST /upload/image HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n\
+            "POST /upload/image HTTP/1.1\r\nHost: {}\r\n{}Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\
              Content-Length: {}\r\n\r\n",
             self.address,
+            self.authorization,
             start.len() + bytes.len() + end.len(),
         );
         let request = [head.as_bytes(), start.as_bytes(), bytes, end.as_bytes()].concat();

@@ -4,7 +4,7 @@
 
 mod desk;
 mod gateway;
-mod jobs;
+pub(crate) mod jobs;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

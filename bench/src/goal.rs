@@ -30,6 +30,7 @@ pub(crate) enum Bound {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     Bytes,
+    Count,
     FramesASecond,
     PercentOfACore,
     RequestsASecond,
@@ -42,6 +43,7 @@ impl Unit {
     fn shown(self, figure: f64) -> String {
         match self {
             Self::Bytes => mebibytes(figure as u64),
+            Self::Count => format!("{figure:.0}"),
             Self::FramesASecond | Self::RequestsASecond => format!("{figure:.0}/s"),
             Self::PercentOfACore => format!("{figure:.3} %"),
             Self::Microseconds => time(figure),

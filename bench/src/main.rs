@@ -4,6 +4,8 @@
 
 mod agent;
 mod client;
+mod cluster;
+mod day;
 mod disk;
 mod dispatch;
 mod figures;
@@ -15,8 +17,11 @@ mod machine;
 mod output;
 mod process;
 mod prompt;
+mod restart;
 mod routing;
+mod sample;
 mod stage;
+mod store;
 mod submit;
 mod usage;
 
@@ -40,12 +45,18 @@ enum Subject {
     Agent(agent::Options),
     /// Latency and rate of POST /prompt through the collector, beside the same prompt posted to a ComfyUI
     Submit(submit::Options),
+    /// Durable submissions a second of both databases, beside plain inserts of the same bytes
+    Store(store::Options),
+    /// Time and memory of a restart with a long queue and a long history
+    Restart(restart::Options),
     /// Time from a backend's end of a job to its next one, beside a ComfyUI's own queue
     Dispatch(dispatch::Options),
     /// What the collector costs who comes through it: prompts, pictures, frames, beside nginx
     Gateway(gateway::Options),
     /// Latency of jobs through the whole collector, beside other rules on the same simulated servers
     Fleet(fleet::Options),
+    /// Whether a day of load leaves memory, descriptors, tables and files bounded
+    Day(day::Options),
     /// Latency under the collector's routing rule, beside other rules, on simulated fleets
     Routing(routing::Options),
 }
@@ -56,9 +67,12 @@ fn main() -> Result<()> {
     match arguments.subject {
         Subject::Agent(options) => output::print(&machine, &agent::measure(&options)?, arguments.json),
         Subject::Submit(options) => output::print(&machine, &submit::measure(&options)?, arguments.json),
+        Subject::Store(options) => output::print(&machine, &store::measure(&options)?, arguments.json),
+        Subject::Restart(options) => output::print(&machine, &restart::measure(&options)?, arguments.json),
         Subject::Dispatch(options) => output::print(&machine, &dispatch::measure(&options)?, arguments.json),
         Subject::Gateway(options) => output::print(&machine, &gateway::measure(&options)?, arguments.json),
         Subject::Fleet(options) => output::print(&machine, &fleet::measure(&options)?, arguments.json),
+        Subject::Day(options) => output::print(&machine, &day::measure(&options)?, arguments.json),
         Subject::Routing(options) => routing::measure(&options, arguments.json),
     }
 }

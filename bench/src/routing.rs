@@ -29,7 +29,7 @@ pub(crate) use self::policy::{Name, Policy};
 pub(crate) use self::scenario::{Profile, Scenario, Variant};
 #[cfg(test)]
 pub(crate) use self::workload::NOISY;
-pub(crate) use self::workload::{Job, Workload};
+pub(crate) use self::workload::{Failure, Job, Workload};
 pub(crate) use self::world::{Course, Done, Sight, run};
 
 #[derive(Debug, Args)]

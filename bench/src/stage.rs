@@ -51,6 +51,17 @@ impl Servers {
         Ok(Self { comfy, agents, runtime })
     }
 
+    pub(crate) fn kill(&self, server: usize) -> Result<()> {
+        let server = self.comfy.get(server).context("there is no such server")?;
+        self.runtime.block_on(server.kill());
+        Ok(())
+    }
+
+    pub(crate) fn restart(&self, server: usize) -> Result<()> {
+        let server = self.comfy.get(server).context("there is no such server")?;
+        self.runtime.block_on(server.restart()).context("restart a server")
+    }
+
     /// Waits until all servers together have executed so many prompts.
     pub(crate) fn executed(&self, prompts: u64) -> Result<()> {
         self.runtime.block_on(async {
@@ -74,8 +85,9 @@ impl Servers {
 #[derive(Debug)]
 pub(crate) struct Collector {
     program: Program,
+    token: Option<String>,
     // After the program, which writes there until it is stopped.
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Collector {
@@ -86,15 +98,18 @@ impl Collector {
 
     /// With more keys in its configuration file.
     pub(crate) fn with(servers: &Servers, disk: &Disk, keys: &str) -> Result<Self> {
-        let state = disk.folder()?;
-        let address = free_address()?;
-        let config = state.path().join("collector.toml");
-        write(&config, keys.to_owned() + &configuration(servers, state.path(), address)?)
-            .with_context(|| format!("write {}", config.display()))?;
-        let mut command = Command::new(binary("orchestrator-collector")?);
-        command.arg("--config").arg(&config);
-        let program = Program::start(command, address, "/-/ready")?;
-        let collector = Self { program, _state: state };
+        Self::guarded(servers, disk.folder()?, keys, None)
+    }
+
+    /// On a state directory, and with a token that may read where the keys ask for one.
+    pub(crate) fn guarded(
+        servers: &Servers,
+        state: TempDir,
+        keys: &str,
+        token: Option<&str>,
+    ) -> Result<Self> {
+        let program = launch(servers, state.path(), keys)?;
+        let collector = Self { program, token: token.map(str::to_owned), state };
         collector.knows_all(servers.comfy.len())?;
         Ok(collector)
     }
@@ -115,8 +130,16 @@ impl Collector {
         Ok(count.and_then(|count| Some(value("sum")? / count)))
     }
 
-    fn metrics(&self) -> Result<String> {
-        let answer = Connection::open(self.address())?.get("/metrics")?.ok()?;
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    pub(crate) fn connect(&self) -> Result<Connection> {
+        Connection::open_as(self.token.as_deref(), self.address())
+    }
+
+    pub(crate) fn metrics(&self) -> Result<String> {
+        let answer = self.connect()?.get("/metrics")?.ok()?;
         String::from_utf8(answer.body).context("the collector's metrics are no text")
     }
 
@@ -125,7 +148,7 @@ impl Collector {
         while began.elapsed() < PATIENCE {
             let text = self.metrics()?;
             let up = text.lines().filter(|line| line.starts_with("orchestrator_collector_backend_up{"));
-            let classes = Connection::open(self.address())?.get("/object_info")?;
+            let classes = self.connect()?.get("/object_info")?;
             let told = String::from_utf8_lossy(&classes.body).contains("KSampler");
             if told && up.filter(|line| line.ends_with(" 1")).count() == servers {
                 return Ok(());
@@ -134,6 +157,17 @@ impl Collector {
         }
         bail!("the collector did not see {servers} servers within {PATIENCE:?}")
     }
+}
+
+/// The same on a directory that may hold a queue already. Returns when it is ready.
+pub(crate) fn launch(servers: &Servers, state: &Path, keys: &str) -> Result<Program> {
+    let address = free_address()?;
+    let config = state.join("collector.toml");
+    write(&config, keys.to_owned() + &configuration(servers, state, address)?)
+        .with_context(|| format!("write {}", config.display()))?;
+    let mut command = Command::new(binary("orchestrator-collector")?);
+    command.arg("--config").arg(&config);
+    Program::start(command, address, "/-/ready")
 }
 
 fn configuration(servers: &Servers, state: &Path, listen: SocketAddr) -> Result<String> {

@@ -62,10 +62,10 @@ struct Level {
 }
 
 #[derive(Debug, Serialize)]
-struct Measured {
-    latency: Rounds,
+pub(crate) struct Measured {
+    pub(crate) latency: Rounds,
     /// Submissions a second.
-    rate: Spread,
+    pub(crate) rate: Spread,
 }
 
 /// What a round found.
@@ -202,7 +202,7 @@ impl Run {
 }
 
 impl Measured {
-    fn of(runs: Vec<Run>) -> Option<Self> {
+    pub(crate) fn of(runs: Vec<Run>) -> Option<Self> {
         let rate = Spread::of(runs.iter().map(|run| run.rate))?;
         Some(Self { latency: Rounds::of(runs.into_iter().map(|run| run.took))?, rate })
     }

@@ -28,6 +28,11 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     })
 }
 
+/// The most that was ever resident.
+pub(crate) fn peak_bytes(pid: u32) -> Result<u64> {
+    kib(&read(pid, "status")?, "VmHWM:").with_context(|| format!("VmHWM of process {pid}"))
+}
+
 fn kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
@@ -111,6 +116,7 @@ mod tests {
         let own = own_work().unwrap().ran;
         assert!(cpu(pid).unwrap() >= own);
         let memory = memory(pid).unwrap();
+        assert!(peak_bytes(pid).unwrap() >= memory.anonymous_bytes);
         assert!(memory.anonymous_bytes > 0 && memory.anonymous_bytes <= memory.rss_bytes, "{memory:?}");
         assert!(memory.proportional_bytes > 0, "{memory:?}");
     }

@@ -28,6 +28,8 @@ pub struct ClusterConfig {
     pub settings: Vec<String>,
     /// Commits survive a power cut, at the price that they have in earnest.
     pub durable: bool,
+    /// Where its directory is made, for all to enter; `None`: in the one for temporary files.
+    pub within: Option<PathBuf>,
 }
 
 /// A running cluster.
@@ -46,7 +48,8 @@ impl Cluster {
     /// A program cannot be run, or says why it fails.
     pub fn start(programs: &Path, config: ClusterConfig) -> io::Result<Self> {
         let user = unprivileged_user()?;
-        let directory = std::env::temp_dir().join(format!("postgres-{}", uuid::Uuid::new_v4().simple()));
+        let within = config.within.unwrap_or_else(std::env::temp_dir);
+        let directory = within.join(format!("postgres-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir(&directory)?;
         if let Some((user, group)) = user {
             chown(&directory, Some(user), Some(group))?;

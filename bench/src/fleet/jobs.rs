@@ -37,7 +37,7 @@ pub(super) fn workload(
     workload
 }
 
-pub(super) fn machines(workload: &Workload, speed: f64) -> impl Iterator<Item = (ComfyConfig, Figures)> {
+pub(crate) fn machines(workload: &Workload, speed: f64) -> impl Iterator<Item = (ComfyConfig, Figures)> {
     let used = workload.jobs.iter().filter_map(main);
     let sizes: BTreeMap<String, u64> = used
         .filter_map(|model| {
@@ -64,9 +64,15 @@ pub(super) fn machines(workload: &Workload, speed: f64) -> impl Iterator<Item = 
 
 /// The body of `POST /prompt`.
 pub(super) fn body(workload: &Workload, number: usize, job: &Job) -> String {
+    let prompt = prompt(workload, number, job);
+    json!({"prompt": prompt, "client_id": format!("client-{}", job.client)}).to_string()
+}
+
+/// Its node `2` makes a picture, which `3` shows.
+pub(crate) fn prompt(workload: &Workload, number: usize, job: &Job) -> Value {
     let model = main(job).unwrap_or_default();
     let gigabytes = workload.gigabytes.get(model).copied().unwrap_or_default();
-    let prompt: Value = json!({
+    json!({
         "1": {"class_type": "SimLoader", "inputs": {
             "ckpt_name": name(model),
             "load_seconds": workload.profile.disk_seconds(gigabytes) * job.load_factor,
@@ -77,8 +83,7 @@ pub(super) fn body(workload: &Workload, number: usize, job: &Job) -> String {
             "width": 8, "height": 8, "preview": false,
         }},
         "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
-    });
-    json!({"prompt": prompt, "client_id": format!("client-{}", job.client)}).to_string()
+    })
 }
 
 fn main(job: &Job) -> Option<usize> {
