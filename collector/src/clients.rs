@@ -24,8 +24,8 @@ impl Clients {
     }
 
     /// The only backend's, in a fleet of one.
-    pub fn only(&self) -> Option<Client> {
+    pub fn only(&self) -> Option<(BackendId, Client)> {
         let clients = self.0.borrow();
-        clients.values().next().filter(|_| clients.len() == 1).cloned()
+        clients.iter().next().filter(|_| clients.len() == 1).map(|(id, client)| (id.clone(), client.clone()))
     }
 }

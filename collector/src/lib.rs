@@ -4,6 +4,7 @@
 pub mod access;
 mod address;
 pub mod api;
+pub mod archive;
 pub mod chronicle;
 pub mod clients;
 pub mod clock;

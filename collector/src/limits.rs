@@ -54,6 +54,26 @@ pub const CLIENT_ID_BYTES: usize = 256;
 /// Files that clients have uploaded, and their bytes in all.
 pub const UPLOADED_FILES: usize = 100_000;
 pub const UPLOADED_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// A file is kept in a bucket in parts of so many bytes, so many at a time.
+pub const CONTENT_PART_BYTES: usize = 8 * 1024 * 1024;
+/// See [`CONTENT_PART_BYTES`].
+pub const CONTENT_PARTS: usize = 2;
+/// How often, and for how long, a store that speaks S3 is asked again.
+pub const BUCKET_RETRIES: usize = 3;
+/// See [`BUCKET_RETRIES`].
+pub const BUCKET_WITHIN: Duration = Duration::from_secs(30);
+/// Files of one job that are archived, those that are copied at once, and those that are looked at together.
+pub const COPIES_OF_A_JOB: usize = 10_000;
+/// See [`COPIES_OF_A_JOB`].
+pub const COPIES_AT_ONCE: usize = 4;
+/// See [`COPIES_OF_A_JOB`].
+pub const COPIES_A_LOOK: i64 = 64;
+/// When a file that could not be copied is tried again, and for how long.
+pub const COPY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// See [`COPY_AGAIN_AFTER`].
+pub const COPY_TRIED_FOR: Duration = Duration::from_hours(7 * 24);
+/// Bytes of all copies, by default.
+pub const ARCHIVE_BYTES: u64 = 100 * 1024 * 1024 * 1024;
 /// One part of an uploaded file's path: what Linux allows.
 pub const FILE_NAME_BYTES: usize = 255;
 /// What a picture may take decoded, and those that are decoded at once.

@@ -17,7 +17,7 @@ pub use self::make::{Family, Made};
 use crate::dispatch::Lost;
 use crate::id::BackendId;
 use crate::job::Outcome;
-use crate::queue::Tried;
+use crate::queue::{HeldCopies, Tried, WaitingCopies};
 use crate::route::Rule;
 use crate::route::free::{Outcome as Freed, Reason};
 
@@ -74,8 +74,22 @@ pub struct Metrics {
     pub slow_clients: IntCounter,
     webhooks: IntCounterVec,
     pub webhooks_waiting: IntGauge,
+    archive_copies: IntCounterVec,
+    archive_files: IntGauge,
+    archive_bytes: IntGauge,
+    archive_waiting: IntGauge,
+    archive_waiting_since: GaugeVec,
     /// One scrape at a time writes the figures of the snapshots.
     rendering: Mutex<()>,
+}
+
+/// What came of a file that was to be archived.
+#[derive(Clone, Copy, Debug)]
+pub enum Copied {
+    Made,
+    Unchanged,
+    Failed,
+    GivenUp,
 }
 
 /// Which of a backend's servers is polled.
@@ -246,6 +260,21 @@ impl Metrics {
                 "webhooks_waiting",
                 "Webhooks that wait to be sent, or sent again.",
             )?,
+            archive_copies: make.counters(
+                "archive_copies_total",
+                &["outcome"],
+                "Files of ended jobs that were to be archived: `copied`, `unchanged` (it had been already), `failed` (it is \
+                 tried again), `given_up`.",
+            )?,
+            archive_files: make.number("archive_files", "Files that are archived.")?,
+            archive_bytes: make.number("archive_bytes", "Bytes of the files that are archived.")?,
+            archive_waiting: make.number("archive_waiting_files", "Files that are still to be archived.")?,
+            archive_waiting_since: make.gauges(
+                "archive_waiting_since_timestamp_seconds",
+                &[],
+                "When the job ended whose file has waited longest to be archived, since the Unix epoch; absent where none \
+                 waits.",
+            )?,
             rendering: Mutex::default(),
             registry: make.registry.clone(),
             families: {
@@ -270,6 +299,7 @@ impl Metrics {
         VERDICTS.iter().for_each(|verdict| start(&self.decisions, &[verdict]));
         Lost::ALL.iter().for_each(|lost| start(&self.requeues, &[lost.label()]));
         ["true", "false"].iter().for_each(|loaded| start(&self.model_loads, &[loaded]));
+        COPIES.iter().for_each(|outcome| start(&self.archive_copies, &[outcome]));
         WEBHOOKS.iter().for_each(|outcome| start(&self.webhooks, &[outcome]));
         for reason in Reason::ALL {
             start(&self.freed_bytes, &[reason.label()]);
@@ -321,11 +351,37 @@ impl Metrics {
         self.webhooks.with_label_values(&[outcome]).inc();
     }
 
+    pub fn copied(&self, copied: Copied) {
+        self.archive_copies.with_label_values(&[copied.label()]).inc();
+    }
+
+    pub fn archived(&self, held: HeldCopies, waiting: WaitingCopies) {
+        let number = |gauge: &IntGauge, value: u64| gauge.set(value.cast_signed());
+        number(&self.archive_files, held.files);
+        number(&self.archive_bytes, held.bytes);
+        number(&self.archive_waiting, waiting.files);
+        match waiting.since {
+            Some(since) => self.archive_waiting_since.with_label_values::<&str>(&[]).set(since.as_seconds()),
+            None => self.archive_waiting_since.reset(),
+        }
+    }
+
     /// The text for Prometheus. `show` writes the figures of snapshots first; one scrape at a time does.
     pub fn text(&self, show: impl FnOnce(&Self)) -> Made<String> {
         let _rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         show(self);
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Copied {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Made => "copied",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+        }
     }
 }
 
@@ -339,6 +395,7 @@ impl Polled {
 }
 
 const FREED: [Freed; 4] = [Freed::Freed, Freed::NotFreed, Freed::Unverified, Freed::Failed];
+const COPIES: [&str; 4] = ["copied", "unchanged", "failed", "given_up"];
 const WEBHOOKS: [&str; 3] = ["delivered", "failed", "given_up"];
 const VERDICTS: [&str; 4] = ["hot", "warm", "cold", "overdue"];
 

@@ -85,12 +85,16 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
     let (old_hooks, new_hooks) = (&before.webhooks, &after.webhooks);
     let differs = [
         ("listen", before.listen != after.listen),
-        ("database, database_password_file, files_directory", before.database != after.database),
+        (
+            "database, database_password_file, files_directory, files_bucket",
+            before.database != after.database,
+        ),
         ("peer_url", before.peers != after.peers),
         ("state_directory", before.state_directory != after.state_directory),
         ("route_tempo, route_overdue_after, route_fairness", before.routing != after.routing),
         ("poll_interval", before.poll_interval != after.poll_interval),
         ("history_jobs, history_age, history_bytes", before.history != after.history),
+        ("archive, archive_age, archive_bytes", before.archive != after.archive),
         ("max_body_bytes", before.max_body_bytes != after.max_body_bytes),
         (
             "interface_dir, interface_backend, interface_listen, interface_url",

@@ -15,12 +15,13 @@ use url::Url;
 
 use crate::access::Access;
 use crate::api::{self, App, Auth, Elsewhere, Guards, Interface};
+use crate::archive::{self, Archive};
 use crate::chronicle::{self, Chronicle};
 use crate::clients::{ByBackend, Clients};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event::{Hub, Journal};
-use crate::files::{Files, FilesError};
+use crate::files::{Files, FilesError, Place, PlaceError};
 use crate::id::ClientId;
 use crate::metrics::Metrics;
 use crate::poll::Intervals;
@@ -50,6 +51,8 @@ pub enum StartError {
     Signal(std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Files(#[from] FilesError),
     #[error(transparent)]
@@ -115,21 +118,34 @@ impl Collector {
         tokio::spawn(stop_when(deposed, Arc::clone(&store), stop.clone()));
         let client_id =
             ClientId::new(&store.setting("client_id", ClientId::random().as_str().to_owned()).await?);
-        let files = Arc::new(
-            Files::open(config.files_directory(), config.peers.is_some(), Arc::clone(&store)).await?,
-        );
+        let place = Place::make(&config.files_place())?;
+        let files = Files::open(place.clone(), config.peers.is_some(), Arc::clone(&store)).await?;
+        let files = Arc::new(files);
         let config::History { jobs, age, bytes } = config.history;
         let retention = Retention { jobs, age, bytes };
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
         let kept = dispatch::load_kept(store.as_ref()).await?;
         let usage = dispatch::load_usage(store.as_ref(), clock.now()).await?;
-        let queue = Queue::open(store, retention, clock, Arc::clone(&metrics), stop.clone()).await?;
+        let archives = config.archive.is_some();
+        let queue =
+            Queue::open(store, retention, archives, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let settings = watch::Sender::new(dispatch::Settings::of(&config));
         let (news, fleet) = fleet::owner::start(members.fleet(), stop.clone());
         let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
         let (spoken_to, clients) = watch::channel(ByBackend::new());
         let clients = Clients::of(clients);
+        let archive = config.archive.map(|config::Archive { age, bytes }| {
+            Archive::start(archive::Parts {
+                place,
+                queue: queue.clone(),
+                retention: archive::Retention { age, bytes },
+                clients: clients.clone(),
+                clock,
+                metrics: Arc::clone(&metrics),
+                stop: stop.clone(),
+            })
+        });
         let dispatch = dispatch::start(dispatch::Parts {
             queue: queue.clone(),
             files: Arc::clone(&files),
@@ -186,6 +202,7 @@ impl Collector {
             live: watch::Sender::new("".into()),
             chronicle,
             followers: Arc::new(Semaphore::new(limits::FOLLOWERS)),
+            archive,
             clock,
             max_body_bytes,
             large_answers,
@@ -213,7 +230,7 @@ impl Collector {
         let reload = Reload { source: given.source, in_force: config, access, settings, roster };
         let keep = files::keep(reload, again, reloads);
         let until = stop.clone();
-        tokio::spawn(async move { until.run_until_cancelled(keep).await });
+        tokio::spawn(async move { Box::pin(until.run_until_cancelled(keep)).await });
         service::ready(&format!("{backends} backends; listening on {scheme}://{address}"));
         Ok(Self { address, interface_address, stop, server, dispatching })
     }

@@ -120,7 +120,7 @@ impl From<FilesError> for Refusal {
             FilesError::Full { .. } => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "uploads_full", error.to_string())
             }
-            FilesError::Disk { .. } | FilesError::NoPlace { .. } | FilesError::Store(_) => {
+            FilesError::Write { .. } | FilesError::Place(_) | FilesError::Store(_) => {
                 tracing::error!(%error, "an upload failed");
                 unavailable(error.to_string())
             }

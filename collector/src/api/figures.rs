@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use crate::fleet::{Backlog, Observation, Seen, apply};
     use crate::job::Job;
+    use crate::queue::{HeldCopies, WaitingCopies};
 
     const NOW: UnixMillis = UnixMillis(5_000);
 
@@ -119,6 +120,7 @@ mod tests {
         metrics.dispatched(&backend, Some(true));
         metrics.used("anna", Duration::from_secs(1));
         metrics.certificate_expiry.with_label_values::<&str>(&[]).set(1.0);
+        metrics.archived(HeldCopies::default(), WaitingCopies { files: 1, since: Some(NOW) });
         let view = View { frees: [(backend, Arc::default())].into(), ..View::default() };
         let ledger = Ledger::of([Job::for_tests(1)]);
         let text = metrics.text(|metrics| show(metrics, &fleet_of_one(), &ledger, &view, NOW)).unwrap();

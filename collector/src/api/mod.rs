@@ -23,6 +23,7 @@ use self::auth::Asker;
 pub use self::auth::{Auth, Elsewhere};
 pub use self::error::Refusal;
 pub use self::interface::Interface;
+use crate::archive::Archive;
 use crate::chronicle::Chronicle;
 use crate::clients::Clients;
 use crate::clock::Clock;
@@ -57,6 +58,8 @@ pub struct App {
     pub chronicle: Arc<Chronicle>,
     /// Places for those who follow a job or the fleet.
     pub followers: Arc<Semaphore>,
+    /// Copies of what jobs have made, where there are to be any.
+    pub archive: Option<Arc<Archive>>,
     pub clock: Clock,
     pub max_body_bytes: usize,
     /// Passes for answers that may be very large.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::file::{self, File};
-use super::{ConfigError, DatabaseFlags, PlaceFlags, default_state_directory};
+use super::{ConfigError, DatabaseFlags, FilesPlace, PlaceFlags, default_state_directory};
 use crate::limits;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,8 +17,8 @@ pub struct Database {
     pub server: Option<Url>,
     /// `None`: as libpq's environment and files say.
     pub password: Option<Password>,
-    /// Where uploaded files are kept; `None`: in the state directory.
-    pub files: Option<PathBuf>,
+    /// Where files are kept; `None`: in the state directory.
+    pub files: Option<FilesPlace>,
 }
 
 /// Debug output hides it.
@@ -72,8 +72,12 @@ impl Database {
             Some(password) => Some(password),
             None => password_file.map(|file| first_line(file)).transpose()?,
         };
-        let files = flags.files_directory.clone().or(file.files_directory.clone());
+        let files = FilesPlace::of(flags, file)?;
         Ok((Self { server, password, files }, directory))
+    }
+
+    pub fn files_place(&self, state_directory: &Path) -> FilesPlace {
+        self.files.clone().unwrap_or_else(|| FilesPlace::Directory(state_directory.to_owned()))
     }
 
     /// What a collector with these flags would use, and its state directory.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::files::Bucket;
 use super::flags::LogFormat;
 use super::value::{self, BackendUrl, OriginUrl, Share, Wait};
 use crate::id::{BackendId, Tag};
@@ -20,6 +21,7 @@ pub(super) struct File {
     pub database_password_file: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
     pub files_directory: Option<PathBuf>,
+    pub files_bucket: Option<Bucket>,
     pub peer_url: Option<OriginUrl>,
     #[serde(deserialize_with = "poll_interval")]
     pub poll_interval: Option<Duration>,
@@ -38,8 +40,12 @@ pub(super) struct File {
     #[serde(deserialize_with = "history_jobs")]
     pub history_jobs: Option<u64>,
     pub history_age: Option<Wait>,
-    #[serde(deserialize_with = "history_bytes")]
+    #[serde(deserialize_with = "kept_bytes")]
     pub history_bytes: Option<u64>,
+    pub archive: bool,
+    pub archive_age: Option<Wait>,
+    #[serde(deserialize_with = "kept_bytes")]
+    pub archive_bytes: Option<u64>,
     pub max_body_bytes: Option<usize>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
@@ -97,9 +103,9 @@ fn history_jobs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Opt
     value::within(number, &value::HISTORY_JOBS).map(Some).map_err(serde::de::Error::custom)
 }
 
-fn history_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+fn kept_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let number = u64::deserialize(deserializer)?;
-    value::within(number, &value::HISTORY_BYTES).map(Some).map_err(serde::de::Error::custom)
+    value::within(number, &value::KEPT_BYTES).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use serde::Deserialize;
 
 mod access;
+mod archive;
 mod client;
 mod command;
 mod database;
@@ -18,6 +19,7 @@ mod routing;
 mod webhooks;
 
 pub use self::access::AccessFlags;
+pub use self::archive::ArchiveFlags;
 pub use self::client::{
     BackendFlags, BackendsFlags, CancelFlags, ClientCommand, FreeFlags, JobFlags, JobsFlags, ServerFlags,
     SubmitFlags, WishFlags,
@@ -127,8 +129,11 @@ pub struct ServeFlags {
 
     /// Documents and results of ended jobs that are remembered, at least 1 MiB; beyond it the oldest-ended are
     /// forgotten. Uploads do not count, and stay [default: 1073741824]
-    #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_HISTORY_BYTES", value_parser = value::history_bytes)]
+    #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_HISTORY_BYTES", value_parser = value::kept_bytes)]
     pub history_bytes: Option<u64>,
+
+    #[command(flatten)]
+    pub archive: ArchiveFlags,
 
     /// Largest upload; any other body is bounded by 16 MiB besides [default: 104857600]
     #[arg(long, value_name = "BYTES", env = "ORCHESTRATOR_COLLECTOR_MAX_BODY_BYTES")]

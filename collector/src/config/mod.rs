@@ -1,5 +1,5 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `database` where the queue is kept, `access` and `agents` who may ask and how agents are
+//! command line and the environment, `database` where the queue is kept, `files` where files are, `access` and `agents` who may ask and how agents are
 //! asked, `webhooks` who is told of ends, `interface` where the web interface comes from, `value` says what a key may hold,
 //! `explain` where each value is from;
 //! this file puts them together.
@@ -9,6 +9,7 @@ mod agents;
 mod database;
 mod explain;
 mod file;
+mod files;
 mod flags;
 mod interface;
 mod value;
@@ -16,7 +17,7 @@ mod webhooks;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,11 +28,12 @@ pub use self::agents::{Agents, AgentsError};
 pub use self::database::{Database, DatabaseError, Password};
 pub use self::explain::{Row, default_of, explain};
 pub use self::file::{FileError, keys as file_keys};
+pub use self::files::{Bucket, FilesPlace};
 pub use self::flags::{
-    AccessFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags, ClientCommand, Command,
-    ConvertFlags, DatabaseCommand, DatabaseFlags, DatabaseKind, Flags, FreeFlags, FreeingFlags, InspectFlags,
-    JobFlags, JobsFlags, LogFormat, PlaceFlags, RoutingFlags, ServeFlags, ServerFlags, SubmitFlags,
-    TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
+    AccessFlags, ArchiveFlags, BackendFlags, BackendsFlags, CancelFlags, CheckFlags, ClassFlags,
+    ClientCommand, Command, ConvertFlags, DatabaseCommand, DatabaseFlags, DatabaseKind, Flags, FreeFlags,
+    FreeingFlags, InspectFlags, JobFlags, JobsFlags, LogFormat, PlaceFlags, RoutingFlags, ServeFlags,
+    ServerFlags, SubmitFlags, TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
 pub use self::value::{BackendUrl, OriginUrl, Pair, Share, Wait};
@@ -56,6 +58,7 @@ pub struct Config {
     pub routing: Routing,
     pub rerun_after_unreachable: Option<Duration>,
     pub history: History,
+    pub archive: Option<Archive>,
     pub max_body_bytes: usize,
     pub log: Log,
 }
@@ -108,6 +111,13 @@ impl Default for History {
     }
 }
 
+/// How long copies of what jobs have made are kept, and how many bytes of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Archive {
+    pub age: Option<Duration>,
+    pub bytes: u64,
+}
+
 /// A row of the store holds one as JSON, so every form that was ever written has to load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Backend {
@@ -146,9 +156,12 @@ pub enum ConfigError {
     Tags(BackendId),
     #[error(
         "collectors that stand by for each other (peer_url) share a PostgreSQL database and the files that clients upload: name \
-         the one with --database, and a directory that all of them see with --files-directory"
+         the one with --database, and for the others a directory that all of them see with --files-directory, or a bucket with \
+         --files-bucket"
     )]
     PeersApart,
+    #[error("files_directory and files_bucket name two places for the same files: take one of them away")]
+    TwoFilesPlaces,
     #[error(
         "there is no home directory to keep the queue in: name a place with --state-directory, state_directory in the \
          configuration file, or $STATE_DIRECTORY"
@@ -165,9 +178,9 @@ const DEFAULT_FREE_BELOW_HOST_MEMORY: Share = Share(Some(0.05));
 const DEFAULT_RERUN_AFTER_UNREACHABLE: Wait = Wait(None);
 
 impl Config {
-    /// Where uploaded files are kept.
-    pub fn files_directory(&self) -> &Path {
-        self.database.files.as_deref().unwrap_or(&self.state_directory)
+    /// Where files are kept.
+    pub fn files_place(&self) -> FilesPlace {
+        self.database.files_place(&self.state_directory)
     }
 
     /// Reads the file that the flags name, and the files of agents that it names.
@@ -242,6 +255,10 @@ impl Config {
                 age: flags.history_age.or(file.history_age).map_or(unset.age, |age| age.0),
                 bytes: flags.history_bytes.or(file.history_bytes).unwrap_or(unset.bytes),
             },
+            archive: (flags.archive.enabled || file.archive).then(|| Archive {
+                age: flags.archive.age.or(file.archive_age).and_then(|age| age.0),
+                bytes: flags.archive.bytes.or(file.archive_bytes).unwrap_or(limits::ARCHIVE_BYTES),
+            }),
             max_body_bytes: flags.max_body_bytes.or(file.max_body_bytes).unwrap_or(limits::BODY_BYTES),
             log: Log {
                 filter: flags.log.or(file.log).unwrap_or_else(|| "info".to_owned()),

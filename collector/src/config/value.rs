@@ -183,14 +183,14 @@ pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) const HISTORY_JOBS: RangeInclusive<u64> = 1..=limits::HISTORY_JOBS_MOST;
-pub(super) const HISTORY_BYTES: RangeInclusive<u64> = limits::HISTORY_BYTES_LEAST..=i64::MAX as u64;
+pub(super) const KEPT_BYTES: RangeInclusive<u64> = limits::HISTORY_BYTES_LEAST..=i64::MAX as u64;
 
 pub(super) fn history_jobs(text: &str) -> Result<u64, String> {
     whole(text).and_then(|number| within(number, &HISTORY_JOBS))
 }
 
-pub(super) fn history_bytes(text: &str) -> Result<u64, String> {
-    whole(text).and_then(|number| within(number, &HISTORY_BYTES))
+pub(super) fn kept_bytes(text: &str) -> Result<u64, String> {
+    whole(text).and_then(|number| within(number, &KEPT_BYTES))
 }
 
 fn whole(text: &str) -> Result<u64, String> {

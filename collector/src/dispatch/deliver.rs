@@ -11,7 +11,7 @@ use reqwest::header::CONTENT_LENGTH;
 
 use super::loaded::{Loaded, Source};
 use super::tools::Tools;
-use crate::files::Files;
+use crate::files::{ContentError, Files};
 use crate::id::BackendId;
 use crate::job::{InputFile, as_input, input_file};
 use crate::limits;
@@ -28,8 +28,10 @@ pub(super) struct Delivered {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeliveryError {
-    #[error("the uploaded file {file} is no longer there: {source}")]
-    Missing { file: String, source: std::io::Error },
+    #[error("the uploaded file {file} is no longer there")]
+    Missing { file: String },
+    #[error("the uploaded file {file} cannot be read: {source}")]
+    Unread { file: String, source: ContentError },
     #[error("the file {file} is no longer with its backend {owner}: {source}")]
     Gone { file: String, owner: BackendId, source: comfyui::Error },
     #[error(transparent)]
@@ -76,15 +78,15 @@ impl Delivered {
 
 /// The file as it is named now. One that is replaced while it is read is found under its new content.
 async fn read(files: &Files, file: &FileRef) -> Result<(Upload, Bytes), DeliveryError> {
-    let mut missing = std::io::Error::from(std::io::ErrorKind::NotFound);
     for _ in 0..3 {
         let Some(upload) = files.find(file) else { break };
         match files.content(&upload.sha256).await {
             Ok(content) => return Ok((upload, content)),
-            Err(error) => missing = error,
+            Err(ContentError::NotFound { .. }) => {}
+            Err(source) => return Err(DeliveryError::Unread { file: as_input(file), source }),
         }
     }
-    Err(DeliveryError::Missing { file: as_input(file), source: missing })
+    Err(DeliveryError::Missing { file: as_input(file) })
 }
 
 async fn send(client: &Client, upload: &Upload, content: Bytes) -> Result<(), DeliveryError> {

@@ -111,6 +111,7 @@ fn undelivered(error: &DeliveryError) -> Sent {
     let reason = error.to_string();
     match error {
         DeliveryError::Backend(error) if error.never_sent() => Sent::Never { reason },
+        DeliveryError::Unread { .. } => Sent::Never { reason },
         DeliveryError::Backend(_) | DeliveryError::Renamed { .. } => Sent::Undeliverable { reason },
         DeliveryError::Missing { .. } | DeliveryError::Gone { .. } => Sent::Impossible { reason },
     }

@@ -1,27 +1,30 @@
-//! Files that clients uploaded, of all three types, kept by content: `uploads/<sha256>` in the state directory, and in the
+//! Files that clients uploaded, of all three types, kept by content: `uploads/<sha256>` in the place for files, and in the
 //! store which name stands for which content. Names follow ComfyUI's rules across the whole fleet. Knows nothing of jobs or backends.
 
 mod name;
+mod place;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use comfyui::api::FileRef;
+use futures_util::stream::BoxStream;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 pub use self::name::{BadName, checked, inside};
+pub use self::place::{ContentError, Place, PlaceError};
 use crate::limits;
 use crate::queue::{Store, StoreError, Upload};
 
-/// The folder in the state directory.
+/// The folder in the place for files.
 const UPLOADS: &str = "uploads";
 
 pub struct Files {
-    directory: PathBuf,
+    place: Place,
     store: Arc<dyn Store>,
     index: RwLock<HashMap<FileRef, Upload>>,
     /// One upload names itself at a time, so that two of one name cannot both find it free.
@@ -32,62 +35,40 @@ pub struct Files {
 pub enum FilesError {
     #[error(transparent)]
     Name(#[from] BadName),
-    #[error("the collector keeps at most {count} uploaded files of {bytes} bytes in all; stop it, remove some from {directory}, \
+    #[error("the collector keeps at most {count} uploaded files of {bytes} bytes in all; stop it, remove some from {place}, \
              and start it again", count = limits::UPLOADED_FILES, bytes = limits::UPLOADED_BYTES)]
-    Full { directory: PathBuf },
-    #[error(
-        "cannot write into {directory}: {source}; see that it is mounted and that this user may write there, or name another with --files-directory"
-    )]
-    NoPlace { directory: PathBuf, source: std::io::Error },
-    #[error("cannot {operation} {path}: {source}")]
-    Disk { operation: &'static str, path: PathBuf, source: std::io::Error },
+    Full { place: String },
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error("cannot write into {place}: {source}")]
+    Write { place: String, source: Box<ContentError> },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Files {
-    /// The folder for uploads is made in `within`, the collector's own directory or one that several share.
-    pub async fn open(within: &Path, shared: bool, store: Arc<dyn Store>) -> Result<Self, FilesError> {
-        let directory = within.join(UPLOADS);
-        let made = tokio::fs::create_dir_all(&directory).await;
-        made.map_err(|source| FilesError::Disk { operation: "create", path: directory.clone(), source })?;
+    /// `shared`: other collectors may be writing there meanwhile.
+    pub async fn open(place: Place, shared: bool, store: Arc<dyn Store>) -> Result<Self, FilesError> {
         let uploads = store.uploads().await?;
-        let files = Self { directory, store, index: RwLock::default(), naming: Mutex::default() };
-        let named: HashSet<PathBuf> = uploads.iter().map(|upload| files.path_of(&upload.sha256)).collect();
         let spared = if shared { limits::UPLOAD_UNDER_WAY } else { Duration::ZERO };
-        files.remove_but(&named, spared).await;
-        let mut kept = HashMap::new();
-        for upload in uploads {
-            let path = files.path_of(&upload.sha256);
-            let is_there = tokio::fs::try_exists(&path).await;
-            if is_there.map_err(|source| FilesError::Disk { operation: "look at", path, source })? {
-                kept.insert(upload.file.clone(), upload);
-            }
+        place.remove_cut_off(UPLOADS, spared).await;
+        let listed = place.list(UPLOADS).await?;
+        let named: HashSet<String> = uploads.iter().map(|upload| name_of(&upload.sha256)).collect();
+        let files = Self { place, store, index: RwLock::default(), naming: Mutex::default() };
+        // Content that no name stands for; not what was written just now.
+        let unnamed = listed.iter().filter(|(name, content)| !named.contains(*name) && content.age >= spared);
+        for (name, _) in unnamed {
+            files.remove(name).await;
         }
+        let kept = uploads.into_iter().filter(|upload| listed.contains_key(&name_of(&upload.sha256)));
+        let kept = kept.map(|upload| (upload.file.clone(), upload)).collect();
         *files.index.write().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok(files)
     }
 
-    /// Whether files can be kept in `within`, by one that is written and removed.
-    pub async fn can_be_kept(within: &Path) -> Result<(), FilesError> {
-        let directory = within.join(UPLOADS);
-        let tried = directory.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&tried)?;
-            tempfile::NamedTempFile::new_in(&tried).map(drop)
-        });
-        let written = written.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-        written.map_err(|source| FilesError::NoPlace { directory, source })
-    }
-
-    /// Content that no name stands for, and what an interrupted write left; not what was written just now.
-    async fn remove_but(&self, named: &HashSet<PathBuf>, spared: Duration) {
-        let Ok(mut entries) = tokio::fs::read_dir(&self.directory).await else { return };
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            if !named.contains(&entry.path()) && is_older(&entry, spared).await {
-                remove(&entry.path()).await;
-            }
-        }
+    /// Whether uploads can be kept there.
+    pub async fn can_be_kept(place: &Place) -> Result<(), FilesError> {
+        Ok(place.can_be_used(UPLOADS).await?)
     }
 
     /// By the name that a client asks for, in whatever form it writes the subfolder.
@@ -103,13 +84,17 @@ impl Files {
         self.index.read().unwrap_or_else(PoisonError::into_inner).contains_key(file)
     }
 
-    /// To be read piece by piece.
-    pub async fn open_content(&self, sha256: &[u8; 32]) -> std::io::Result<tokio::fs::File> {
-        tokio::fs::File::open(self.path_of(sha256)).await
+    /// A part of it, to be read piece by piece.
+    pub async fn stream(
+        &self,
+        sha256: &[u8; 32],
+        part: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, ContentError>>, ContentError> {
+        self.place.stream(UPLOADS, &name_of(sha256), part).await
     }
 
-    pub async fn content(&self, sha256: &[u8; 32]) -> std::io::Result<Bytes> {
-        tokio::fs::read(self.path_of(sha256)).await.map(Bytes::from)
+    pub async fn content(&self, sha256: &[u8; 32]) -> Result<Bytes, ContentError> {
+        self.place.read(UPLOADS, &name_of(sha256)).await
     }
 
     /// Keeps a file durably and says under which name: the asked one, or one with a number where that is taken by
@@ -134,7 +119,11 @@ impl Files {
             return Ok(file);
         }
         self.check_room(size_bytes)?;
-        self.write(&sha256, content).await?;
+        let written = self.place.write(UPLOADS, &name_of(&sha256), content).await;
+        written.map_err(|source| FilesError::Write {
+            place: self.place.to_string(),
+            source: Box::new(source),
+        })?;
         let upload = Upload { file: file.clone(), sha256, size_bytes };
         self.store.keep_upload(&upload).await?;
         let replaced =
@@ -147,7 +136,7 @@ impl Files {
 
     async fn remove_if_unnamed(&self, sha256: &[u8; 32]) {
         if !self.is_named(sha256) {
-            remove(&self.path_of(sha256)).await;
+            self.remove(&name_of(sha256)).await;
         }
     }
 
@@ -161,62 +150,31 @@ impl Files {
         let kept: u64 = index.values().map(|upload| upload.size_bytes).sum();
         let fits =
             index.len() < limits::UPLOADED_FILES && kept.saturating_add(size_bytes) <= limits::UPLOADED_BYTES;
-        fits.then_some(()).ok_or_else(|| FilesError::Full { directory: self.directory.clone() })
+        fits.then_some(()).ok_or_else(|| FilesError::Full { place: self.place.to_string() })
     }
 
-    fn path_of(&self, sha256: &[u8; 32]) -> PathBuf {
-        self.directory.join(name_of(sha256))
-    }
-
-    /// Under a temporary name first: a file under its final name is always whole, also after a power cut.
-    async fn write(&self, sha256: &[u8; 32], content: Bytes) -> Result<(), FilesError> {
-        let path = self.path_of(sha256);
-        let directory = self.directory.clone();
-        let target = path.clone();
-        let written = tokio::task::spawn_blocking(move || write_whole(&directory, &target, &content)).await;
-        let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-        written.map_err(|source| FilesError::Disk { operation: "write", path, source })
+    /// A content that stays only takes room; the next start removes it.
+    async fn remove(&self, name: &str) {
+        if let Err(error) = self.place.remove(UPLOADS, name).await {
+            tracing::warn!(name, %error, "a file that is no longer needed cannot be removed");
+        }
     }
 }
 
-async fn is_older(entry: &tokio::fs::DirEntry, than: Duration) -> bool {
-    let changed = entry.metadata().await.and_then(|metadata| metadata.modified());
-    than.is_zero() || changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > than))
+/// Of each upload whether its content is there in full.
+pub(crate) async fn are_there(place: &Place, uploads: &[Upload]) -> Result<Vec<bool>, PlaceError> {
+    let listed = place.list(UPLOADS).await?;
+    let is_there = |upload: &Upload| {
+        listed.get(&name_of(&upload.sha256)).is_some_and(|content| content.size_bytes == upload.size_bytes)
+    };
+    Ok(uploads.iter().map(is_there).collect())
+}
+
+/// Its content, into another place.
+pub(crate) async fn copy(upload: &Upload, from: &Place, to: &Place) -> Result<(), ContentError> {
+    from.copy_to(to, UPLOADS, &name_of(&upload.sha256)).await
 }
 
 fn name_of(sha256: &[u8; 32]) -> String {
     sha256.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where the content lies in a state directory.
-pub(crate) fn path_of(state_directory: &Path, sha256: &[u8; 32]) -> PathBuf {
-    state_directory.join(UPLOADS).join(name_of(sha256))
-}
-
-/// Into another state directory, under the same name.
-pub(crate) fn copy(file: &Path, state_directory: &Path) -> std::io::Result<()> {
-    let directory = state_directory.join(UPLOADS);
-    std::fs::create_dir_all(&directory)?;
-    std::fs::copy(file, directory.join(file.file_name().unwrap_or_default())).map(drop)
-}
-
-/// A file that stays only takes room; the next start removes it.
-async fn remove(path: &Path) {
-    if let Err(error) = tokio::fs::remove_file(path).await {
-        tracing::warn!(path = %path.display(), %error, "a file that is no longer needed cannot be removed");
-    }
-}
-
-fn write_whole(directory: &Path, target: &Path, content: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let part = target.with_extension("part");
-    let write = || {
-        let mut file = std::fs::File::create(&part)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&part, target)?;
-        std::fs::File::open(directory)?.sync_all()
-    };
-    // On a full disk it would take what room is left.
-    write().inspect_err(|_| drop(std::fs::remove_file(&part)))
 }

@@ -13,6 +13,12 @@ pub fn owner_of(file: &FileRef) -> Option<(BackendId, FileRef)> {
     Some((first.parse().ok()?, there))
 }
 
+/// The file as clients name it that this backend calls so.
+pub fn made_by(backend: &BackendId, there: &FileRef) -> FileRef {
+    let separator = if there.subfolder.is_empty() { "" } else { "/" };
+    FileRef { subfolder: format!("{backend}{separator}{}", there.subfolder), ..there.clone() }
+}
+
 /// The same without the backend.
 pub fn without_backend(file: &FileRef) -> Option<FileRef> {
     owner_of(file).map(|(_, there)| there)
@@ -41,7 +47,9 @@ mod tests {
     #[test]
     fn the_first_segment_names_the_backend() {
         let (owner, there) = owner_of(&file("gpu-1/a/b")).unwrap();
-        assert_eq!((owner.as_str(), there), ("gpu-1", file("a/b")));
+        assert_eq!((owner.as_str(), there.clone()), ("gpu-1", file("a/b")));
+        assert_eq!(made_by(&owner, &there), file("gpu-1/a/b"));
+        assert_eq!(made_by(&owner, &file("")), file("gpu-1"));
         assert_eq!(without_backend(&file("gpu-1")).unwrap(), file(""));
         assert!(owner_of(&file("")).is_none() && owner_of(&file("no name/x")).is_none());
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, Illegal, Submission};
-pub use self::made::{as_input, input_file, owner_of, without_backend};
+pub use self::made::{as_input, input_file, made_by, owner_of, without_backend};
 pub use self::needs::{Asset, InputFile, ModelSet, Needs};
 pub use self::notice::Notice;
 pub use self::outputs::{Brief, normalized};

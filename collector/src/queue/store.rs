@@ -5,6 +5,7 @@ use comfyui::api::FileRef;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::copies::{Copies, Made};
 use super::error::Error;
 use super::listing::{Filter, ListedJob, Window};
 use super::notices::{Delivery, Tried, WaitingNotice};
@@ -21,6 +22,8 @@ pub enum Write {
     Change(Change),
     /// What a job's end tells, beside that end.
     Notify(Notice),
+    /// That copies are wanted of what a job has made, beside its end.
+    Archive(Made),
     /// Forgets ended jobs, of this owner only if one is named.
     Forget {
         jobs: Vec<JobId>,
@@ -32,21 +35,28 @@ impl Write {
     pub(super) fn submission(&self) -> Option<&Submission> {
         match self {
             Self::Submit(submission) => Some(submission),
-            Self::Change(_) | Self::Notify(_) | Self::Forget { .. } => None,
+            _ => None,
         }
     }
 
     pub(super) fn change(&self) -> Option<&Change> {
         match self {
             Self::Change(change) => Some(change),
-            Self::Submit(_) | Self::Notify(_) | Self::Forget { .. } => None,
+            _ => None,
         }
     }
 
     pub(super) fn notice(&self) -> Option<&Notice> {
         match self {
             Self::Notify(notice) => Some(notice),
-            Self::Submit(_) | Self::Change(_) | Self::Forget { .. } => None,
+            _ => None,
+        }
+    }
+
+    pub(super) fn made(&self) -> Option<&Made> {
+        match self {
+            Self::Archive(made) => Some(made),
+            _ => None,
         }
     }
 }
@@ -115,7 +125,7 @@ pub struct Page {
 }
 
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Copies {
     /// All of `writes` durably, or none. Of each submission, in their order, the arrival number that it got, each higher
     /// than all before; `None` where a job of its id is there already, which is left as it is.
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Option<u64>>, Error>;

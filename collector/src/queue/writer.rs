@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
+use super::copies::Made;
 use super::error::Error as StoreError;
 use super::store::{Store, Write};
 use super::{ChangeError, JobChanged, Ledger, SubmitError};
@@ -38,6 +39,7 @@ pub(super) struct Writer {
     ledger: Ledger,
     /// The store may hold another state than the ledger.
     in_doubt: bool,
+    archives: bool,
     told: Told,
     metrics: Arc<Metrics>,
 }
@@ -52,6 +54,7 @@ pub(super) struct Told {
 /// What one transaction will do. Submissions get their places by it, so the ledger has them only afterwards.
 struct Batch {
     ledger: Ledger,
+    archives: bool,
     writes: Vec<Write>,
     /// One each.
     answers: Vec<Answer>,
@@ -61,8 +64,14 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) fn new(store: Arc<dyn Store>, ledger: Ledger, told: Told, metrics: Arc<Metrics>) -> Self {
-        Self { store, ledger, in_doubt: false, told, metrics }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        ledger: Ledger,
+        archives: bool,
+        told: Told,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { store, ledger, in_doubt: false, archives, told, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -72,7 +81,7 @@ impl Writer {
                 gathered.drain(..).for_each(|command| command.refuse(&error));
                 continue;
             }
-            let mut batch = Batch::on(&self.ledger);
+            let mut batch = Batch::on(&self.ledger, self.archives);
             for command in gathered.drain(..) {
                 self.stage(&mut batch, command).await;
             }
@@ -202,9 +211,9 @@ impl Writer {
 }
 
 impl Batch {
-    fn on(ledger: &Ledger) -> Self {
+    fn on(ledger: &Ledger, archives: bool) -> Self {
         let (writes, answers, changed, submitted, submitted_by) = Default::default();
-        Self { ledger: ledger.clone(), writes, answers, changed, submitted, submitted_by }
+        Self { ledger: ledger.clone(), archives, writes, answers, changed, submitted, submitted_by }
     }
 
     /// Why there is no room for it.
@@ -233,8 +242,12 @@ impl Batch {
                     self.changed.push(JobChanged::of(&job));
                 }
                 let notice = self.ledger.get(job.id).and_then(|before| Notice::of(before, &change));
+                let made = self.archives.then(|| Made::by(&change)).flatten();
                 self.ledger.put(job);
                 self.write(Write::Change(change), Answer::Changed(reply));
+                if let Some(made) = made {
+                    self.write(Write::Archive(made), Answer::None);
+                }
                 if let Some(notice) = notice {
                     self.write(Write::Notify(notice), Answer::None);
                 }

@@ -22,7 +22,7 @@ use url::Url;
 use self::pass::Way;
 use crate::access::Access;
 use crate::config::Config;
-use crate::files::Files;
+use crate::files::{Files, Place};
 use crate::metrics::LEADER;
 use crate::prepare::Prepared;
 use crate::queue::{Candidate, Leader, Postgres, Seen};
@@ -67,7 +67,7 @@ pub async fn role(config: &Config, mut given: Given) -> Result<Role, StartError>
     let candidate = Candidate::new(&peers.database, password, Some(peers.url.clone()), deposed)?;
     let mut candidate = candidate.in_directory(&config.state_directory)?;
     // Now, and not when it is this one's turn.
-    Files::can_be_kept(config.files_directory()).await?;
+    Files::can_be_kept(&Place::make(&config.files_place())?).await?;
     let by = match candidate.look().await? {
         Seen::Free(store) => {
             given.store = Some(store);

@@ -1,13 +1,13 @@
 //! `database`: the queue's database as a whole, without a collector.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::output::{WriteError, print, say};
-use crate::config::{ConfigError, Database, DatabaseCommand, DatabaseKind, Password, PlaceFlags};
-use crate::files;
-use crate::queue::StoreError;
+use crate::config::{ConfigError, Database, DatabaseCommand, DatabaseKind, FilesPlace, Password, PlaceFlags};
+use crate::files::{self, ContentError, PlaceError};
 use crate::queue::whole::{self, Place};
+use crate::queue::{StoreError, Upload};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseToolError {
@@ -27,7 +27,9 @@ pub enum DatabaseToolError {
         "cannot copy the uploaded file {file}: {source}; the backup is not whole: make room, or see who may read it, remove \
          the directory and start again"
     )]
-    Upload { file: PathBuf, source: std::io::Error },
+    Upload { file: String, source: Box<ContentError> },
+    #[error(transparent)]
+    Place(#[from] PlaceError),
 }
 
 pub(super) async fn database(command: DatabaseCommand) -> Result<ExitCode, DatabaseToolError> {
@@ -39,9 +41,9 @@ pub(super) async fn database(command: DatabaseCommand) -> Result<ExitCode, Datab
 }
 
 async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
-    let (place, files_directory) = place(flags)?;
+    let (place, files) = place(flags)?;
     let mut findings = whole::check(&place).await?;
-    findings.problems.extend(missing_uploads(&files_directory, whole::uploads(&place).await?));
+    findings.problems.extend(missing_uploads(&files, whole::uploads(&place).await?).await?);
     let counts = format!(
         "{place}: {} waiting, {} with a backend, {} ended\n",
         findings.waiting, findings.dispatched, findings.ended
@@ -52,19 +54,24 @@ async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
 }
 
 async fn backup(directory: &Path, flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
-    let (from, files_directory) = place(flags)?;
+    let (from, files) = place(flags)?;
     whole::backup(&from, directory).await?;
     let copy = Place::Directory(directory.to_owned());
+    let copied_files = files::Place::of(&FilesPlace::Directory(directory.to_owned()))?;
     let mut copied = 0;
     for upload in whole::uploads(&copy).await? {
-        let file = files::path_of(&files_directory, &upload.sha256);
-        match files::copy(&file, directory) {
+        match files::copy(&upload, &files, &copied_files).await {
             Ok(()) => copied += 1,
             // It was replaced by another since.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(ContentError::NotFound { .. }) => {
                 say(&format!("{} is no longer there, and not in the backup", upload.file.filename));
             }
-            Err(source) => return Err(DatabaseToolError::Upload { file, source }),
+            Err(source) => {
+                return Err(DatabaseToolError::Upload {
+                    file: upload.file.filename,
+                    source: Box::new(source),
+                });
+            }
         }
     }
     let found = whole::check(&copy).await?;
@@ -94,10 +101,10 @@ async fn migrate(
 }
 
 /// The database that a collector with these flags would use, and where it keeps uploaded files.
-fn place(flags: &PlaceFlags) -> Result<(Place, PathBuf), DatabaseToolError> {
+fn place(flags: &PlaceFlags) -> Result<(Place, files::Place), DatabaseToolError> {
     let (database, state_directory) = Database::named_by(flags)?;
-    let place = server(&database).unwrap_or_else(|| Place::Directory(state_directory.clone()));
-    Ok((place, database.files.unwrap_or(state_directory)))
+    let files = files::Place::of(&database.files_place(&state_directory))?;
+    Ok((server(&database).unwrap_or(Place::Directory(state_directory)), files))
 }
 
 fn server(database: &Database) -> Option<Place> {
@@ -105,11 +112,10 @@ fn server(database: &Database) -> Option<Place> {
     database.server.clone().map(|url| Place::Server { url, password })
 }
 
-fn missing_uploads(directory: &Path, uploads: Vec<crate::queue::Upload>) -> Vec<String> {
-    let is_whole = |upload: &crate::queue::Upload| {
-        let file = files::path_of(directory, &upload.sha256);
-        std::fs::metadata(file).is_ok_and(|found| found.len() == upload.size_bytes)
-    };
-    let missing = uploads.into_iter().filter(|upload| !is_whole(upload));
-    missing.map(|upload| format!("the uploaded file {} is not there in full", upload.file.filename)).collect()
+async fn missing_uploads(files: &files::Place, uploads: Vec<Upload>) -> Result<Vec<String>, PlaceError> {
+    let are_there = files::are_there(files, &uploads).await?;
+    let missing = uploads.into_iter().zip(are_there).filter(|(_, is_there)| !is_there);
+    let told = missing
+        .map(|(Upload { file, .. }, _)| format!("the uploaded file {} is not there in full", file.filename));
+    Ok(told.collect())
 }

@@ -19,6 +19,7 @@ mod wait;
 mod access;
 mod agents;
 mod apart;
+mod archive;
 mod control;
 mod crowd;
 mod dashboard;

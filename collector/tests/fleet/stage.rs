@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     pub(crate) comfys: Vec<Comfy>,
     pub(crate) client: Client,
     collector: Collector,
-    _state: TempDir,
+    pub(crate) state: TempDir,
 }
 
 impl Stage {
@@ -53,7 +53,7 @@ impl Stage {
         change(&mut config);
         let collector = Collector::start(config).await.unwrap();
         let client = Client::new(&format!("http://{}", collector.address()), "me");
-        Self { comfys, client, collector, _state: state }
+        Self { comfys, client, collector, state }
     }
 
     pub(crate) async fn all_take_jobs(&self) {
@@ -121,6 +121,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         routing: Routing::default(),
         rerun_after_unreachable: None,
         history: History::default(),
+        archive: None,
         max_body_bytes: 1 << 20,
         log: Log { filter: "info".to_owned(), format: LogFormat::Text },
     }

@@ -168,7 +168,7 @@ impl Submitter {
 }
 
 /// Four steps of 10 ms; no two are alike, so that none is answered out of a server's cache.
-fn prompt(id: &str) -> Value {
+pub(crate) fn prompt(id: &str) -> Value {
     let seed = u64::from_str_radix(id.get(..8).unwrap(), 16).unwrap();
     json!({
         "1": {"class_type": "SimLoader",

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, in its own functions too"
 )]
 
+mod bucket;
 #[allow(dead_code, reason = "shared with another test, which uses the rest")]
 #[path = "../fleet/client.rs"]
 mod client;
@@ -31,10 +32,11 @@ mod wait;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 use sim::outside::{Found, Outside, trial};
 use sim::postgres::{Cluster, ClusterConfig};
 
+use self::bucket::Bucket;
 use self::stage::Stage;
 
 fn main() -> ExitCode {
@@ -63,6 +65,16 @@ fn main() -> ExitCode {
             Stage::one_stands_by(&cluster).await;
         },
     );
+    let with_bucket = trial(
+        "postgres::collectors_may_share_a_bucket_for_files_instead_of_a_directory",
+        bucket::MOTO,
+        |found| {
+            let cluster = cluster(&Outside::Postgres.find()?)?;
+            let moto = found.program().ok_or("no program")?.to_owned();
+            run(async { Stage::one_stands_by_with_a_bucket(&cluster, &Bucket::on(&moto).await).await });
+            Ok(())
+        },
+    );
     let replaced = on_server(
         "postgres::a_collector_that_was_cut_off_and_replaced_stops_by_itself",
         |cluster| async move {
@@ -79,18 +91,29 @@ fn main() -> ExitCode {
             Stage::lose_answers_of(&cluster, kills()).await;
         },
     );
-    let trials =
-        vec![killed, killed_on_server, leader_killed, stands_by, replaced, server_killed, answers_lost];
+    let trials = vec![
+        killed,
+        killed_on_server,
+        leader_killed,
+        stands_by,
+        with_bucket,
+        replaced,
+        server_killed,
+        answers_lost,
+    ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn on_server<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Cluster) -> F + Send + 'static) -> Trial {
     trial(name, Outside::Postgres, move |found| {
-        let Found::Folders(folders) = found else { return Err("no folder".into()) };
-        let cluster = Cluster::start(&folders[0], ClusterConfig::default())?;
-        run(test(cluster));
+        run(test(cluster(&found)?));
         Ok(())
     })
+}
+
+fn cluster(found: &Found) -> Result<Cluster, Failed> {
+    let Found::Folders(folders) = found else { return Err("no folder".into()) };
+    Ok(Cluster::start(&folders[0], ClusterConfig::default())?)
 }
 
 fn run(test: impl Future<Output = ()>) {

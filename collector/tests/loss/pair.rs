@@ -6,8 +6,10 @@ use std::time::Instant;
 use sim::postgres::Cluster;
 use tokio::net::TcpSocket;
 
+use super::bucket::Bucket;
+use super::client::view_of;
 use super::count::Counts;
-use super::load::Load;
+use super::load::{Load, prompt};
 use super::program::Program;
 use super::stage::{Stage, some_work};
 use super::wait::until;
@@ -29,19 +31,46 @@ impl Place {
     }
 
     async fn start(&self, stage: &Stage) -> Program {
-        let state = stage.state.path();
         let own = format!("listen = '127.0.0.1:{0}'\npeer_url = 'http://127.0.0.1:{0}'\n", self.port);
-        let files = format!("files_directory = '{}'\n", state.join("files").display());
-        let text = stage.configuration.replace("listen = '127.0.0.1:0'\n", &(own + &files));
-        Program::configured(&text, &state.join(self.name)).await
+        let text = stage.configuration.replace("listen = '127.0.0.1:0'\n", &own);
+        Program::with(&text, &stage.state.path().join(self.name), &stage.variables).await
     }
 }
 
 impl Stage {
-    /// What is asked of the one that stands by the other answers; and it takes over where the other stops in good order.
-    pub(crate) async fn one_stands_by(cluster: &Cluster) {
-        let url = cluster.database("pair").unwrap();
+    /// For several collectors.
+    async fn shared(cluster: &Cluster, database: &str) -> Self {
+        let url = cluster.database(database).unwrap();
         let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let files = format!("files_directory = '{}'\n", stage.state.path().join("files").display());
+        Self { configuration: files + &stage.configuration, ..stage }
+    }
+
+    async fn shared_by_bucket(cluster: &Cluster, bucket: &Bucket) -> Self {
+        let url = cluster.database("pair").unwrap();
+        let stage = Self::of(&format!("archive = true\ndatabase = '{url}'\n{}", bucket.line())).await;
+        Self { variables: bucket.variables(), ..stage }
+    }
+
+    pub(crate) async fn one_stands_by(cluster: &Cluster) {
+        Self::shared(cluster, "pair").await.serve_by_both().await;
+    }
+
+    pub(crate) async fn one_stands_by_with_a_bucket(cluster: &Cluster, bucket: &Bucket) {
+        Self::shared_by_bucket(cluster, bucket).await.serve_by_both().await;
+        let archived = async || {
+            let keys = bucket.keys().await;
+            keys.iter().any(|key| key.contains("/outputs/")).then_some(keys)
+        };
+        let keys = until("the picture is archived", archived).await;
+        let of =
+            |folder: &str| keys.iter().filter(|key| key.starts_with(&format!("of/one/{folder}/"))).count();
+        assert_eq!((of("uploads"), of("outputs"), keys.len()), (2, 1, 3), "{keys:?}");
+    }
+
+    /// What is asked of the one that stands by the other answers; and it takes over where the other stops in good order.
+    async fn serve_by_both(self) {
+        let stage = self;
         let places = [Place::new("one"), Place::new("other")];
         let (leader, standby) = (places[0].start(&stage).await, places[1].start(&stage).await);
         let client = &standby.client;
@@ -60,9 +89,13 @@ impl Stage {
             assert!(client.bytes(&path).await == content, "{name}");
         }
         assert_eq!(client.ask("/no/such/path").await.0, 404);
+        let id = client.submit(&prompt(&uuid::Uuid::new_v4().to_string())).await;
+        let picture = view_of(&client.succeeded(&id).await["outputs"]["9"]["images"][0]);
+        let made = client.bytes(&picture).await;
         assert_eq!(leader.stop().await, 0);
         // Asked at once it waits for somebody to lead, and then that is itself.
         assert_eq!(client.bytes("/view?filename=small.bin&type=input").await, b"abc");
+        assert!(client.bytes(&picture).await == made);
         assert_eq!(leading(&standby).await, Some("1".into()));
         assert_eq!(standby.stop().await, 0);
     }
@@ -71,8 +104,7 @@ impl Stage {
     pub(crate) async fn one_is_replaced(cluster: &Cluster) {
         const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                            WHERE datname = 'cut' AND pid <> pg_backend_pid()";
-        let url = cluster.database("cut").unwrap();
-        let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let stage = Self::shared(cluster, "cut").await;
         let places = [Place::new("one"), Place::new("other")];
         let (leader, standby) = (places[0].start(&stage).await, places[1].start(&stage).await);
         // Or it would be there again before the other has looked.
@@ -88,8 +120,7 @@ impl Stage {
 
     /// Under the load of clients that ask the one that stands by.
     pub(crate) async fn kill_the_leader(cluster: &Cluster, kills: usize) {
-        let url = cluster.database("fleet").unwrap();
-        let stage = Self::of(&format!("database = '{url}'\n")).await;
+        let stage = Self::shared(cluster, "fleet").await;
         let places = [Place::new("one"), Place::new("other")];
         let mut leader = places[0].start(&stage).await;
         let mut standby = places[1].start(&stage).await;

@@ -19,6 +19,8 @@ pub(crate) struct Stage {
     pub(crate) comfys: Vec<Comfy>,
     pub(crate) configuration: String,
     pub(crate) state: TempDir,
+    /// Of a collector's environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Stage {
@@ -37,7 +39,7 @@ impl Stage {
             comfys.push(Comfy::start(ComfyConfig { generation, ..ComfyConfig::default() }).await.unwrap());
         }
         let configuration = format!("{database}history_jobs = 100000\n{}", configuration(&comfys));
-        Self { comfys, configuration, state: tempfile::tempdir().unwrap() }
+        Self { comfys, configuration, state: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
     async fn start(&self) -> Program {

@@ -23,6 +23,8 @@ pub(crate) trait Place {
 
 pub(crate) type Law = for<'a> fn(&'a dyn Place) -> LocalBoxFuture<'a, ()>;
 
+use super::copies::a_copy_is_wanted_made_once_more_and_forgotten;
+
 macro_rules! laws {
     ($($name:ident),* $(,)?) => {
         &[$((stringify!($name), |place| async move { $name(&place.open().await).await }.boxed_local())),*]
@@ -46,6 +48,7 @@ pub(crate) const LAWS: &[(&str, Law)] = laws!(
     a_webhook_outlives_its_job_and_gives_way_to_a_later_one,
     uploads_and_settings_are_kept,
     what_text_a_client_sends_fails_nothing,
+    a_copy_is_wanted_made_once_more_and_forgotten,
 );
 
 pub(crate) const REOPENED: Law =

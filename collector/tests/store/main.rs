@@ -11,6 +11,7 @@
 )]
 
 mod conformance;
+mod copies;
 mod leading;
 mod opening;
 mod outage;

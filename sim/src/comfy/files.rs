@@ -94,6 +94,10 @@ impl Disk {
         locked(&self.0).retain(|place, _| place.folder != Folder::Temp);
     }
 
+    pub(crate) fn empty_output(&self) {
+        locked(&self.0).retain(|place, _| place.folder != Folder::Output);
+    }
+
     /// Names of the files that lie in the input folder itself: the choices of `LoadImage`.
     pub(crate) fn inputs(&self) -> Vec<String> {
         let files = locked(&self.0);

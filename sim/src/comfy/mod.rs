@@ -155,6 +155,11 @@ impl Comfy {
         }
     }
 
+    /// Somebody empties its folder `output`: the names of what is made next begin anew.
+    pub fn empty_output(&self) {
+        self.site.rig.disk.empty_output();
+    }
+
     /// Loses the models that are loaded, as when another program wanted the memory.
     pub fn evict_models(&self) {
         if let Some(process) = self.process() {

@@ -66,10 +66,10 @@ async fn original(app: &App, reference: &str) -> Result<Bytes, Refusal> {
     let Original { filename, subfolder, kind } = serde_json::from_str(reference).map_err(unreadable)?;
     let file = view::named(&filename, &subfolder, kind.as_deref())?;
     match locate(app, &file).await? {
-        Place::Kept(upload) => app.files.content(&upload.sha256).await.map_err(|e| {
-            tracing::error!(file = filename, error = %e, "an uploaded file cannot be read");
-            Refusal::not_found(format!("the uploaded file {filename:?} cannot be read any more"))
-        }),
+        Place::Kept(kept) => kept
+            .content(app)
+            .await?
+            .ok_or_else(|| Refusal::not_found(format!("the file {filename:?} cannot be read any more"))),
         Place::Made(client, file) => {
             client.download(&file, app.max_body_bytes as u64).await.map_err(view::refusal)
         }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::config::Bucket;
+
 /// What to do with it.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DatabaseCommand {
@@ -74,4 +76,9 @@ pub struct DatabaseFlags {
     /// state directory]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_FILES_DIRECTORY")]
     pub files_directory: Option<PathBuf>,
+
+    /// A bucket of an S3-compatible store to keep them in instead, as s3://BUCKET/PREFIX; its key and address are given as to
+    /// Amazon's programs, in $AWS_ACCESS_KEY_ID, $AWS_SECRET_ACCESS_KEY, $AWS_REGION and $AWS_ENDPOINT_URL
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_FILES_BUCKET")]
+    pub files_bucket: Option<Bucket>,
 }

@@ -20,6 +20,7 @@ pub(super) enum Kind {
     Arrange,
     End,
     Notify,
+    Archive,
     Forget,
 }
 
@@ -34,9 +35,10 @@ pub(super) struct Group<'w> {
 pub(super) fn groups(writes: &[Write]) -> Vec<Group<'_>> {
     let (mut groups, mut jobs, mut open): (Vec<Group<'_>>, _, _) = (Vec::new(), HashSet::new(), 0);
     for write in writes {
-        // A webhook's table has nothing to do with the others'.
+        // The tables of webhooks and of copies have nothing to do with the others.
+        let is_apart = write.notice().is_some() || write.made().is_some();
         let is_first_of_its_job = job(write).is_some_and(|job| jobs.insert(job));
-        if !is_first_of_its_job && write.notice().is_none() {
+        if !is_first_of_its_job && !is_apart {
             // All that came before it is closed.
             open = groups.len();
             jobs.clear();
@@ -61,7 +63,7 @@ impl<'w> Group<'w> {
             Kind::Submit => self.bytes.saturating_add(bytes(write)) <= STATEMENT_BYTES,
             Kind::End => self.writes.len() < STATEMENT_ENDS,
             Kind::Forget | Kind::Arrange => false,
-            Kind::Dispatch | Kind::Accept | Kind::Requeue | Kind::Notify => true,
+            Kind::Dispatch | Kind::Accept | Kind::Requeue | Kind::Notify | Kind::Archive => true,
         };
         self.kind == kind(write) && has_room
     }
@@ -81,6 +83,7 @@ fn kind(write: &Write) -> Kind {
         Write::Change(Change::Move { .. } | Change::Prefer { .. }) => Kind::Arrange,
         Write::Change(Change::End { .. }) => Kind::End,
         Write::Notify(_) => Kind::Notify,
+        Write::Archive(_) => Kind::Archive,
         Write::Forget { .. } => Kind::Forget,
     }
 }
@@ -91,7 +94,7 @@ fn job(write: &Write) -> Option<crate::id::JobId> {
         Write::Submit(submission) => Some(submission.id),
         Write::Change(change) => Some(change.job()),
         Write::Notify(notice) => Some(notice.job),
-        Write::Forget { .. } => None,
+        Write::Archive(_) | Write::Forget { .. } => None,
     }
 }
 

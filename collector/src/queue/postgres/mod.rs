@@ -46,10 +46,20 @@ pub struct Postgres {
     _directory: Option<File>,
 }
 
+type Query<'q> = sqlx::query::Query<'q, Db, sqlx::postgres::PgArguments>;
+
 impl Postgres {
     /// What only those know that can read the database: who shows it is a collector that stands by for this one.
     pub fn pass(&self) -> Option<String> {
         self.writer.holder().map(Holder::pass)
+    }
+
+    pub(super) async fn read(&self, operation: &'static str, query: Query<'_>) -> Outcomes<Vec<PgRow>> {
+        self.others.rows(operation, query).await
+    }
+
+    pub(super) async fn write(&self, operation: &'static str, query: Query<'_>) -> Outcomes<Vec<PgRow>> {
+        self.writer.rows(operation, query).await
     }
 }
 

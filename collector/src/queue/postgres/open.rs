@@ -34,11 +34,12 @@ const BUSY: &str = "another orchestrator-collector works on it; stop that one fi
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file, which has the number of its SQLite twin.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (5, "jobs", include_str!("../../../migrations/postgres/0005_jobs.sql")),
     (6, "webhooks", include_str!("../../../migrations/postgres/0006_webhooks.sql")),
     (7, "course", include_str!("../../../migrations/postgres/0007_course.sql")),
     (8, "history", include_str!("../../../migrations/postgres/0008_history.sql")),
+    (9, "copies", include_str!("../../../migrations/postgres/0009_copies.sql")),
 ];
 
 /// Where the database is, and as whom it is used.

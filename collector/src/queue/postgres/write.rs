@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use super::super::copies::Made;
 use super::super::error::{Outcomes, damaged, failed};
 use super::super::notices::too_many;
 use super::super::store::Write;
@@ -13,7 +14,7 @@ use super::group::{Group, Kind, groups};
 use super::storable;
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Course, Notice, Results, Submission, Summary};
+use crate::job::{Change, Course, Notice, Results, Submission, Summary, owner_of};
 use crate::limits;
 
 /// A group alone is a transaction by itself.
@@ -46,6 +47,10 @@ async fn perform(db: &mut PgConnection, group: &Group<'_>) -> Outcomes<Vec<Optio
         Kind::Notify => {
             let notices: Vec<_> = group.writes.iter().filter_map(|write| write.notice()).collect();
             notify(db, &notices).await?;
+        }
+        Kind::Archive => {
+            let made: Vec<_> = group.writes.iter().filter_map(|write| write.made()).collect();
+            archive(db, &made).await?;
         }
         Kind::Forget => forget(db, &group.writes).await?,
     }
@@ -318,6 +323,25 @@ async fn notify(db: &mut PgConnection, notices: &[&Notice]) -> Outcomes<()> {
         .bind(too_many())
         .bind(limits::WEBHOOKS_WAITING as i64);
     execute(db, query, "write a webhook").await
+}
+
+const ARCHIVE: &str = "\
+    INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) \
+    SELECT subfolder, name, backend, count(*), min(at), min(at) \
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS given (subfolder, name, backend, at) \
+    GROUP BY subfolder, name, backend \
+    ON CONFLICT (subfolder, name) DO UPDATE SET wants = copy.wants + excluded.wants, due_at = excluded.due_at, \
+        wanted_at = CASE WHEN copy.due_at IS NULL THEN excluded.wanted_at ELSE copy.wanted_at END";
+
+async fn archive(db: &mut PgConnection, made: &[&Made]) -> Outcomes<()> {
+    let files = made.iter().flat_map(|made| made.files.iter().map(move |file| (file, made.at)));
+    let files: Vec<_> = files.filter_map(|(file, at)| Some((file, owner_of(file)?.0, at))).collect();
+    let query = sqlx::query(ARCHIVE)
+        .bind(files.iter().map(|(file, ..)| file.subfolder.as_str()).collect::<Vec<_>>())
+        .bind(files.iter().map(|(file, ..)| file.filename.as_str()).collect::<Vec<_>>())
+        .bind(files.iter().map(|(_, backend, _)| backend.as_str()).collect::<Vec<_>>())
+        .bind(files.iter().map(|(.., at)| millis(*at)).collect::<Vec<_>>());
+    execute(db, query, "write that copies are wanted").await
 }
 
 async fn forget(db: &mut PgConnection, writes: &[&Write]) -> Outcomes<()> {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use comfyui::api::FileRef;
 use futures_util::TryStreamExt;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite as Db, SqlitePool};
 
 use super::error::{Outcomes, failed};
@@ -41,6 +42,18 @@ pub struct Sqlite {
     _lock: File,
 }
 
+type Query<'q> = sqlx::query::Query<'q, Db, sqlx::sqlite::SqliteArguments>;
+
+impl Sqlite {
+    pub(super) async fn read(&self, operation: &'static str, query: Query<'_>) -> Outcomes<Vec<SqliteRow>> {
+        query.fetch_all(&self.readers).await.map_err(failed(operation))
+    }
+
+    pub(super) async fn write(&self, operation: &'static str, query: Query<'_>) -> Outcomes<Vec<SqliteRow>> {
+        query.fetch_all(&self.writer).await.map_err(failed(operation))
+    }
+}
+
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, writes: &[Write]) -> Outcomes<Vec<Option<u64>>> {
@@ -55,6 +68,7 @@ impl Store for Sqlite {
                 }
                 Write::Change(change) => write::record(&mut transaction, change).await?,
                 Write::Notify(notice) => write::notify(&mut transaction, notice).await?,
+                Write::Archive(made) => write::archive(&mut transaction, made).await?,
                 Write::Forget { jobs, owner } => {
                     write::forget(&mut transaction, jobs, owner.as_deref()).await?;
                 }

@@ -21,7 +21,7 @@ const READERS: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Never changed once released: a schema grows by the next file, which has its PostgreSQL twin.
-pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 8] = [
+pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "jobs", include_str!("../../../migrations/sqlite/0001_jobs.sql")),
     (2, "lists", include_str!("../../../migrations/sqlite/0002_lists.sql")),
     (3, "owner", include_str!("../../../migrations/sqlite/0003_owner.sql")),
@@ -30,6 +30,7 @@ pub(in crate::queue) const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "webhooks", include_str!("../../../migrations/sqlite/0006_webhooks.sql")),
     (7, "course", include_str!("../../../migrations/sqlite/0007_course.sql")),
     (8, "history", include_str!("../../../migrations/sqlite/0008_history.sql")),
+    (9, "copies", include_str!("../../../migrations/sqlite/0009_copies.sql")),
 ];
 
 impl Sqlite {

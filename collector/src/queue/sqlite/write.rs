@@ -2,11 +2,12 @@
 
 use sqlx::{Sqlite as Db, Transaction};
 
+use super::super::copies::Made;
 use super::super::error::{Outcomes, damaged, failed};
 use super::super::notices::too_many;
 use crate::clock::UnixMillis;
 use crate::id::{ClientId, JobId};
-use crate::job::{Change, Course, Notice, Place, Submission, Summary};
+use crate::job::{Change, Course, Notice, Place, Submission, Summary, owner_of};
 use crate::limits;
 
 /// False where a job of this id is there already.
@@ -82,6 +83,20 @@ pub(super) async fn notify(db: &mut Transaction<'_, Db>, notice: &Notice) -> Out
         .bind(too_many())
         .bind(limits::WEBHOOKS_WAITING as i64);
     execute(db, insert, "write a webhook").await.map(drop)
+}
+
+pub(super) async fn archive(db: &mut Transaction<'_, Db>, made: &Made) -> Outcomes<()> {
+    for file in &made.files {
+        let Some((backend, _)) = owner_of(file) else { continue };
+        let insert = sqlx::query(
+            "INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
+             ON CONFLICT (subfolder, name) DO UPDATE SET wants = wants + 1, due_at = ?4, \
+             wanted_at = iif(due_at IS NULL, ?4, wanted_at)",
+        );
+        let insert = insert.bind(&file.subfolder).bind(&file.filename).bind(backend.as_str());
+        execute(db, insert.bind(millis(made.at)), "write that copies are wanted").await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {

@@ -31,7 +31,7 @@ pub(super) struct Table {
 }
 
 /// A table comes after those that it refers to.
-pub(super) const TABLES: [Table; 7] = [
+pub(super) const TABLES: [Table; 8] = [
     Table {
         name: "job",
         columns: &[
@@ -98,6 +98,22 @@ pub(super) const TABLES: [Table; 7] = [
             ("name", Text),
             ("sha256", Bytes),
             ("size_bytes", Integer),
+        ],
+    },
+    Table {
+        name: "copy",
+        columns: &[
+            ("subfolder", Text),
+            ("name", Text),
+            ("backend", Text),
+            ("wants", Integer),
+            ("wanted_at", Integer),
+            ("due_at", Integer),
+            ("content", Text),
+            ("sha256", Text),
+            ("size_bytes", Integer),
+            ("etag", Text),
+            ("copied_at", Integer),
         ],
     },
     Table {

@@ -14,6 +14,7 @@ const BACKEND: &str = "gpu-1-8188";
 /// Nothing may answer these: they need an event that did not happen, or what not every machine has.
 const MAY_BE_EMPTY: [(&str, &str); 5] = [
     ("_tls_certificate_expiry_", "a certificate"),
+    ("_archive_waiting_since_", "a file that waits to be archived"),
     (r#"probe_failures_total{probe="gpu""#, "a driver that fails"),
     ("orchestrator_host_disk_", "a filesystem on a disk of its own"),
     ("orchestrator_host_pressure_", "a kernel that tells of pressure"),

@@ -1,35 +1,98 @@
-//! An uploaded file from our own store: streamed, or rendered as ComfyUI would.
+//! A file that is kept here, an upload or a copy: streamed, or rendered as ComfyUI would.
 
-use std::io::SeekFrom;
 use std::ops::Range;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use comfyui::api::FileRef;
 use mime_guess::mime::{self, Mime};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
 
 use super::super::{App, Refusal};
 use super::part::Part;
+use crate::files::ContentError;
 use crate::picture::{PictureError, Rendition, rendered};
-use crate::queue::Upload;
+use crate::queue::{FileCopy, Upload};
 
+pub(in super::super) enum Kept {
+    Upload(Upload),
+    /// Of a file that a backend has made.
+    Copy(FileRef, FileCopy),
+}
+
+impl Kept {
+    fn filename(&self) -> &str {
+        match self {
+            Self::Upload(upload) => &upload.file.filename,
+            Self::Copy(file, _) => &file.filename,
+        }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Upload(upload) => upload.size_bytes,
+            Self::Copy(_, copy) => copy.size_bytes,
+        }
+    }
+
+    fn tag(&self) -> String {
+        match self {
+            Self::Upload(upload) => tag(&upload.sha256),
+            Self::Copy(_, copy) => format!("\"{}\"", copy.sha256),
+        }
+    }
+
+    /// `None`: it is no longer there.
+    pub(in super::super) async fn content(&self, app: &App) -> Result<Option<Bytes>, Refusal> {
+        let content = match (self, &app.archive) {
+            (Self::Upload(upload), _) => app.files.content(&upload.sha256).await,
+            (Self::Copy(_, copy), Some(archive)) => archive.content(copy).await,
+            (Self::Copy(..), None) => return Ok(None),
+        };
+        self.if_there(content)
+    }
+
+    async fn stream(&self, app: &App, part: Range<u64>) -> Result<Option<Body>, Refusal> {
+        let stream = match (self, &app.archive) {
+            (Self::Upload(upload), _) => app.files.stream(&upload.sha256, part).await,
+            (Self::Copy(_, copy), Some(archive)) => archive.stream(copy, part).await,
+            (Self::Copy(..), None) => return Ok(None),
+        };
+        Ok(self.if_there(stream)?.map(Body::from_stream))
+    }
+
+    fn if_there<T>(&self, read: Result<T, ContentError>) -> Result<Option<T>, Refusal> {
+        match read {
+            Ok(content) => Ok(Some(content)),
+            Err(ContentError::NotFound { .. }) => {
+                tracing::error!(file = self.filename(), "what was kept of a file is no longer there");
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::error!(file = self.filename(), %error, "what is kept of a file cannot be read");
+                let message = format!("the file {:?} cannot be read now: {error}", self.filename());
+                Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message))
+            }
+        }
+    }
+}
+
+/// `None`: it is no longer there.
 pub(super) async fn serve(
     app: &App,
-    upload: &Upload,
+    kept: &Kept,
     rendition: Option<Rendition>,
     headers: &HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Option<Response>, Refusal> {
     let answer = match rendition {
         Some(rendition) => {
-            let content = app.files.content(&upload.sha256).await.map_err(|e| unreadable(upload, &e))?;
+            let Some(content) = kept.content(app).await? else { return Ok(None) };
             let bytes = on_pictures(app, move || rendered(&content, rendition)).await?;
-            ([(header::CONTENT_TYPE, rendition.content_type())], bytes).into_response()
+            Some(([(header::CONTENT_TYPE, rendition.content_type())], bytes).into_response())
         }
-        None => part(app, upload, headers).await?,
+        None => part(app, kept, headers).await?,
     };
-    Ok((told(&upload.file.filename), answer).into_response())
+    Ok(answer.map(|answer| (told(kept.filename()), answer).into_response()))
 }
 
 /// Work on pictures is slow and takes much memory: off the async threads, a few at once.
@@ -45,16 +108,17 @@ pub(in super::super) async fn on_pictures(
     done.map_err(|error| Refusal::bad_request("bad_picture", error.to_string()))
 }
 
-async fn part(app: &App, upload: &Upload, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let (length, tag) = (upload.size_bytes, tag(&upload.sha256));
+async fn part(app: &App, kept: &Kept, headers: &HeaderMap) -> Result<Option<Response>, Refusal> {
+    let (length, tag) = (kept.size_bytes(), kept.tag());
     let part = Part::asked(headers, &tag, length);
-    let kind = harmless(mime_guess::from_path(&upload.file.filename).first());
+    let kind = harmless(mime_guess::from_path(kept.filename()).first());
     let always = [(header::ETAG, tag), (header::ACCEPT_RANGES, "bytes".to_owned())];
     let (status, range) = match part {
-        Part::NotModified => return Ok((StatusCode::NOT_MODIFIED, always).into_response()),
+        Part::NotModified => return Ok(Some((StatusCode::NOT_MODIFIED, always).into_response())),
         Part::Unsatisfiable => {
             let content_range = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, always, content_range).into_response());
+            let answer = (StatusCode::RANGE_NOT_SATISFIABLE, always, content_range);
+            return Ok(Some(answer.into_response()));
         }
         Part::All => (StatusCode::OK, 0..length),
         Part::Range(range) => (StatusCode::PARTIAL_CONTENT, range),
@@ -63,20 +127,8 @@ async fn part(app: &App, upload: &Upload, headers: &HeaderMap) -> Result<Respons
     let content_range = || format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
     let content_range = is_part.then(|| [(header::CONTENT_RANGE, content_range())]);
     let content_length = [(header::CONTENT_LENGTH, (range.end - range.start).to_string())];
-    let body = stream(app, upload, range).await.map_err(|e| unreadable(upload, &e))?;
     let told = (always, content_range, content_length, [(header::CONTENT_TYPE, kind)]);
-    Ok((status, told, body).into_response())
-}
-
-async fn stream(app: &App, upload: &Upload, range: Range<u64>) -> std::io::Result<Body> {
-    let mut file = app.files.open_content(&upload.sha256).await?;
-    file.seek(SeekFrom::Start(range.start)).await?;
-    Ok(Body::from_stream(ReaderStream::new(file.take(range.end - range.start))))
-}
-
-fn unreadable(upload: &Upload, error: &std::io::Error) -> Refusal {
-    tracing::error!(file = upload.file.filename, %error, "an uploaded file cannot be read");
-    Refusal::not_found(format!("the uploaded file {:?} cannot be read any more", upload.file.filename))
+    Ok(kept.stream(app, range).await?.map(|body| (status, told, body).into_response()))
 }
 
 fn tag(sha256: &[u8; 32]) -> String {

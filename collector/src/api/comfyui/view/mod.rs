@@ -1,4 +1,4 @@
-//! `/view`: uploaded files from our own store, everything else streamed from the backend that made it, which the first
+//! `/view`: uploaded files and copies from here, everything else streamed from the backend that made it, which the first
 //! segment of `subfolder` names.
 
 mod asked;
@@ -56,7 +56,15 @@ pub(super) async fn file(
     let file = named(filename, &asked.subfolder, asked.kind.as_deref())?;
     let (preview, channel) = (asked.preview.as_deref(), asked.channel.as_deref());
     match locate(&app, &file).await? {
-        Place::Kept(upload) => kept::serve(&app, &upload, Rendition::asked(preview, channel), &headers).await,
+        Place::Kept(kept) => {
+            match kept::serve(&app, &kept, Rendition::asked(preview, channel), &headers).await? {
+                Some(answer) => Ok(answer),
+                None => {
+                    let (client, there) = place::behind(&app, &kept)?;
+                    stream(&client, &there, preview, channel, &headers).await
+                }
+            }
+        }
         Place::Made(client, file) => stream(&client, &file, preview, channel, &headers).await,
     }
 }

@@ -1,15 +1,15 @@
-//! Where a file is: in our own store, or with the backend that made it. Never the wrong one: a name that does not tell
+//! Where a file is: here, as an upload or a copy, or with the backend that made it. Never the wrong one: a name that does not tell
 //! its backend counts only where one backend alone can be meant.
 
 use comfyui::Client;
 use comfyui::api::FileRef;
 
 use super::super::{App, Refusal};
-use crate::job::owner_of;
-use crate::queue::Upload;
+use super::kept::Kept;
+use crate::job::{made_by, owner_of};
 
 pub(in super::super) enum Place {
-    Kept(Upload),
+    Kept(Kept),
     /// With a backend, by the name that it has there.
     Made(Box<Client>, FileRef),
 }
@@ -41,27 +41,45 @@ pub(in super::super) async fn owner(app: &App, file: &FileRef) -> Result<Owner, 
 /// By a name as clients have it, checked already.
 pub(in super::super) async fn locate(app: &App, file: &FileRef) -> Result<Place, Refusal> {
     if let Some(upload) = app.files.find(file).filter(|_| with_owner(app, file).is_none()) {
-        return Ok(Place::Kept(upload));
+        return Ok(Place::Kept(Kept::Upload(upload)));
     }
     if file.kind == "input" {
         return Err(Refusal::not_found(format!("no file {:?} was uploaded", file.filename)));
     }
-    let place = match owner(app, file).await? {
-        Owner::Named => with_owner(app, file),
-        Owner::Needless => app.clients.only().map(|only| Place::Made(Box::new(only), file.clone())),
-        Owner::Found(found) => with_owner(app, &found),
-        Owner::Unknown => None,
+    let file = match owner(app, file).await? {
+        // A copy outlives its backend.
+        Owner::Named | Owner::Unknown => file.clone(),
+        Owner::Needless => app.clients.only().map_or_else(|| file.clone(), |(only, _)| made_by(&only, file)),
+        Owner::Found(found) => found,
     };
-    place.ok_or_else(|| {
-        Refusal::not_found(
-            "the subfolder does not begin with the name of a backend, as those in /history do, and not exactly one \
-             backend has made a file of this name for a job, so it is not known whose file this is",
-        )
-    })
+    if let Some(archive) = &app.archive
+        && let Some(copy) = archive.find(&file).await?
+    {
+        return Ok(Place::Kept(Kept::Copy(file, copy)));
+    }
+    with_owner(app, &file).map(|(client, there)| Place::Made(client, there)).ok_or_else(nobodys)
+}
+
+/// Where the backend has it of whose file a copy is no longer there.
+pub(super) fn behind(app: &App, kept: &Kept) -> Result<(Box<Client>, FileRef), Refusal> {
+    match kept {
+        Kept::Upload(upload) => {
+            let message = format!("the uploaded file {:?} cannot be read any more", upload.file.filename);
+            Err(Refusal::not_found(message))
+        }
+        Kept::Copy(file, _) => with_owner(app, file).ok_or_else(nobodys),
+    }
+}
+
+fn nobodys() -> Refusal {
+    Refusal::not_found(
+        "the subfolder does not begin with the name of a backend, as those in /history do, and not exactly one backend has \
+         made a file of this name for a job, so it is not known whose file this is",
+    )
 }
 
 /// By the first segment of the subfolder. Input files are the fleet's, so theirs names none.
-fn with_owner(app: &App, file: &FileRef) -> Option<Place> {
+fn with_owner(app: &App, file: &FileRef) -> Option<(Box<Client>, FileRef)> {
     let (owner, there) = owner_of(file).filter(|_| file.kind != "input")?;
-    Some(Place::Made(Box::new(app.clients.get(&owner)?), there))
+    Some((Box::new(app.clients.get(&owner)?), there))
 }
