@@ -1,5 +1,7 @@
 //! Rows, read, whichever database they are of.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use comfyui::api::{FileRef, files_of};
@@ -13,7 +15,7 @@ use super::store::{AttemptRecord, Documents, EndedJob, Upload, Use};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, BadBackendId, ClientId};
 use crate::job::{
-    Attempt, BadStanding, Brief, Course, Job, Outcome, Place, Results, State, Summary, Wishes,
+    Attempt, BadStanding, Brief, Course, Job, Needs, Outcome, Place, Results, State, Summary, Wishes,
     execution_error, without_backend,
 };
 
@@ -52,21 +54,48 @@ pub(super) fn submitted_of(row: &impl Columns) -> Outcomes<([u8; 32], Place)> {
     Ok((digest(row, "fingerprint")?, place_of(row)?))
 }
 
-pub(super) fn job_of(row: &impl Columns) -> Outcomes<Job> {
-    let (peer, client_id) = (row.text_if_any("peer")?, row.text_if_any("client_id")?);
-    Ok(Job {
-        id: row.job("id")?,
-        place: place_of(row)?,
-        client_id: client_id.as_deref().map(ClientId::new),
-        peer: peer.and_then(|text| text.parse().ok()),
-        owner: row.text_if_any("owner")?,
-        needs: Arc::new(parsed(row, "needs")?),
-        wishes: Arc::new(wishes_of(row)?),
-        submitted_at: UnixMillis(row.count("submitted_at")?),
-        attempts: numbering(row, "attempts")?,
-        spent_attempts: numbering(row, "spent_attempts")?,
-        state: state_of(row)?,
-    })
+/// Reads a whole queue: what many jobs need or wish alike is parsed, and held, once.
+#[derive(Default)]
+pub(super) struct JobReader {
+    needs: HashMap<String, Arc<Needs>>,
+    wishes: HashMap<Option<String>, Arc<Wishes>>,
+}
+
+impl JobReader {
+    pub(super) fn job_of(&mut self, row: &impl Columns) -> Outcomes<Job> {
+        let (peer, client_id) = (row.text_if_any("peer")?, row.text_if_any("client_id")?);
+        Ok(Job {
+            id: row.job("id")?,
+            place: place_of(row)?,
+            client_id: client_id.as_deref().map(ClientId::new),
+            peer: peer.and_then(|text| text.parse().ok()),
+            owner: row.text_if_any("owner")?,
+            needs: shared(&mut self.needs, row.text("needs")?, || parsed(row, "needs"))?,
+            wishes: shared(&mut self.wishes, row.text_if_any("wishes")?, || wishes_of(row))?,
+            submitted_at: UnixMillis(row.count("submitted_at")?),
+            attempts: numbering(row, "attempts")?,
+            spent_attempts: numbering(row, "spent_attempts")?,
+            state: state_of(row)?,
+        })
+    }
+}
+
+/// No more are remembered where they all differ.
+const SHARED_MOST: usize = 4096;
+
+fn shared<K: Eq + Hash, T>(
+    known: &mut HashMap<K, Arc<T>>,
+    text: K,
+    read: impl FnOnce() -> Outcomes<T>,
+) -> Outcomes<Arc<T>> {
+    if let Some(found) = known.get(&text) {
+        return Ok(Arc::clone(found));
+    }
+    let value = Arc::new(read()?);
+    if known.len() < SHARED_MOST {
+        known.insert(text, Arc::clone(&value));
+    }
+    Ok(value)
 }
 
 fn wishes_of(row: &impl Columns) -> Outcomes<Wishes> {

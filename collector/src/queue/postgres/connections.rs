@@ -69,12 +69,16 @@ impl Connections {
         &self,
         operation: &'static str,
         query: Query<'_, Db, PgArguments>,
-        tell: impl Fn(PgRow) -> Outcomes<T>,
+        mut tell: impl FnMut(PgRow) -> Outcomes<T>,
     ) -> Outcomes<Vec<T>> {
         let read = async {
             let mut lent = self.lend().await?;
-            let rows = query.fetch(&mut lent.connection).map_err(failed(operation));
-            let told = rows.and_then(async |row| tell(row)).try_collect().await?;
+            let mut told = Vec::new();
+            let mut rows = query.fetch(&mut lent.connection);
+            while let Some(row) = rows.try_next().await.map_err(failed(operation))? {
+                told.push(tell(row)?);
+            }
+            drop(rows);
             lent.give_back();
             Ok(told)
         };

@@ -27,8 +27,8 @@ use super::listing::{Filter, ListedJob, Window};
 use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting_of};
 use super::retention::{Held, Remembered};
 use super::row::{
-    attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
-    submitted_of, upload_of, use_of,
+    JobReader, attempt_of, documents_of, ended_of, held_of, listed_of, made_as, name_in_results,
+    remembered_of, submitted_of, upload_of, use_of,
 };
 use super::sql::HistoryPage;
 use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Use, Write};
@@ -101,7 +101,8 @@ impl Store for Postgres {
 
     async fn live(&self) -> Outcomes<Vec<Job>> {
         // By the one that commits: what it had begun before is over then.
-        self.writer.read("load the queue", sqlx::query(sql::LIVE), |row| job_of(&row)).await
+        let mut reader = JobReader::default();
+        self.writer.read("load the queue", sqlx::query(sql::LIVE), |row| reader.job_of(&row)).await
     }
 
     async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {

@@ -19,8 +19,8 @@ use super::listing::{Filter, ListedJob, Window};
 use super::notices::{Delivery, Tried, WaitingNotice, after, delivery_of, waiting_of};
 use super::retention::{Held, Remembered};
 use super::row::{
-    attempt_of, documents_of, ended_of, held_of, job_of, listed_of, made_as, name_in_results, remembered_of,
-    submitted_of, upload_of, use_of,
+    JobReader, attempt_of, documents_of, ended_of, held_of, listed_of, made_as, name_in_results,
+    remembered_of, submitted_of, upload_of, use_of,
 };
 use super::sql::HistoryPage;
 use super::store::{AttemptRecord, Documents, EndedJob, Page, Store, Upload, Use, Write};
@@ -80,9 +80,13 @@ impl Store for Sqlite {
     }
 
     async fn live(&self) -> Outcomes<Vec<Job>> {
-        let rows = sqlx::query(sql::LIVE).fetch(&self.readers).map_err(failed("load the queue"));
+        let (mut jobs, mut reader) = (Vec::new(), JobReader::default());
         // Row by row: all of them at once would take more memory than the jobs.
-        rows.and_then(async |row| job_of(&row)).try_collect().await
+        let mut rows = sqlx::query(sql::LIVE).fetch(&self.readers);
+        while let Some(row) = rows.try_next().await.map_err(failed("load the queue"))? {
+            jobs.push(reader.job_of(&row)?);
+        }
+        Ok(jobs)
     }
 
     async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {

@@ -69,6 +69,9 @@ impl Sqlite {
     }
 }
 
+/// Rows that a connection's thread reads ahead: each time that it waits costs as much as many rows.
+const ROWS_AHEAD: usize = 1024;
+
 /// SQLite's result code for a file that is no database at all.
 const SQLITE_NOTADB: &str = "26";
 
@@ -103,6 +106,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_FOR)
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
 }
 

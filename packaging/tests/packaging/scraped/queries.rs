@@ -12,7 +12,7 @@ use super::super::prometheus::{RULES, read, selectors};
 const BACKEND: &str = "gpu-1-8188";
 
 /// Nothing may answer these: they need an event that did not happen, or what not every machine has.
-const MAY_BE_EMPTY: [(&str, &str); 5] = [
+const MAY_BE_EMPTY: [(&str, &str); 6] = [
     ("_tls_certificate_expiry_", "a certificate"),
     ("_archive_waiting_since_", "a file that waits to be archived"),
     (r#"probe_failures_total{probe="gpu""#, "a driver that fails"),
