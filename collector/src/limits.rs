@@ -107,6 +107,8 @@ pub const DATABASE_COMMIT_WITHIN: Duration = Duration::from_secs(10);
 pub const DATABASE_CONFIRM_WITHIN: Duration = Duration::from_secs(2);
 /// See [`DATABASE_CONFIRM_WITHIN`].
 pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+/// How long another collector may acknowledge nothing until connections to it end; the database server is told as much of ours.
+pub const PEER_SILENT_FOR: Duration = Duration::from_secs(6);
 /// How often a collector looks whether another has taken over its database.
 pub const LOOKS_WHETHER_IT_LEADS: Duration = Duration::from_secs(1);
 /// See [`DATABASE_COMMIT_WITHIN`].
@@ -201,6 +203,8 @@ pub const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a ComfyUI still tidies up after a job that failed: told meanwhile to free its memory, it may do so only after
 /// its next job.
 pub const TIDIES_UP_FOR: Duration = Duration::from_millis(500);
+/// How long after its queue has changed a backend may keep silent on its WebSocket until that is opened again.
+pub const SOCKET_TELLS_WITHIN: Duration = Duration::from_secs(3);
 /// How long a backend that reports an empty queue may keep silent about the job it was given.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How long a job may be silent on any backend until it is looked up there, while it is not known how often it speaks.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::access::{Access, AccessError};
 use crate::config::Config;
+use crate::limits;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -51,6 +52,13 @@ fn check_exposure(config: &Config) -> Result<(), PrepareError> {
         true => Ok(()),
         false => Err(PrepareError::Exposed { address }),
     }
+}
+
+/// What other collectors are asked by: the same authority vouches for them.
+pub(crate) fn peers_http(config: &Config) -> Result<reqwest::Client, PrepareError> {
+    let authority = config.agents.authority.as_ref();
+    let pem = authority.map(|authority| authority.pem.as_slice());
+    Ok(comfyui::client::http_noticing(limits::PEER_SILENT_FOR, pem)?)
 }
 
 fn agents_http(config: &Config, http: &reqwest::Client) -> Result<reqwest::Client, PrepareError> {

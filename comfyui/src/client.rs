@@ -176,6 +176,22 @@ pub fn http_trusting(certificates_pem: &[u8]) -> Result<reqwest::Client, Error> 
     http_with(&tls)
 }
 
+/// One of [`http`] or, with certificates, of [`http_trusting`], whose connections end when the other side has acknowledged nothing
+/// for so long: for servers that are near and of which it matters soon that they are gone.
+///
+/// # Errors
+/// See [`http_trusting`].
+pub fn http_noticing(within: Duration, certificates_pem: Option<&[u8]>) -> Result<reqwest::Client, Error> {
+    let tls = match certificates_pem {
+        Some(pem) => crate::tls::trusting(pem).map_err(|why| unusable(&why))?,
+        None => crate::tls::config().map_err(|why| unusable(&why))?,
+    };
+    let builder = builder(&tls).tcp_keepalive(within / 2).tcp_keepalive_interval(Duration::from_secs(1));
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let builder = builder.tcp_user_timeout(within);
+    builder.build().map_err(|error| unusable(&error))
+}
+
 /// The same, which keeps no connections and finds the addresses of names by `lookup`: for servers of which not every address
 /// may be connected to.
 ///

@@ -1,18 +1,17 @@
 //! What can go wrong with a simulation itself.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What can go wrong with a simulation itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The port cannot be had.
-    #[error(
-        "start a simulated server on 127.0.0.1:{port}: {source}; give another port, or 0 for any free one"
-    )]
+    /// The address cannot be had.
+    #[error("start a simulated server on {address}: {source}; give another port, or 0 for any free one")]
     Start {
-        /// The port that was asked for.
-        port: u16,
+        /// What was asked for.
+        address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },

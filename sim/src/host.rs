@@ -1,9 +1,9 @@
-//! A place where a simulated process lives: one port of 127.0.0.1, kept while the process is dead.
+//! A place where a simulated process lives: one port of one address, kept while the process is dead.
 //!
 //! Knows HTTP connections and nothing of what is served over them.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use axum::Router;
@@ -53,9 +53,9 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Takes a port of 127.0.0.1, any free one for 0.
-    pub(crate) fn reserve(port: u16) -> io::Result<Self> {
-        let reserved = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    /// Takes a port of an address, any free one for 0.
+    pub(crate) fn reserve(address: SocketAddr) -> io::Result<Self> {
+        let reserved = socket(address)?;
         let address = reserved.local_addr()?;
         Ok(Self { address, _reserved: reserved, running: Mutex::new(None) })
     }

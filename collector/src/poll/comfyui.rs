@@ -8,8 +8,10 @@ use comfyui::object_info::ObjectInfo;
 use comfyui::{Cause, Client, Error};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use super::Poller;
+use super::ear::Ear;
 use super::schedule::{Ask, Schedule};
 use crate::fleet::models::Folders;
 use crate::fleet::{Backlog, Catalog, Failure, Models, Seen};
@@ -30,7 +32,7 @@ struct Last {
     queue_read_at: crate::clock::UnixMillis,
 }
 
-pub(super) async fn poll(poller: Poller) {
+pub(super) async fn poll(poller: Poller, ear: Arc<watch::Sender<Ear>>) {
     let (mut schedule, mut last) = (Schedule::default(), Last::default());
     loop {
         let (ask, at) = schedule.next();
@@ -41,6 +43,12 @@ pub(super) async fn poll(poller: Poller) {
         poller.metrics.polled(&poller.backend, Polled::Comfyui, now - began, answer.is_ok());
         let seen = match answer {
             Ok(seen) => {
+                if let Seen::Backlog(backlog) = &seen {
+                    ear.send_if_modified(|ear| {
+                        ear.counted(backlog.total, began, now);
+                        ear.is_deaf()
+                    });
+                }
                 schedule.answered(ask, now, &poller.intervals);
                 Some(seen)
             }

@@ -3,6 +3,7 @@
 
 mod agent;
 mod comfyui;
+mod ear;
 mod schedule;
 mod socket;
 
@@ -10,9 +11,10 @@ use std::sync::Arc;
 
 use ::comfyui::Client;
 use reqwest::header::HeaderValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::ear::Ear;
 pub use self::schedule::Intervals;
 pub use self::socket::{Heard, SocketEvent};
 use crate::clock::Clock;
@@ -43,9 +45,10 @@ pub struct Poller {
 impl Poller {
     /// Asks the ComfyUI, and listens to it.
     pub fn start(self) {
-        let stop = self.stop.clone();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(comfyui::poll(self.clone())));
-        tokio::spawn(stop.run_until_cancelled_owned(socket::listen(self)));
+        let (stop, ear) = (self.stop.clone(), Arc::new(watch::Sender::new(Ear::default())));
+        let poll = comfyui::poll(self.clone(), Arc::clone(&ear));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(poll));
+        tokio::spawn(stop.run_until_cancelled_owned(socket::listen(self, ear)));
     }
 
     /// Asks the agent.

@@ -1,12 +1,16 @@
 //! Holds one WebSocket to a backend: what it says of our prompts goes to dispatch, that it is open to the fleet.
 //! After a loss nothing is replayed by ComfyUI, so dispatch is told and looks what has become of its jobs.
 
+use std::sync::Arc;
+
 use comfyui::Cause;
 use comfyui::message::Frame;
 use comfyui::socket::Socket;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::Poller;
+use super::ear::Ear;
 use crate::fleet::Seen;
 use crate::id::BackendId;
 
@@ -21,7 +25,7 @@ pub enum Heard {
     Closed,
 }
 
-pub(super) async fn listen(poller: Poller) {
+pub(super) async fn listen(poller: Poller, ear: Arc<watch::Sender<Ear>>) {
     // With metadata a preview names its prompt; without, it belongs to whatever runs.
     let features = json!({ "supports_preview_metadata": true });
     let mut failures = 0;
@@ -29,7 +33,8 @@ pub(super) async fn listen(poller: Poller) {
         match Socket::connect(&poller.client, poller.client_id.as_str(), Some(&features)).await {
             Ok(mut socket) => {
                 failures = 0;
-                follow(&poller, &mut socket).await;
+                follow(&poller, &mut socket, &ear).await;
+                ear.send_replace(Ear::default());
             }
             Err(error) => {
                 tracing::debug!(backend = %poller.backend, %error, "its WebSocket cannot be opened")
@@ -40,10 +45,23 @@ pub(super) async fn listen(poller: Poller) {
     }
 }
 
-async fn follow(poller: &Poller, socket: &mut Socket) {
+async fn follow(poller: &Poller, socket: &mut Socket, ear: &watch::Sender<Ear>) {
+    ear.send_replace(Ear::opened(poller.clock.now()));
+    let mut deaf = ear.subscribe();
     let mut open = tell(poller, Heard::Opened).await && poller.observe(Seen::SocketOpened).await;
     while open {
-        open = match socket.next().await {
+        let said = tokio::select! {
+            said = socket.next() => said,
+            _ = deaf.wait_for(Ear::is_deaf) => {
+                tracing::info!(backend = %poller.backend, "it has forgotten its WebSocket to here: opening another");
+                break;
+            }
+        };
+        ear.send_if_modified(|ear| {
+            ear.hears(poller.clock.now());
+            false
+        });
+        open = match said {
             Some(Ok(frame)) => tell(poller, Heard::Frame(Box::new(frame))).await,
             Some(Err(error)) if matches!(error.cause, Cause::Document(_)) => {
                 tracing::debug!(backend = %poller.backend, %error, "a frame was passed over");

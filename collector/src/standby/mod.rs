@@ -24,7 +24,7 @@ use crate::access::Access;
 use crate::config::Config;
 use crate::files::{Files, Place};
 use crate::metrics::LEADER;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, peers_http};
 use crate::queue::{Candidate, Leader, Postgres, Seen};
 use crate::run::{Given, StartError};
 use crate::{lifecycle, limits};
@@ -56,7 +56,7 @@ pub struct Standby {
 /// What a start is refused for as well.
 pub async fn role(config: &Config, mut given: Given) -> Result<Role, StartError> {
     let Some(peers) = &config.peers else { return Ok(Role::Leads(given)) };
-    let Prepared { access, agents_http, .. } = Prepared::of(config)?;
+    let Prepared { access, .. } = Prepared::of(config)?;
     let listener = crate::run::listen(config.listen, given.passed.take()).await?;
     let at_listener = |source| StartError::Listen { address: config.listen, source };
     let listener = listener.into_std().map_err(at_listener)?;
@@ -82,7 +82,7 @@ pub async fn role(config: &Config, mut given: Given) -> Result<Role, StartError>
     let again = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
     let keep = files::keep(Secrets(access), again, Reloads::start());
     tokio::spawn(end.clone().run_until_cancelled_owned(keep));
-    let routes = routes(Way::new(agents_http, leader.subscribe(), end.clone()));
+    let routes = routes(Way::new(peers_http(config)?, leader.subscribe(), end.clone()));
     let listener = TcpListener::from_std(listener).map_err(at_listener)?;
     let limits = limits::connections(lifecycle::file_descriptors(), 1);
     tokio::spawn(door::serve(listener, tls, routes, limits, accepts.clone().cancelled_owned()));

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sim::Generation;
 
+use super::client::Client;
 use super::prompts::{expected, failing, picture, plain};
 use super::socket::{Frame, Socket, order};
 use super::stage::{BOTH, Stage};
@@ -227,4 +228,23 @@ async fn a_job_of_a_client_without_a_name_runs_and_nobody_hears_of_it() {
     let own = stage.client.submit(&picture(8)).await;
     let frames = socket.until_end_of(&own).await;
     assert!(frames.iter().all(|frame| frame.job().is_none_or(|job| job == own)), "{frames:?}");
+}
+
+/// As when a collector that was cut off and replaced ends late: its socket was of the same name.
+#[tokio::test]
+async fn a_socket_that_its_backend_has_forgotten_is_opened_again() {
+    for generation in BOTH {
+        let stage = Stage::of(generation, 1).await;
+        let comfy = &stage.comfys[0];
+        let name = comfy.state().clients[0].clone();
+        drop(Socket::open(&Client::new(&comfy.url(), &name)).await);
+        comfy.wait_for(|state| state.clients.is_empty()).await.unwrap();
+        comfy.hold();
+        let mut socket = Socket::open(&stage.client).await;
+        let id = stage.client.submit(&picture(7)).await;
+        comfy.wait_for(|state| state.clients == [name.clone()]).await.unwrap();
+        comfy.release();
+        let frames = socket.until_end_of(&id).await;
+        assert!(!of_kind(&frames, "progress").is_empty(), "{frames:?}");
+    }
 }

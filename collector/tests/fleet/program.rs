@@ -25,15 +25,16 @@ pub(crate) struct Refusal {
     pub(crate) said: String,
 }
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator-collector"));
-    // What the caller's environment configures must not reach the program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_orchestrator-collector");
+
+/// A command that runs the program, itself or by another: what the caller's environment configures must not reach it.
+pub(crate) fn cleared(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("ORCHESTRATOR_COLLECTOR_") {
             command.env_remove(name);
         }
     }
-    command.env_remove("STATE_DIRECTORY").args(arguments);
+    command.env_remove("STATE_DIRECTORY");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -51,7 +52,7 @@ impl Drop for Process {
 
 /// Runs a program that must refuse to start.
 pub(crate) async fn refusal(arguments: &[&str]) -> Refusal {
-    let mut process = Process(command(arguments).spawn().unwrap());
+    let mut process = Process(cleared(Command::new(PROGRAM)).args(arguments).spawn().unwrap());
     let status = until("the program refuses to start", async || process.0.try_wait().unwrap()).await;
     let mut said = String::new();
     process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -90,16 +91,17 @@ impl Program {
         variables: &[(&str, String)],
         input: Stdio,
     ) -> Self {
+        let mut command = cleared(Command::new(PROGRAM));
+        command.stdin(input).envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::by(command, text, state).await
+    }
+
+    /// The same by a command of one's own, see [`cleared`], which runs the program.
+    pub(crate) async fn by(mut command: Command, text: &str, state: &std::path::Path) -> Self {
         std::fs::create_dir_all(state).unwrap();
         let file = state.join("collector.toml");
         std::fs::write(&file, text).unwrap();
-        let arguments = ["--config", file.to_str().unwrap(), "--state-directory", state.to_str().unwrap()];
-        let mut command = command(&arguments);
-        command.stdin(input).envs(variables.iter().map(|(name, value)| (name, value)));
-        Self::spawn(command).await
-    }
-
-    async fn spawn(mut command: Command) -> Self {
+        command.arg("--config").arg(file).arg("--state-directory").arg(state);
         let mut child = command.spawn().unwrap();
         let lines = Lines::default();
         let (written, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());

@@ -8,7 +8,9 @@ use super::load::{Job, Told};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) kills: usize,
+    /// What was done again and again, and how often.
+    what: &'static str,
+    times: usize,
     jobs: usize,
     /// Accepted, and never ended.
     lost: usize,
@@ -24,10 +26,10 @@ pub(crate) struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, jobs, lost, doubled, missing_events, repeated_events, heard } = self;
+        let Self { what, times, jobs, lost, doubled, missing_events, repeated_events, heard } = self;
         write!(
             f,
-            "kills {kills}, jobs {jobs}, lost {lost}, doubled {doubled}, events of an end missing {missing_events}, \
+            "{what} {times}, jobs {jobs}, lost {lost}, doubled {doubled}, events of an end missing {missing_events}, \
              repeated {repeated_events}, heard {heard}"
         )
     }
@@ -35,7 +37,11 @@ impl fmt::Display for Counts {
 
 impl Counts {
     pub(crate) fn of(kills: usize, jobs: &[Job], comfys: &[Comfy]) -> Self {
-        let mut counts = Self { kills, jobs: jobs.len(), ..Self::default() };
+        Self::after("kills", kills, jobs, comfys)
+    }
+
+    pub(crate) fn after(what: &'static str, times: usize, jobs: &[Job], comfys: &[Comfy]) -> Self {
+        let mut counts = Self { what, times, jobs: jobs.len(), ..Self::default() };
         for job in jobs {
             let succeeded = comfys.iter().map(|comfy| runs(comfy, &job.id)).sum::<usize>();
             counts.lost += usize::from(!job.has_ended || succeeded == 0);
@@ -52,12 +58,12 @@ impl Counts {
         println!("{self}");
         let wrong = self.lost + self.doubled + self.missing_events + self.repeated_events;
         assert_eq!(wrong, 0, "{self}");
-        assert!(self.jobs > self.kills && self.heard > 0, "there was no load: {self}");
+        assert!(self.jobs > self.times && self.heard > 0, "there was no load: {self}");
     }
 }
 
 /// How often a server ran it.
-fn runs(comfy: &Comfy, job: &str) -> usize {
+pub(crate) fn runs(comfy: &Comfy, job: &str) -> usize {
     let state = comfy.state();
     let of_job = state.runs.iter().filter(|run| run.extra_data["orchestrator"]["job"] == job);
     of_job.filter(|run| run.outcome == Outcome::Succeeded).count()

@@ -1,7 +1,8 @@
 //! Nothing that was accepted is lost: the real program, and its database, killed again and again under the load of twenty
-//! clients.
+//! clients, and hosts cut off from each other.
 //!
-//! `ORCHESTRATOR_TEST_KILLS` says how often, each; 20 where it is not set. The counts are printed.
+//! `ORCHESTRATOR_TEST_KILLS` says how often, each; 20 where it is not set. `ORCHESTRATOR_TEST_CUTS`, which take longer: 2. The
+//! counts are printed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +16,8 @@ mod bucket;
 #[path = "../fleet/client.rs"]
 mod client;
 mod count;
+mod cut;
+mod hosts;
 mod listener;
 mod load;
 mod pair;
@@ -26,6 +29,7 @@ mod proxy;
 #[allow(dead_code, reason = "shared with another test, which uses the rest")]
 #[path = "../fleet/socket.rs"]
 mod socket;
+mod spans;
 mod stage;
 #[path = "../fleet/wait.rs"]
 mod wait;
@@ -37,9 +41,12 @@ use sim::outside::{Found, Outside, trial};
 use sim::postgres::{Cluster, ClusterConfig};
 
 use self::bucket::Bucket;
+use self::cut::Site;
+use self::hosts::Hosts;
 use self::stage::Stage;
 
 fn main() -> ExitCode {
+    hosts::begin_apart();
     let mut arguments = Arguments::from_args();
     // Most of their time is spent waiting.
     arguments.test_threads = Some(3);
@@ -91,7 +98,7 @@ fn main() -> ExitCode {
             Stage::lose_answers_of(&cluster, kills()).await;
         },
     );
-    let trials = vec![
+    let mut trials = vec![
         killed,
         killed_on_server,
         leader_killed,
@@ -101,7 +108,37 @@ fn main() -> ExitCode {
         server_killed,
         answers_lost,
     ];
+    trials.extend(cut_off());
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn cut_off() -> [Trial; 3] {
+    [
+        between_hosts(
+            "postgres::every_job_ends_once_however_often_the_collector_that_leads_is_cut_off_from_the_database",
+            |site| async move { site.leader_from_database(cuts()).await },
+        ),
+        between_hosts(
+            "postgres::every_job_ends_once_however_often_backends_are_cut_off_from_the_collector_that_leads",
+            |site| async move { site.backends_from_leader(cuts()).await },
+        ),
+        between_hosts(
+            "postgres::every_job_ends_once_however_often_the_collector_that_stands_by_is_cut_off_from_the_one_that_leads",
+            |site| async move { site.standby_from_leader(cuts()).await },
+        ),
+    ]
+}
+
+fn between_hosts<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Site) -> F + Send + 'static) -> Trial {
+    if let Some(missing) = hosts::missing() {
+        return trial(name, missing, |_| Ok(()));
+    }
+    trial(name, Outside::Postgres, move |found| {
+        let hosts = Hosts::new();
+        let cluster = cluster_with(&found, vec![format!("listen_addresses={}", hosts.database)])?;
+        run(async { test(Site::of(hosts, &cluster).await).await });
+        Ok(())
+    })
 }
 
 fn on_server<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Cluster) -> F + Send + 'static) -> Trial {
@@ -112,8 +149,12 @@ fn on_server<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Cluster) -> F
 }
 
 fn cluster(found: &Found) -> Result<Cluster, Failed> {
+    cluster_with(found, Vec::new())
+}
+
+fn cluster_with(found: &Found, settings: Vec<String>) -> Result<Cluster, Failed> {
     let Found::Folders(folders) = found else { return Err("no folder".into()) };
-    Ok(Cluster::start(&folders[0], ClusterConfig::default())?)
+    Ok(Cluster::start(&folders[0], ClusterConfig { settings, ..ClusterConfig::default() })?)
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -126,5 +167,13 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 fn kills() -> usize {
-    std::env::var("ORCHESTRATOR_TEST_KILLS").map_or(20, |kills| kills.parse().unwrap())
+    times("ORCHESTRATOR_TEST_KILLS", 20)
+}
+
+fn cuts() -> usize {
+    times("ORCHESTRATOR_TEST_CUTS", 2)
+}
+
+fn times(variable: &str, unset: usize) -> usize {
+    std::env::var(variable).map_or(unset, |times| times.parse().unwrap())
 }

@@ -11,13 +11,14 @@ use super::client::view_of;
 use super::count::Counts;
 use super::load::{Load, prompt};
 use super::program::Program;
+use super::spans::Spans;
 use super::stage::{Stage, some_work};
 use super::wait::until;
 
 /// One of the two: an address that is its own, whether it runs or not.
 struct Place {
     name: &'static str,
-    port: u16,
+    address: SocketAddr,
     // Bound and never listening: nobody else gets the port meanwhile.
     _reserved: TcpSocket,
 }
@@ -27,12 +28,11 @@ impl Place {
         let reserved = TcpSocket::new_v4().unwrap();
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        Self { name, port: reserved.local_addr().unwrap().port(), _reserved: reserved }
+        Self { name, address: reserved.local_addr().unwrap(), _reserved: reserved }
     }
 
     async fn start(&self, stage: &Stage) -> Program {
-        let own = format!("listen = '127.0.0.1:{0}'\npeer_url = 'http://127.0.0.1:{0}'\n", self.port);
-        let text = stage.configuration.replace("listen = '127.0.0.1:0'\n", &own);
+        let text = stage.configuration_at(self.address);
         Program::with(&text, &stage.state.path().join(self.name), &stage.variables).await
     }
 }
@@ -41,9 +41,7 @@ impl Stage {
     /// For several collectors.
     async fn shared(cluster: &Cluster, database: &str) -> Self {
         let url = cluster.database(database).unwrap();
-        let stage = Self::of(&format!("database = '{url}'\n")).await;
-        let files = format!("files_directory = '{}'\n", stage.state.path().join("files").display());
-        Self { configuration: files + &stage.configuration, ..stage }
+        Self::of(&format!("database = '{url}'\n")).await.with_shared_directory()
     }
 
     async fn shared_by_bucket(cluster: &Cluster, bucket: &Bucket) -> Self {
@@ -126,26 +124,24 @@ impl Stage {
         let mut standby = places[1].start(&stage).await;
         assert!(!leads(&standby));
         let load = Load::start(standby.client.url.clone());
-        let mut took = Vec::new();
+        let mut took = Spans::default();
         for kill in 0..kills {
             some_work(&load, 1..10).await;
             leader.kill();
             let began = Instant::now();
             until("the other one takes over", async || leads(&standby).then_some(())).await;
-            took.push(began.elapsed());
+            took.0.push(began.elapsed());
             (leader, standby) = (standby, places[kill % 2].start(&stage).await);
             load.address.send_replace(standby.client.url.clone());
         }
         some_work(&load, 20..21).await;
         let counts = Counts::of(kills, &load.finish().await, &stage.comfys);
-        took.sort();
-        let longest = took.last().copied().unwrap_or_default();
-        println!("take-over: median {:?}, longest {longest:?}", took[took.len() / 2]);
+        println!("take-over: {took}");
         counts.are_as_they_must_be();
         assert_eq!([standby.stop().await, leader.stop().await], [0, 0]);
     }
 }
 
-fn leads(program: &Program) -> bool {
+pub(crate) fn leads(program: &Program) -> bool {
     program.lines().iter().any(|line| line.contains("listening on "))
 }

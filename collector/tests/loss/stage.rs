@@ -1,5 +1,6 @@
 //! Servers that outlive everything, a collector that is killed and started again, and what is killed besides.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use sim::postgres::Cluster;
@@ -14,6 +15,9 @@ use super::wait::until;
 
 /// Backends by their place.
 pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+const GENERATIONS: [Generation; 4] =
+    [Generation::V0_8, Generation::V2024, Generation::V0_8, Generation::V2024];
 
 pub(crate) struct Stage {
     pub(crate) comfys: Vec<Comfy>,
@@ -34,12 +38,29 @@ impl Stage {
     }
 
     pub(crate) async fn of(database: &str) -> Self {
+        Self::with_servers_at([Ipv4Addr::LOCALHOST; 4], database).await
+    }
+
+    pub(crate) async fn with_servers_at(addresses: [Ipv4Addr; 4], database: &str) -> Self {
         let mut comfys = Vec::new();
-        for generation in [Generation::V0_8, Generation::V2024, Generation::V0_8, Generation::V2024] {
-            comfys.push(Comfy::start(ComfyConfig { generation, ..ComfyConfig::default() }).await.unwrap());
+        for (address, generation) in addresses.into_iter().zip(GENERATIONS) {
+            let config = ComfyConfig { generation, address, ..ComfyConfig::default() };
+            comfys.push(Comfy::start(config).await.unwrap());
         }
         let configuration = format!("{database}history_jobs = 100000\n{}", configuration(&comfys));
         Self { comfys, configuration, state: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// Files are in a directory that several collectors share.
+    pub(crate) fn with_shared_directory(self) -> Self {
+        let files = format!("files_directory = '{}'\n", self.state.path().join("files").display());
+        Self { configuration: files + &self.configuration, ..self }
+    }
+
+    /// For one of several collectors, which is reached there.
+    pub(crate) fn configuration_at(&self, address: SocketAddr) -> String {
+        let own = format!("listen = '{address}'\npeer_url = 'http://{address}'\n");
+        self.configuration.replace("listen = '127.0.0.1:0'\n", &own)
     }
 
     async fn start(&self) -> Program {

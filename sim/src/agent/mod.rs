@@ -3,6 +3,7 @@
 mod figures;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -66,7 +67,8 @@ impl Agent {
     /// # Errors
     /// [`Error::Start`] where the port cannot be had.
     pub async fn start(config: AgentConfig) -> Result<Self> {
-        let at_start = |source| Error::Start { port: config.port, source };
+        let address = (Ipv4Addr::LOCALHOST, config.port).into();
+        let at_start = |source| Error::Start { address, source };
         let desk = Arc::new(Desk {
             figures: Mutex::new(config.figures),
             beside: config.beside.as_ref().map(Comfy::rig),
@@ -76,7 +78,7 @@ impl Agent {
             gate: Gate::default(),
             requests: Mutex::default(),
         });
-        let agent = Self { host: Host::reserve(config.port).map_err(at_start)?, desk };
+        let agent = Self { host: Host::reserve(address).map_err(at_start)?, desk };
         agent.up().map_err(at_start)?;
         Ok(agent)
     }
@@ -122,7 +124,7 @@ impl Agent {
     /// [`Error::Start`] where the system refuses to listen.
     pub async fn restart(&self) -> Result<()> {
         self.kill().await;
-        self.up().map_err(|source| Error::Start { port: self.host.address().port(), source })
+        self.up().map_err(|source| Error::Start { address: self.host.address(), source })
     }
 
     /// Requests so far, by `METHOD /path`.

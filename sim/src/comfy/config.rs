@@ -1,5 +1,6 @@
 //! What a simulated server is like: generation, speed, models, device.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::generation::Generation;
@@ -46,7 +47,9 @@ pub struct ComfyConfig {
     pub latency: Duration,
     /// Serve `GET /orchestrator/metrics` on this port too, as a host does that still runs the old Python node.
     pub python_node: bool,
-    /// The port of 127.0.0.1; 0: any free one.
+    /// Where it listens: 127.0.0.1, or an address by which other hosts reach it.
+    pub address: Ipv4Addr,
+    /// The port there; 0: any free one.
     pub port: u16,
 }
 
@@ -71,6 +74,7 @@ impl Default for ComfyConfig {
             step_seconds: 0.05,
             latency: Duration::ZERO,
             python_node: false,
+            address: Ipv4Addr::LOCALHOST,
             port: 0,
         }
     }

@@ -60,16 +60,16 @@ impl Comfy {
     /// Starts a server.
     ///
     /// # Errors
-    /// [`Error::Start`] where the port cannot be had.
+    /// [`Error::Start`] where the address cannot be had.
     pub async fn start(config: ComfyConfig) -> Result<Self> {
-        let port = config.port;
-        let host = Host::reserve(port).map_err(|source| Error::Start { port, source })?;
+        let address = (config.address, config.port).into();
+        let host = Host::reserve(address).map_err(|source| Error::Start { address, source })?;
         let comfy = Self { site: Arc::new(Site { host, rig: Arc::new(Rig::new(config)) }) };
         comfy.up()?;
         Ok(comfy)
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://ADDRESS:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.site.host.address())
     }
@@ -256,7 +256,7 @@ impl Comfy {
     }
 
     fn up(&self) -> Result<()> {
-        let port = self.site.host.address().port();
+        let address = self.site.host.address();
         let rig = &self.site.rig;
         let started = self.site.host.up(|life| {
             let process = Arc::new(Process::new(Arc::clone(rig), life));
@@ -264,7 +264,7 @@ impl Comfy {
             *locked(&rig.process) = Some(Arc::clone(&process));
             http::router(process)
         });
-        started.map_err(|source| Error::Start { port, source })?;
+        started.map_err(|source| Error::Start { address, source })?;
         rig.board.started(now_ms() as f64 / 1000.0);
         Ok(())
     }

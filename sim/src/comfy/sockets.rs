@@ -34,9 +34,10 @@ impl Sockets {
         self.heard.insert(client_id.to_owned(), Socket { frames, wants_metadata: false });
     }
 
-    /// What ComfyUI does when *any* socket of that id ends: the one that took its place hears nothing more.
+    /// What ComfyUI does when *any* socket of that id ends: the one that took its place stays open and hears nothing more.
     pub(crate) fn close(&mut self, client_id: &str) {
-        self.heard.shift_remove(client_id);
+        self.replaced.extend(self.heard.shift_remove(client_id));
+        self.replaced.retain(|socket| !socket.frames.is_closed());
     }
 
     pub(crate) fn drop_all(&mut self) {
