@@ -62,14 +62,18 @@ pub const CONTENT_PARTS: usize = 2;
 pub const BUCKET_RETRIES: usize = 3;
 /// See [`BUCKET_RETRIES`].
 pub const BUCKET_WITHIN: Duration = Duration::from_secs(30);
+/// How long it may take with one answer.
+pub const BUCKET_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 /// Files of one job that are archived, those that are copied at once, and those that are looked at together.
 pub const COPIES_OF_A_JOB: usize = 10_000;
 /// See [`COPIES_OF_A_JOB`].
 pub const COPIES_AT_ONCE: usize = 4;
 /// See [`COPIES_OF_A_JOB`].
-pub const COPIES_A_LOOK: i64 = 64;
-/// When a file that could not be copied is tried again, and for how long.
+pub const COPIES_A_LOOK: i64 = 16;
+/// When a file that its backend could not read is tried again, and for how long.
 pub const COPY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// When a backend that could not be reached is tried again.
+pub const BACKEND_AGAIN_AFTER: Duration = Duration::from_secs(180);
 /// See [`COPY_AGAIN_AFTER`].
 pub const COPY_TRIED_FOR: Duration = Duration::from_hours(7 * 24);
 /// Bytes of all copies, by default.

@@ -26,7 +26,7 @@ use crate::id::ClientId;
 use crate::metrics::Metrics;
 use crate::poll::Intervals;
 use crate::prepare::{PrepareError, Prepared};
-use crate::queue::{Candidate, Postgres, Queue, Retention, Sqlite, Store, StoreError};
+use crate::queue::{Candidate, Postgres, Queue, Retention, Sqlite, Store, StoreError, Wanted};
 use crate::reload::{Reload, Source};
 use crate::roster::{self, AskAgents, RosterError};
 use crate::webhook::{self, Rules};
@@ -126,26 +126,18 @@ impl Collector {
         let members = roster::load(store.as_ref(), config.backends.clone()).await?;
         let kept = dispatch::load_kept(store.as_ref()).await?;
         let usage = dispatch::load_usage(store.as_ref(), clock.now()).await?;
-        let archives = config.archive.is_some();
-        let queue =
-            Queue::open(store, retention, archives, clock, Arc::clone(&metrics), stop.clone()).await?;
+        let copies = match config.archive {
+            Some(_) => Wanted::All,
+            None if store.held_copies().await?.files > 0 => Wanted::Known,
+            None => Wanted::None,
+        };
+        let queue = Queue::open(store, retention, copies, clock, Arc::clone(&metrics), stop.clone()).await?;
         let hub = Hub::new(Arc::clone(&metrics));
         let settings = watch::Sender::new(dispatch::Settings::of(&config));
         let (news, fleet) = fleet::owner::start(members.fleet(), stop.clone());
         let (tell, heard) = mpsc::channel(limits::SOCKET_FRAMES);
         let (spoken_to, clients) = watch::channel(ByBackend::new());
         let clients = Clients::of(clients);
-        let archive = config.archive.map(|config::Archive { age, bytes }| {
-            Archive::start(archive::Parts {
-                place,
-                queue: queue.clone(),
-                retention: archive::Retention { age, bytes },
-                clients: clients.clone(),
-                clock,
-                metrics: Arc::clone(&metrics),
-                stop: stop.clone(),
-            })
-        });
         let dispatch = dispatch::start(dispatch::Parts {
             queue: queue.clone(),
             files: Arc::clone(&files),
@@ -179,6 +171,18 @@ impl Collector {
                 stop: stop.clone(),
             },
         })?;
+        let archive = config.archive.map(|config::Archive { age, bytes }| {
+            Archive::start(archive::Parts {
+                place,
+                queue: queue.clone(),
+                retention: archive::Retention { age, bytes },
+                clients: clients.clone(),
+                fleet: fleet.clone(),
+                clock,
+                metrics: Arc::clone(&metrics),
+                stop: stop.clone(),
+            })
+        });
         let webhooks = webhooks(&config.webhooks, &access, &queue, clock, &metrics, &stop)?;
         let (max_body_bytes, large_answers) = (config.max_body_bytes, Semaphore::new(limits::LARGE_ANSWERS));
         let backends = fleet.borrow().backends.len();

@@ -23,7 +23,15 @@ pub(super) async fn open(database: &Database, directory: &Path) -> Result<Queue>
     };
     let retention = Retention { jobs: u64::MAX, age: None, bytes: u64::MAX };
     let metrics = Arc::new(Metrics::new().context("set up the queue's metrics")?);
-    Ok(Queue::open(store, retention, false, Clock::start(), metrics, Default::default()).await?)
+    Ok(Queue::open(
+        store,
+        retention,
+        collector::queue::Wanted::None,
+        Clock::start(),
+        metrics,
+        Default::default(),
+    )
+    .await?)
 }
 
 pub(super) async fn submit(queue: &Queue, submitters: usize, each: usize) -> Result<Run> {

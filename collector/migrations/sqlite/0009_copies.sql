@@ -19,5 +19,5 @@ CREATE TABLE copy (
     copied_at INTEGER,
     PRIMARY KEY (subfolder, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX copy_due ON copy (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX copy_due ON copy (due_at, subfolder, name) WHERE due_at IS NOT NULL;
 CREATE INDEX copy_copied ON copy (copied_at, size_bytes) WHERE content IS NOT NULL;

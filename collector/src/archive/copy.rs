@@ -11,11 +11,13 @@ use futures_util::TryStreamExt;
 use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use super::{Archive, OUTPUTS};
 use crate::clients::Clients;
 use crate::clock::{Clock, UnixMillis};
 use crate::files::ContentError;
+use crate::fleet::Fleet;
 use crate::id::BackendId;
 use crate::job::owner_of;
 use crate::limits;
@@ -25,6 +27,7 @@ use crate::queue::{FileCopy, Store, StoreError, WantedCopy};
 pub(super) struct Tools {
     pub archive: Arc<Archive>,
     pub clients: Clients,
+    pub fleet: watch::Receiver<Arc<Fleet>>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     /// No file may have more.
@@ -45,7 +48,10 @@ pub(super) enum Halt {
 /// What kept one from being made.
 enum Failed {
     Halt(Halt),
-    Backend(comfyui::Error),
+    /// The backend is not to be reached at all, for all that is known.
+    Backend(String),
+    /// It is, but not this file.
+    File(String),
     /// There is nothing to be copied, and will not be.
     Never(String),
 }
@@ -58,8 +64,17 @@ pub(super) struct Change {
 }
 
 impl Tools {
+    pub(super) async fn make_all(&self, wanted: Vec<WantedCopy>) -> Result<Change, Halt> {
+        let mut all = Change::default();
+        for wanted in &wanted {
+            let Change { files, bytes } = self.make(wanted).await?;
+            (all.files, all.bytes) = (all.files + files, all.bytes + bytes);
+        }
+        Ok(all)
+    }
+
     /// Afterwards it is made, or due later, or given up.
-    pub(super) async fn make(&self, wanted: &WantedCopy) -> Result<Change, Halt> {
+    async fn make(&self, wanted: &WantedCopy) -> Result<Change, Halt> {
         if let Some(until) = self.rests_until(&wanted.backend) {
             self.store().postpone_copy(wanted, until).await?;
             return Ok(Change::default());
@@ -68,23 +83,27 @@ impl Tools {
             Ok(copy) => self.keep(wanted, copy).await,
             Err(Failed::Halt(halt)) => Err(halt),
             Err(Failed::Never(reason)) => self.give_up(wanted, &reason).await,
-            Err(Failed::Backend(error)) => match error.cause {
-                Cause::Status { status: 400..500, .. } => self.give_up(wanted, &error.to_string()).await,
-                _ => self.postpone(wanted, &error).await,
-            },
+            Err(Failed::Backend(reason)) => self.rest(wanted, &reason).await,
+            Err(Failed::File(reason)) => self.postpone(wanted, &reason).await,
         }
     }
 
     /// The copy as it is among the contents now.
     async fn fetch(&self, wanted: &WantedCopy) -> Result<FileCopy, Failed> {
-        let known =
-            owner_of(&wanted.file).and_then(|(owner, there)| Some((self.clients.get(&owner)?, there)));
-        let Some((client, there)) = known else {
-            return Err(Failed::Never("its backend is no longer in the fleet".to_owned()));
+        let never = || Failed::Never("its backend is no longer in the fleet".to_owned());
+        let (owner, there) = owner_of(&wanted.file).ok_or_else(never)?;
+        let Some(client) = self.clients.get(&owner) else {
+            // At a start all are known before each can be spoken to.
+            let is_known = self.fleet.borrow().backends.iter().any(|backend| backend.id == owner);
+            return Err(if is_known {
+                Failed::Backend("it cannot be spoken to yet".to_owned())
+            } else {
+                never()
+            });
         };
         let earlier = self.earlier(wanted).await?;
         let headers = earlier.and_then(|copy| condition(copy.etag.as_deref()?)).unwrap_or_default();
-        let download = client.view(&there, None, None, headers).await.map_err(Failed::Backend)?;
+        let download = client.view(&there, None, None, headers).await.map_err(|error| refused(&error))?;
         match earlier {
             Some(copy) if download.status == StatusCode::NOT_MODIFIED => Ok(copy.clone()),
             _ => self.write(wanted, download).await,
@@ -104,13 +123,14 @@ impl Tools {
     async fn write(&self, wanted: &WantedCopy, download: Download) -> Result<FileCopy, Failed> {
         let etag = download.headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let (content, mut sha256, mut size_bytes) = (name(wanted), Sha256::new(), 0);
-        let pieces = download.into_stream().map_err(Failed::Backend).and_then(|piece| {
-            sha256.update(&piece);
-            size_bytes += piece.len() as u64;
-            let too_long =
-                || Failed::Never(format!("it has more than the {} bytes of archive_bytes", self.bytes));
-            std::future::ready(if size_bytes <= self.bytes { Ok(piece) } else { Err(too_long()) })
-        });
+        let pieces =
+            download.into_stream().map_err(|error| Failed::File(error.to_string())).and_then(|piece| {
+                sha256.update(&piece);
+                size_bytes += piece.len() as u64;
+                let too_long =
+                    || Failed::Never(format!("it has more than the {} bytes of archive_bytes", self.bytes));
+                std::future::ready(if size_bytes <= self.bytes { Ok(piece) } else { Err(too_long()) })
+            });
         self.archive.place.write_all(OUTPUTS, &content, pin!(pieces)).await?;
         let sha256 = hexadecimal(&sha256.finalize());
         Ok(FileCopy { content, sha256, size_bytes, etag, copied_at: self.clock.now() })
@@ -119,14 +139,12 @@ impl Tools {
     async fn keep(&self, wanted: &WantedCopy, copy: FileCopy) -> Result<Change, Halt> {
         let earlier = wanted.earlier.as_ref();
         let is_new = earlier.is_none_or(|earlier| earlier.content != copy.content);
-        if let Some(earlier) = earlier.filter(|_| is_new) {
-            // Nobody is shown it any more. Before the row forgets its name.
-            self.archive.place.remove(OUTPUTS, &earlier.content).await?;
+        let is_kept = self.store().keep_copy(wanted, &copy).await?;
+        let needless = if is_kept { earlier } else { Some(&copy) };
+        if let Some(needless) = needless.filter(|_| is_new) {
+            self.archive.place.remove(OUTPUTS, &needless.content).await?;
         }
-        if !self.store().keep_copy(wanted, &copy).await? {
-            if is_new {
-                self.archive.place.remove(OUTPUTS, &copy.content).await?;
-            }
+        if !is_kept {
             return Ok(Change::default());
         }
         self.metrics.copied(if is_new { Copied::Made } else { Copied::Unchanged });
@@ -140,31 +158,34 @@ impl Tools {
     async fn give_up(&self, wanted: &WantedCopy, reason: &str) -> Result<Change, Halt> {
         tracing::warn!(backend = %wanted.backend, file = shown(wanted), reason, "a file will not be archived");
         self.metrics.copied(Copied::GivenUp);
-        let mut change = Change::default();
-        if let Some(earlier) = &wanted.earlier {
-            self.archive.place.remove(OUTPUTS, &earlier.content).await?;
-            change = Change { files: -1, bytes: -earlier.size_bytes.cast_signed() };
+        match &wanted.earlier {
+            Some(earlier) if self.store().give_up_copy(wanted).await? => {
+                self.archive.place.remove(OUTPUTS, &earlier.content).await?;
+                Ok(Change { files: -1, bytes: -earlier.size_bytes.cast_signed() })
+            }
+            Some(_) => Ok(Change::default()),
+            None => self.store().give_up_copy(wanted).await.map(|_| Change::default()).map_err(Halt::from),
         }
-        self.store().give_up_copy(wanted).await?;
-        Ok(change)
     }
 
-    /// What keeps one file from being read may keep this one only; a backend that cannot be reached keeps all of its files.
-    async fn postpone(&self, wanted: &WantedCopy, error: &comfyui::Error) -> Result<Change, Halt> {
+    async fn postpone(&self, wanted: &WantedCopy, reason: &str) -> Result<Change, Halt> {
         let now = self.clock.now();
         if now - wanted.wanted_at > limits::COPY_TRIED_FOR {
-            return self.give_up(wanted, &error.to_string()).await;
+            return self.give_up(wanted, reason).await;
         }
-        tracing::debug!(backend = %wanted.backend, file = shown(wanted), %error, "a file is archived later");
+        tracing::debug!(backend = %wanted.backend, file = shown(wanted), reason, "a file is archived later");
         self.metrics.copied(Copied::Failed);
-        let due_at = now.after(limits::COPY_AGAIN_AFTER);
-        match error.cause {
-            Cause::Status { .. } => self.store().postpone_copy(wanted, due_at).await?,
-            _ => {
-                self.resting().insert(wanted.backend.clone(), due_at);
-                self.store().postpone_copies(&wanted.backend, due_at).await?;
-            }
-        }
+        self.store().postpone_copy(wanted, now.after(limits::COPY_AGAIN_AFTER)).await?;
+        Ok(Change::default())
+    }
+
+    /// It is asked for none of its files for a while; none of them can change meanwhile.
+    async fn rest(&self, wanted: &WantedCopy, reason: &str) -> Result<Change, Halt> {
+        tracing::debug!(backend = %wanted.backend, reason, "the files of a backend are archived later");
+        self.metrics.copied(Copied::Failed);
+        let due_at = self.clock.now().after(limits::BACKEND_AGAIN_AFTER);
+        self.resting().insert(wanted.backend.clone(), due_at);
+        self.store().postpone_copies(&wanted.backend, due_at).await?;
         Ok(Change::default())
     }
 
@@ -191,14 +212,26 @@ impl From<ContentError> for Failed {
     }
 }
 
+/// Before there was a content.
+fn refused(error: &comfyui::Error) -> Failed {
+    let reason = error.to_string();
+    match error.cause {
+        Cause::Status { status: 400 | 404 | 410, .. } => Failed::Never(reason),
+        // What stands before it says that it is not there.
+        Cause::Status { status: 502..=504, .. } => Failed::Backend(reason),
+        Cause::Status { .. } => Failed::File(reason),
+        _ => Failed::Backend(reason),
+    }
+}
+
 fn condition(etag: &str) -> Option<HeaderMap> {
     Some(HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(etag).ok()?)]))
 }
 
-/// The same for the same file, so that what a copy which was cut off has left is written over.
+/// The same for the same file, so that what was written before its row was is written over; no other's, ever.
 fn name(wanted: &WantedCopy) -> String {
     let file = Sha256::digest(format!("{}/{}", wanted.file.subfolder, wanted.file.filename));
-    format!("{}-{}", hexadecimal(&file), wanted.wants)
+    format!("{}-{}-{}", hexadecimal(&file), wanted.wanted_at.0, wanted.wants)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -1,6 +1,7 @@
 //! The one task that makes copies and forgets them.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -8,11 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::copy::{Change, Halt, Tools};
 use super::{OUTPUTS, Retention};
 use crate::clock::UnixMillis;
+use crate::id::BackendId;
 use crate::limits;
-use crate::queue::HeldCopies;
+use crate::queue::{HeldCopies, WantedCopy};
 
 /// Between two looks for files to copy, and at most where nothing changes.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// Between two times that it is counted what waits, which may be much.
+const COUNT_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After one that failed: a file may have to be read from its backend once more.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
@@ -22,12 +26,13 @@ pub(super) struct Keeper {
     retention: Retention,
     /// `None`: not counted yet.
     held: Option<HeldCopies>,
-    fails: bool,
+    /// When it was last counted what waits.
+    counted_at: Option<Instant>,
 }
 
 impl Keeper {
     pub(super) fn new(tools: Tools, retention: Retention) -> Self {
-        Self { tools, retention, held: None, fails: false }
+        Self { tools, retention, held: None, counted_at: None }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -35,7 +40,9 @@ impl Keeper {
         let work = async {
             loop {
                 let done = self.look().await;
-                self.tell(&done);
+                if let Err(error) = &done {
+                    tracing::warn!(%error, "files cannot be archived; it is tried again in a minute");
+                }
                 tokio::time::sleep(if done.is_ok() { LOOK_PAUSE } else { PAUSE_AFTER_FAILURE }).await;
                 if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, ledger.changed()).await {
                     return;
@@ -45,16 +52,6 @@ impl Keeper {
         stop.run_until_cancelled(work).await;
     }
 
-    /// Once, whatever the number of looks in which it goes on.
-    fn tell(&mut self, done: &Result<(), Halt>) {
-        match (done, self.fails) {
-            (Err(error), false) => tracing::warn!(%error, "files cannot be archived; it is tried again"),
-            (Ok(()), true) => tracing::info!("files are archived again"),
-            _ => {}
-        }
-        self.fails = done.is_err();
-    }
-
     async fn look(&mut self) -> Result<(), Halt> {
         let held = match self.held {
             Some(held) => held,
@@ -62,27 +59,43 @@ impl Keeper {
         };
         // Should this be left halfway it is counted anew.
         self.held = None;
-        let held = self.make(held).await?;
+        self.show(held).await?;
+        // First: it makes room.
         let held = self.forget(held).await?;
+        let held = self.make(held).await?;
         self.held = Some(held);
-        self.tools.metrics.archived(held, self.tools.store().waiting_copies().await?);
+        self.counted_at = None;
+        self.show(held).await
+    }
+
+    async fn show(&mut self, held: HeldCopies) -> Result<(), Halt> {
+        if self.counted_at.is_none_or(|at| at.elapsed() >= COUNT_PAUSE) {
+            self.tools.metrics.archived(held, self.tools.store().waiting_copies().await?);
+            self.counted_at = Some(Instant::now());
+        }
         Ok(())
     }
 
-    /// All that are due, a few at once.
-    async fn make(&self, mut held: HeldCopies) -> Result<HeldCopies, Halt> {
+    /// All that are due: those of one backend one after the other, of some backends at once.
+    async fn make(&mut self, mut held: HeldCopies) -> Result<HeldCopies, Halt> {
         loop {
             let wanted = self.tools.store().wanted_copies(self.tools.clock.now()).await?;
             if wanted.is_empty() {
                 return Ok(held);
             }
-            let made = stream::iter(wanted).map(|wanted| async move { self.tools.make(&wanted).await });
+            let mut by_backend: HashMap<BackendId, Vec<WantedCopy>> = HashMap::new();
+            for wanted in wanted {
+                by_backend.entry(wanted.backend.clone()).or_default().push(wanted);
+            }
+            let tools = &self.tools;
+            let made = stream::iter(by_backend.into_values()).map(|wanted| tools.make_all(wanted));
             let changes: Vec<Change> = made.buffer_unordered(limits::COPIES_AT_ONCE).try_collect().await?;
             for Change { files, bytes } in changes {
                 held.files = held.files.saturating_add_signed(files);
                 held.bytes = held.bytes.saturating_add_signed(bytes);
             }
             held = self.forget(held).await?;
+            self.show(held).await?;
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use comfyui::api::FileRef;
 use futures_util::stream::BoxStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::copy::Tools;
@@ -19,6 +20,7 @@ use self::keeper::Keeper;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::files::{ContentError, Place};
+use crate::fleet::Fleet;
 use crate::lifecycle;
 use crate::metrics::Metrics;
 use crate::queue::{FileCopy, OUTPUT, Queue, StoreError};
@@ -38,6 +40,7 @@ pub struct Retention {
 pub struct Archive {
     place: Place,
     queue: Queue,
+    clock: Clock,
 }
 
 /// What [`Archive::start`] is given; `run.rs` has it all.
@@ -46,6 +49,7 @@ pub struct Parts {
     pub queue: Queue,
     pub retention: Retention,
     pub clients: Clients,
+    pub fleet: watch::Receiver<Arc<Fleet>>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub stop: CancellationToken,
@@ -54,10 +58,10 @@ pub struct Parts {
 impl Archive {
     /// Makes the copies that are wanted, from now on.
     pub fn start(parts: Parts) -> Arc<Self> {
-        let Parts { place, queue, retention, clients, clock, metrics, stop } = parts;
-        let archive = Arc::new(Self { place, queue });
+        let Parts { place, queue, retention, clients, fleet, clock, metrics, stop } = parts;
+        let archive = Arc::new(Self { place, queue, clock });
         let (bytes, resting) = (retention.bytes, Mutex::default());
-        let tools = Tools { archive: Arc::clone(&archive), clients, clock, metrics, bytes, resting };
+        let tools = Tools { archive: Arc::clone(&archive), clients, fleet, clock, metrics, bytes, resting };
         lifecycle::vital("archive", stop.clone(), Keeper::new(tools, retention).run(stop));
         archive
     }
@@ -74,6 +78,14 @@ impl Archive {
         part: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, ContentError>>, ContentError> {
         self.place.stream(OUTPUTS, &copy.content, part).await
+    }
+
+    /// What it holds is no longer there: it is made once more.
+    pub async fn lost(&self, file: &FileRef, copy: &FileCopy) {
+        let again = self.queue.store().want_copy_again(file, copy, self.clock.now()).await;
+        if let Err(error) = again {
+            tracing::warn!(%error, "it could not be written that a copy is to be made again");
+        }
     }
 
     pub async fn content(&self, copy: &FileCopy) -> Result<Bytes, ContentError> {

@@ -8,15 +8,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, TryStreamExt};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{ClientOptions, HttpClient, HttpConnector};
+use object_store::aws::AmazonS3Builder;
+use object_store::client::{
+    ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpService,
+};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, GetOptions, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::config::{Bucket, FilesPlace};
@@ -80,20 +85,16 @@ impl Place {
 
     fn in_bucket(bucket: &Bucket) -> Result<Self, PlaceError> {
         let shown = bucket.to_string();
-        let http =
-            comfyui::client::http().map_err(|source| PlaceError::Client { place: shown.clone(), source })?;
-        // The variables that Amazon's own programs read.
-        let told = AmazonS3Builder::from_env();
-        let endpoint = told.get_config_value(&AmazonS3ConfigKey::Endpoint);
-        let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let http = comfyui::client::http_noticing(limits::BUCKET_ANSWERS_WITHIN, None)
+            .map_err(|source| PlaceError::Client { place: shown.clone(), source })?;
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: limits::BUCKET_RETRIES,
             retry_timeout: limits::BUCKET_WITHIN,
         };
-        let built = told
+        // The variables that Amazon's own programs read.
+        let built = AmazonS3Builder::from_env()
             .with_bucket_name(&bucket.name)
-            .with_allow_http(is_plain)
             .with_retry(retry)
             .with_http_connector(Ours(http))
             .build();
@@ -230,13 +231,21 @@ fn key(folder: &str, name: &str) -> Path {
     Path::from_iter([folder, name])
 }
 
-/// The connections of everything else here: the same certificates are trusted.
-#[derive(Debug)]
+/// Trusts the same certificates as everything else here, and waits for no answer for long.
+#[derive(Clone, Debug)]
 struct Ours(reqwest::Client);
 
 impl HttpConnector for Ours {
     fn connect(&self, _: &ClientOptions) -> Result<HttpClient, ContentError> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Ours {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answer = timeout(limits::BUCKET_ANSWERS_WITHIN, self.0.call(request)).await;
+        answer.unwrap_or_else(|late| Err(HttpError::new(HttpErrorKind::Timeout, late)))
     }
 }
 

@@ -1,8 +1,11 @@
 //! What is known of copies of backends' files: which are to be made, which are there, and where. The queue writes that one is
 //! wanted with the end of the job that made the file; `archive` makes it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use comfyui::api::FileRef;
+use serde_json::Value;
 
 use super::columns::Columns;
 use super::error::{Outcomes, damaged};
@@ -13,11 +16,23 @@ use crate::id::{BackendId, BadBackendId};
 use crate::job::{Change, owner_of};
 use crate::limits;
 
+/// Of which files copies are wanted when jobs end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    /// Nobody copies now: of what was copied before it is written that it may be another file.
+    Known,
+    None,
+}
+
 /// Files that an ended job has made, as clients name them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
     pub files: Vec<FileRef>,
+    /// Files of an earlier job that the backend has found to be its result: good copies stay good.
+    pub found: Vec<FileRef>,
     pub at: UnixMillis,
+    pub wanted: Wanted,
 }
 
 /// A file of which there is no good copy.
@@ -73,8 +88,11 @@ pub trait Copies: Send + Sync {
     /// Of all files of a backend.
     async fn postpone_copies(&self, backend: &BackendId, due_at: UnixMillis) -> Outcomes<()>;
 
-    /// There will be none, and there is none any more.
-    async fn give_up_copy(&self, wanted: &WantedCopy) -> Outcomes<()>;
+    /// There will be none, and there is none any more. False where the file was made anew meanwhile.
+    async fn give_up_copy(&self, wanted: &WantedCopy) -> Outcomes<bool>;
+
+    /// Its content is no longer there.
+    async fn want_copy_again(&self, file: &FileRef, copy: &FileCopy, now: UnixMillis) -> Outcomes<()>;
 
     /// By the name that clients have for it. None while another is wanted.
     async fn copy_of(&self, file: &FileRef) -> Outcomes<Option<FileCopy>>;
@@ -91,23 +109,48 @@ pub trait Copies: Send + Sync {
 }
 
 impl Made {
-    /// `None` where it is no end, or one of a job that has made nothing that stays.
-    pub(super) fn by(change: &Change) -> Option<Self> {
+    /// `None` where nothing is to be written, or it is no end, or one of a job that has made nothing that stays.
+    pub(super) fn by(change: &Change, wanted: Wanted) -> Option<Self> {
         let Change::End { at, results, .. } = change else { return None };
-        let files = results.outputs.values().flat_map(comfyui::api::files_of);
-        // PostgreSQL has no NUL in a text; nor has a file's name.
-        let is_name = |text: &str| !text.chars().any(char::is_control);
-        let stays = |file: &FileRef| {
-            file.kind == OUTPUT
-                && is_name(&file.filename)
-                && is_name(&file.subfolder)
-                && owner_of(file).is_some()
-        };
-        let mut files: Vec<FileRef> = files.filter(stays).take(limits::COPIES_OF_A_JOB).collect();
-        files.sort_by(|one, other| (&one.subfolder, &one.filename).cmp(&(&other.subfolder, &other.filename)));
-        files.dedup();
-        (!files.is_empty()).then_some(Self { files, at: *at })
+        if wanted == Wanted::None {
+            return None;
+        }
+        let cached = cached_nodes(&results.status);
+        let (mut files, mut found) = (BTreeMap::new(), BTreeMap::new());
+        for (node, output) in results.outputs.iter().take(limits::COPIES_OF_A_JOB) {
+            let of_node = comfyui::api::files_of(output).filter(stays).take(limits::COPIES_OF_A_JOB);
+            let of_node = of_node.map(|file| ((file.subfolder.clone(), file.filename.clone()), file));
+            if cached.contains(&node.as_str()) { found.extend(of_node) } else { files.extend(of_node) }
+        }
+        let is_empty = files.is_empty() && found.is_empty();
+        let (files, found) = (files.into_values().collect(), found.into_values().collect());
+        (!is_empty).then_some(Self { files, found, at: *at, wanted })
     }
+}
+
+/// The nodes that did not run, since their results were there.
+fn cached_nodes(status: &Value) -> Vec<&str> {
+    let messages = status.get("messages").and_then(Value::as_array).into_iter().flatten();
+    let cached =
+        messages.filter(|message| message.get(0).and_then(Value::as_str) == Some("execution_cached"));
+    let nodes = cached.filter_map(|message| message.get(1)?.get("nodes")?.as_array()).flatten();
+    nodes.filter_map(Value::as_str).collect()
+}
+
+/// Only of names that `/view` takes as they are; a database's index has a bound as well.
+fn stays(file: &FileRef) -> bool {
+    let is_part = |part: &str| {
+        let is_way =
+            matches!(part, "" | "." | "..") || part.contains('\\') || part.chars().any(char::is_control);
+        !is_way && part.len() <= limits::FILE_NAME_BYTES
+    };
+    let bytes = file.subfolder.len() + file.filename.len();
+    file.kind == OUTPUT
+        && !file.filename.contains('/')
+        && is_part(&file.filename)
+        && file.subfolder.split('/').all(is_part)
+        && bytes <= limits::UPLOAD_PATH_BYTES
+        && owner_of(file).is_some()
 }
 
 /// The folder of ComfyUI whose files are copied.
@@ -121,8 +164,9 @@ const POSTPONE: &str =
     "UPDATE copy SET due_at = $1 WHERE subfolder = $2 AND name = $3 AND wants = $4 AND due_at IS NOT NULL";
 const POSTPONE_ALL: &str =
     "UPDATE copy SET due_at = $1 WHERE backend = $2 AND due_at IS NOT NULL AND due_at < $1";
-const GIVE_UP: &str =
-    "DELETE FROM copy WHERE subfolder = $1 AND name = $2 AND wants = $3 AND due_at IS NOT NULL";
+const WANT_AGAIN: &str = "UPDATE copy SET wants = wants + 1, wanted_at = $1, due_at = $1 \
+     WHERE subfolder = $2 AND name = $3 AND content = $4 AND due_at IS NULL";
+const GIVE_UP: &str = "DELETE FROM copy WHERE subfolder = $1 AND name = $2 AND wants = $3 AND due_at IS NOT NULL RETURNING name";
 const COPY: &str =
     "SELECT * FROM copy WHERE subfolder = $1 AND name = $2 AND content IS NOT NULL AND due_at IS NULL";
 const OLDEST: &str =
@@ -171,12 +215,23 @@ macro_rules! copies_in {
                 self.write("postpone copies", query).await.map(drop)
             }
 
-            async fn give_up_copy(&self, wanted: &WantedCopy) -> Outcomes<()> {
+            async fn give_up_copy(&self, wanted: &WantedCopy) -> Outcomes<bool> {
                 let query = sqlx::query(GIVE_UP)
                     .bind(&wanted.file.subfolder)
                     .bind(&wanted.file.filename)
                     .bind(wanted.wants.cast_signed());
-                self.write("give a copy up", query).await.map(drop)
+                Ok(!self.write("give a copy up", query).await?.is_empty())
+            }
+
+            async fn want_copy_again(
+                &self,
+                file: &FileRef,
+                copy: &FileCopy,
+                now: UnixMillis,
+            ) -> Outcomes<()> {
+                let query = sqlx::query(WANT_AGAIN).bind(now.0.cast_signed());
+                let query = query.bind(&file.subfolder).bind(&file.filename).bind(&copy.content);
+                self.write("want a copy again", query).await.map(drop)
             }
 
             async fn copy_of(&self, file: &FileRef) -> Outcomes<Option<FileCopy>> {

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::changed::JobChanged;
-pub use self::copies::{Copies, FileCopy, HeldCopies, Made, OUTPUT, WaitingCopies, WantedCopy};
+pub use self::copies::{Copies, FileCopy, HeldCopies, Made, OUTPUT, WaitingCopies, Wanted, WantedCopy};
 pub use self::error::Error as StoreError;
 pub use self::ledger::{End, Ledger};
 pub use self::listing::{Cursor, Filter, ListedJob, Sort, Window};
@@ -79,12 +79,12 @@ pub struct Queue {
 
 impl Queue {
     /// Loads what waits and runs, and starts the writer, which ends once every handle is dropped, and the task that
-    /// forgets ended jobs, which holds one until it is told to stop. `archives`: with a job's end is written that copies of
-    /// what it made are wanted.
+    /// forgets ended jobs, which holds one until it is told to stop. `copies`: of which files is written with a
+    /// job's end that they are wanted.
     pub async fn open(
         store: Arc<dyn Store>,
         retention: Retention,
-        archives: bool,
+        copies: Wanted,
         clock: Clock,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
@@ -95,7 +95,7 @@ impl Queue {
         let changes = broadcast::Sender::new(limits::CHANGES_TOLD);
         let noticed = Arc::new(Notify::new());
         let told = Told { publish, changes: changes.clone(), noticed: Arc::clone(&noticed) };
-        let writer = Writer::new(Arc::clone(&store), loaded, archives, told, metrics);
+        let writer = Writer::new(Arc::clone(&store), loaded, copies, told, metrics);
         lifecycle::vital("queue", stop.clone(), writer.run(waiting));
         let queue = Self { commands, ledger, changes, noticed, store };
         tokio::spawn(retention::keep(queue.clone(), queue.ledger(), retention, clock, stop));

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
-use super::copies::Made;
+use super::copies::{Made, Wanted};
 use super::error::Error as StoreError;
 use super::store::{Store, Write};
 use super::{ChangeError, JobChanged, Ledger, SubmitError};
@@ -39,7 +39,7 @@ pub(super) struct Writer {
     ledger: Ledger,
     /// The store may hold another state than the ledger.
     in_doubt: bool,
-    archives: bool,
+    copies: Wanted,
     told: Told,
     metrics: Arc<Metrics>,
 }
@@ -54,7 +54,7 @@ pub(super) struct Told {
 /// What one transaction will do. Submissions get their places by it, so the ledger has them only afterwards.
 struct Batch {
     ledger: Ledger,
-    archives: bool,
+    copies: Wanted,
     writes: Vec<Write>,
     /// One each.
     answers: Vec<Answer>,
@@ -67,11 +67,11 @@ impl Writer {
     pub(super) fn new(
         store: Arc<dyn Store>,
         ledger: Ledger,
-        archives: bool,
+        copies: Wanted,
         told: Told,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, ledger, in_doubt: false, archives, told, metrics }
+        Self { store, ledger, in_doubt: false, copies, told, metrics }
     }
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -81,7 +81,7 @@ impl Writer {
                 gathered.drain(..).for_each(|command| command.refuse(&error));
                 continue;
             }
-            let mut batch = Batch::on(&self.ledger, self.archives);
+            let mut batch = Batch::on(&self.ledger, self.copies);
             for command in gathered.drain(..) {
                 self.stage(&mut batch, command).await;
             }
@@ -211,9 +211,9 @@ impl Writer {
 }
 
 impl Batch {
-    fn on(ledger: &Ledger, archives: bool) -> Self {
+    fn on(ledger: &Ledger, copies: Wanted) -> Self {
         let (writes, answers, changed, submitted, submitted_by) = Default::default();
-        Self { ledger: ledger.clone(), archives, writes, answers, changed, submitted, submitted_by }
+        Self { ledger: ledger.clone(), copies, writes, answers, changed, submitted, submitted_by }
     }
 
     /// Why there is no room for it.
@@ -242,7 +242,7 @@ impl Batch {
                     self.changed.push(JobChanged::of(&job));
                 }
                 let notice = self.ledger.get(job.id).and_then(|before| Notice::of(before, &change));
-                let made = self.archives.then(|| Made::by(&change)).flatten();
+                let made = Made::by(&change, self.copies);
                 self.ledger.put(job);
                 self.write(Write::Change(change), Answer::Changed(reply));
                 if let Some(made) = made {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use collector::config::Archive;
 use sim::{Comfy, Fault, FaultKind, Generation};
 
-use super::client::{Client, view_of};
+use super::client::{Client, png, view_of};
 use super::program::Program;
 use super::prompts::{expected, picture};
 use super::stage::{BOTH, Stage, comfy, takes_jobs};
@@ -156,6 +156,10 @@ async fn a_copy_that_somebody_has_removed_is_served_by_its_backend() {
     has(&stage.client, 1.0).await;
     std::fs::remove_dir_all(stage.state.path().join("outputs")).unwrap();
     assert_eq!(seen(&stage.client, &route).await, expected(1));
+    // And made again.
+    came(&stage.client, "copied", 2).await;
+    stage.comfys[0].kill().await;
+    assert_eq!(seen(&stage.client, &route).await, expected(1));
 }
 
 #[tokio::test]
@@ -174,4 +178,47 @@ async fn a_backend_that_cannot_be_reached_holds_up_no_copies_of_another() {
     }
     came(&stage.client, "copied", 1).await;
     waits(&stage.client, 1.0).await;
+}
+
+#[tokio::test]
+async fn the_only_copy_stays_when_the_same_prompt_comes_again_and_the_backend_has_lost_the_file() {
+    let stage = archiving(vec![comfy(Generation::V0_8).await], EVERYTHING).await;
+    let route = made(&stage.client, 1).await;
+    has(&stage.client, 1.0).await;
+    stage.comfys[0].empty_output();
+    // It answers from what it remembers.
+    assert_eq!(made(&stage.client, 1).await, route);
+    assert_eq!(seen(&stage.client, &route).await, expected(1));
+}
+
+#[tokio::test]
+async fn what_a_job_has_just_made_is_shown_while_it_runs_and_not_the_copy_of_another() {
+    let stage = archiving(vec![comfy(Generation::V0_8).await], EVERYTHING).await;
+    let route = made(&stage.client, 1).await;
+    has(&stage.client, 1.0).await;
+    stage.comfys[0].empty_output();
+    stage.comfys[0].hold();
+    let other = stage.client.submit(&picture(2)).await;
+    stage.comfys[0].wait_for(|state| state.waits_at_gate).await.unwrap();
+    // It is not made yet: what is known is the copy.
+    assert_eq!(seen(&stage.client, &route).await, expected(1));
+    let direct = Client::new(&stage.comfys[0].url(), "direct");
+    direct.upload("t_00001_.png", png(9), &[("type", "output")]).await;
+    let shown = seen(&stage.client, &route).await;
+    assert_eq!(shown, image::load_from_memory(&png(9)).unwrap().into_rgb8());
+    stage.comfys[0].release();
+    stage.client.succeeded(&other).await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_backend_that_was_removed_is_shown_in_a_fleet_of_one() {
+    let stage =
+        archiving(vec![comfy(Generation::V0_8).await, comfy(Generation::V0_8).await], EVERYTHING).await;
+    let route = made(&stage.client, 1).await;
+    has(&stage.client, 1.0).await;
+    let owner =
+        super::stage::NAMES[..2].iter().find(|name| route.contains(&format!("subfolder={name}&"))).unwrap();
+    let (status, said) = stage.client.delete(&format!("/orchestrator/v1/backends/{owner}")).await;
+    assert!((200..300).contains(&status), "{status} {said}");
+    assert_eq!(seen(&stage.client, &route).await, expected(1));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use collector::clock::UnixMillis;
-use collector::queue::{FileCopy, HeldCopies, Made, Store, WaitingCopies, WantedCopy, Write};
+use collector::queue::{FileCopy, HeldCopies, Made, Store, WaitingCopies, Wanted, WantedCopy, Write};
 use comfyui::api::FileRef;
 
 /// As clients name it.
@@ -18,7 +18,8 @@ fn copy(content: &str, at: u64) -> FileCopy {
 
 async fn want(store: &Arc<dyn Store>, names: &[&str], at: u64) {
     let files = names.iter().map(|name| made_file(name)).collect();
-    store.commit(&[Write::Archive(Made { files, at: UnixMillis(at) })]).await.unwrap();
+    let made = Made { files, found: Vec::new(), at: UnixMillis(at), wanted: Wanted::All };
+    store.commit(&[Write::Archive(made)]).await.unwrap();
 }
 
 async fn wanted(store: &Arc<dyn Store>, now: u64) -> Vec<WantedCopy> {
@@ -51,8 +52,37 @@ pub(crate) async fn a_copy_is_wanted_made_once_more_and_forgotten(store: &Arc<dy
     store.postpone_copies(&a, UnixMillis(30)).await.unwrap();
     assert_eq!((wanted(store, 29).await.len(), wanted(store, 30).await.len()), (0, 2));
     for wanted in wanted(store, 30).await {
-        store.give_up_copy(&wanted).await.unwrap();
+        assert!(store.give_up_copy(&wanted).await.unwrap());
+        assert!(!store.give_up_copy(&wanted).await.unwrap());
     }
+    // What a backend found again, and what ends while nobody copies.
+    let found = Made {
+        files: Vec::new(),
+        found: vec![first.file.clone(), made_file("4.png")],
+        at: UnixMillis(40),
+        wanted: Wanted::All,
+    };
+    let known = Made {
+        files: vec![first.file.clone(), made_file("5.png")],
+        found: Vec::new(),
+        at: UnixMillis(41),
+        wanted: Wanted::Known,
+    };
+    store.commit(&[Write::Archive(found)]).await.unwrap();
+    assert_eq!(store.copy_of(&first.file).await.unwrap(), Some(copy("two", 9)));
+    assert_eq!(
+        wanted(store, 41).await.iter().map(|wanted| &*wanted.file.filename).collect::<Vec<_>>(),
+        ["4.png"]
+    );
+    store.commit(&[Write::Archive(known)]).await.unwrap();
+    let [fourth, again] = <[WantedCopy; 2]>::try_from(wanted(store, 41).await).unwrap();
+    assert!(store.give_up_copy(&fourth).await.unwrap());
+    assert!(again.file == first.file && store.keep_copy(&again, &copy("two", 9)).await.unwrap());
+    // Somebody has removed its content.
+    store.want_copy_again(&first.file, &copy("two", 9), UnixMillis(50)).await.unwrap();
+    assert_eq!(store.copy_of(&first.file).await.unwrap(), None);
+    let again = wanted(store, 50).await.remove(0);
+    assert!(store.keep_copy(&again, &copy("two", 9)).await.unwrap());
     assert_eq!(store.waiting_copies().await.unwrap(), WaitingCopies::default());
     assert_eq!(store.held_copies().await.unwrap(), HeldCopies { files: 1, bytes: 7 });
     assert_eq!(store.oldest_copies().await.unwrap(), [(first.file.clone(), copy("two", 9))]);

@@ -25,7 +25,16 @@ pub(crate) const TESTS: &[(&str, Test)] =
 async fn queue(store: Arc<dyn Store>) -> Queue {
     let (retention, metrics) =
         (Retention { jobs: 10, age: None, bytes: 1 << 20 }, Arc::new(Metrics::new().unwrap()));
-    Queue::open(store, retention, false, Clock::start(), metrics, CancellationToken::new()).await.unwrap()
+    Queue::open(
+        store,
+        retention,
+        collector::queue::Wanted::None,
+        Clock::start(),
+        metrics,
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap()
 }
 
 async fn a_commit_whose_answer_is_lost_is_found_again(place: &OnServer) {

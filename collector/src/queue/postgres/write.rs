@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 
+use comfyui::api::FileRef;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::super::copies::Made;
+use super::super::copies::{Made, Wanted};
 use super::super::error::{Outcomes, damaged, failed};
 use super::super::notices::too_many;
 use super::super::store::Write;
 use super::group::{Group, Kind, groups};
 use super::storable;
 use crate::clock::UnixMillis;
-use crate::id::{ClientId, JobId};
+use crate::id::{BackendId, ClientId, JobId};
 use crate::job::{Change, Course, Notice, Results, Submission, Summary, owner_of};
 use crate::limits;
 
@@ -325,18 +326,48 @@ async fn notify(db: &mut PgConnection, notices: &[&Notice]) -> Outcomes<()> {
     execute(db, query, "write a webhook").await
 }
 
-const ARCHIVE: &str = "\
+const WANT_NEW: &str = "\
     INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) \
     SELECT subfolder, name, backend, count(*), min(at), min(at) \
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS given (subfolder, name, backend, at) \
     GROUP BY subfolder, name, backend \
     ON CONFLICT (subfolder, name) DO UPDATE SET wants = copy.wants + excluded.wants, due_at = excluded.due_at, \
         wanted_at = CASE WHEN copy.due_at IS NULL THEN excluded.wanted_at ELSE copy.wanted_at END";
+const WANT_FOUND: &str = "\
+    INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) \
+    SELECT DISTINCT ON (subfolder, name) subfolder, name, backend, 1, at, at \
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS given (subfolder, name, backend, at) \
+    ON CONFLICT DO NOTHING";
+const WANT_KNOWN: &str = "\
+    UPDATE copy SET wants = copy.wants + 1, due_at = at, wanted_at = CASE WHEN copy.due_at IS NULL THEN at ELSE wanted_at END \
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS given (subfolder, name, backend, at) \
+    WHERE copy.subfolder = given.subfolder AND copy.name = given.name AND copy.backend = given.backend";
 
+/// All are wanted alike.
 async fn archive(db: &mut PgConnection, made: &[&Made]) -> Outcomes<()> {
-    let files = made.iter().flat_map(|made| made.files.iter().map(move |file| (file, made.at)));
-    let files: Vec<_> = files.filter_map(|(file, at)| Some((file, owner_of(file)?.0, at))).collect();
-    let query = sqlx::query(ARCHIVE)
+    let files = |of: fn(&Made) -> &[FileRef]| {
+        let files = made.iter().flat_map(move |made| of(made).iter().map(move |file| (file, made.at)));
+        files.filter_map(|(file, at)| Some((file, owner_of(file)?.0, at))).collect::<Vec<_>>()
+    };
+    match made.first().map_or(Wanted::None, |made| made.wanted) {
+        Wanted::All => {
+            want(db, WANT_NEW, &files(|made| &made.files)).await?;
+            want(db, WANT_FOUND, &files(|made| &made.found)).await
+        }
+        Wanted::Known => want(db, WANT_KNOWN, &files(|made| &made.files)).await,
+        Wanted::None => Ok(()),
+    }
+}
+
+async fn want(
+    db: &mut PgConnection,
+    sql: &'static str,
+    files: &[(&FileRef, BackendId, UnixMillis)],
+) -> Outcomes<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(sql)
         .bind(files.iter().map(|(file, ..)| file.subfolder.as_str()).collect::<Vec<_>>())
         .bind(files.iter().map(|(file, ..)| file.filename.as_str()).collect::<Vec<_>>())
         .bind(files.iter().map(|(_, backend, _)| backend.as_str()).collect::<Vec<_>>())

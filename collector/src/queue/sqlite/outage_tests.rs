@@ -17,9 +17,16 @@ async fn open() -> (tempfile::TempDir, Arc<Sqlite>, Queue) {
     let (retention, metrics) =
         (Retention { jobs: 10, age: None, bytes: 1 << 20 }, Arc::new(Metrics::new().unwrap()));
     let shared: Arc<dyn Store> = store.clone();
-    let queue = Queue::open(shared, retention, false, Clock::start(), metrics, CancellationToken::new())
-        .await
-        .unwrap();
+    let queue = Queue::open(
+        shared,
+        retention,
+        crate::queue::Wanted::None,
+        Clock::start(),
+        metrics,
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
     (directory, store, queue)
 }
 

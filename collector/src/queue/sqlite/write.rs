@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite as Db, Transaction};
 
-use super::super::copies::Made;
+use super::super::copies::{Made, Wanted};
 use super::super::error::{Outcomes, damaged, failed};
 use super::super::notices::too_many;
 use crate::clock::UnixMillis;
@@ -86,18 +86,31 @@ pub(super) async fn notify(db: &mut Transaction<'_, Db>, notice: &Notice) -> Out
 }
 
 pub(super) async fn archive(db: &mut Transaction<'_, Db>, made: &Made) -> Outcomes<()> {
-    for file in &made.files {
+    let (files, found) =
+        (made.files.iter().map(|file| (file, true)), made.found.iter().map(|file| (file, false)));
+    for (file, is_new) in files.chain(found) {
         let Some((backend, _)) = owner_of(file) else { continue };
-        let insert = sqlx::query(
-            "INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
-             ON CONFLICT (subfolder, name) DO UPDATE SET wants = wants + 1, due_at = ?4, \
-             wanted_at = iif(due_at IS NULL, ?4, wanted_at)",
-        );
-        let insert = insert.bind(&file.subfolder).bind(&file.filename).bind(backend.as_str());
+        let sql = match (made.wanted, is_new) {
+            (Wanted::All, true) => WANT_NEW,
+            (Wanted::All, false) => WANT_FOUND,
+            (Wanted::Known, true) => WANT_KNOWN,
+            (Wanted::Known, false) | (Wanted::None, _) => continue,
+        };
+        let insert = sqlx::query(sql).bind(&file.subfolder).bind(&file.filename).bind(backend.as_str());
         execute(db, insert.bind(millis(made.at)), "write that copies are wanted").await?;
     }
     Ok(())
 }
+
+const WANT_NEW: &str = "\
+    INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
+    ON CONFLICT (subfolder, name) DO UPDATE SET wants = wants + 1, due_at = ?4, wanted_at = iif(due_at IS NULL, ?4, wanted_at)";
+const WANT_FOUND: &str = "\
+    INSERT INTO copy (subfolder, name, backend, wants, wanted_at, due_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
+    ON CONFLICT DO NOTHING";
+const WANT_KNOWN: &str = "\
+    UPDATE copy SET wants = wants + 1, due_at = ?4, wanted_at = iif(due_at IS NULL, ?4, wanted_at) \
+    WHERE subfolder = ?1 AND name = ?2 AND backend = ?3";
 
 pub(super) async fn record(db: &mut Transaction<'_, Db>, change: &Change) -> Outcomes<()> {
     match change {

@@ -44,12 +44,16 @@ impl Kept {
 
     /// `None`: it is no longer there.
     pub(in super::super) async fn content(&self, app: &App) -> Result<Option<Bytes>, Refusal> {
+        if self.size_bytes() > app.max_body_bytes as u64 && matches!(self, Self::Copy(..)) {
+            let message = format!("the file {:?} is too large to be read as a picture", self.filename());
+            return Err(Refusal::bad_request("bad_picture", message));
+        }
         let content = match (self, &app.archive) {
             (Self::Upload(upload), _) => app.files.content(&upload.sha256).await,
             (Self::Copy(_, copy), Some(archive)) => archive.content(copy).await,
             (Self::Copy(..), None) => return Ok(None),
         };
-        self.if_there(content)
+        self.if_there(app, content).await
     }
 
     async fn stream(&self, app: &App, part: Range<u64>) -> Result<Option<Body>, Refusal> {
@@ -58,18 +62,23 @@ impl Kept {
             (Self::Copy(_, copy), Some(archive)) => archive.stream(copy, part).await,
             (Self::Copy(..), None) => return Ok(None),
         };
-        Ok(self.if_there(stream)?.map(Body::from_stream))
+        Ok(self.if_there(app, stream).await?.map(Body::from_stream))
     }
 
-    fn if_there<T>(&self, read: Result<T, ContentError>) -> Result<Option<T>, Refusal> {
-        match read {
-            Ok(content) => Ok(Some(content)),
-            Err(ContentError::NotFound { .. }) => {
-                tracing::error!(file = self.filename(), "what was kept of a file is no longer there");
+    async fn if_there<T>(&self, app: &App, read: Result<T, ContentError>) -> Result<Option<T>, Refusal> {
+        let error = match read {
+            Ok(content) => return Ok(Some(content)),
+            Err(error) => error,
+        };
+        tracing::warn!(file = self.filename(), %error, "what is kept of a file cannot be read");
+        match (self, &app.archive, error) {
+            (Self::Copy(file, copy), Some(archive), ContentError::NotFound { .. }) => {
+                archive.lost(file, copy).await;
                 Ok(None)
             }
-            Err(error) => {
-                tracing::error!(file = self.filename(), %error, "what is kept of a file cannot be read");
+            // Its backend may have it.
+            (Self::Copy(..), _, _) | (Self::Upload(_), _, ContentError::NotFound { .. }) => Ok(None),
+            (Self::Upload(_), _, error) => {
                 let message = format!("the file {:?} cannot be read now: {error}", self.filename());
                 Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message))
             }

@@ -57,6 +57,12 @@ pub(super) async fn file(
     let (preview, channel) = (asked.preview.as_deref(), asked.channel.as_deref());
     match locate(&app, &file).await? {
         Place::Kept(kept) => {
+            // A job that runs there may just have made another file of that name.
+            if let Some((client, there)) = place::at_work(&app, &kept)
+                && let Ok(answer) = stream(&client, &there, preview, channel, &headers).await
+            {
+                return Ok(answer);
+            }
             match kept::serve(&app, &kept, Rendition::asked(preview, channel), &headers).await? {
                 Some(answer) => Ok(answer),
                 None => {

@@ -40,6 +40,11 @@ pub(in super::super) async fn owner(app: &App, file: &FileRef) -> Result<Owner, 
 
 /// By a name as clients have it, checked already.
 pub(in super::super) async fn locate(app: &App, file: &FileRef) -> Result<Place, Refusal> {
+    if owner_of(file).is_some()
+        && let Some(kept) = copied(app, file).await?
+    {
+        return Ok(Place::Kept(kept));
+    }
     if let Some(upload) = app.files.find(file).filter(|_| with_owner(app, file).is_none()) {
         return Ok(Place::Kept(Kept::Upload(upload)));
     }
@@ -47,17 +52,29 @@ pub(in super::super) async fn locate(app: &App, file: &FileRef) -> Result<Place,
         return Err(Refusal::not_found(format!("no file {:?} was uploaded", file.filename)));
     }
     let file = match owner(app, file).await? {
-        // A copy outlives its backend.
         Owner::Named | Owner::Unknown => file.clone(),
         Owner::Needless => app.clients.only().map_or_else(|| file.clone(), |(only, _)| made_by(&only, file)),
         Owner::Found(found) => found,
     };
-    if let Some(archive) = &app.archive
-        && let Some(copy) = archive.find(&file).await?
-    {
-        return Ok(Place::Kept(Kept::Copy(file, copy)));
+    if let Some(kept) = copied(app, &file).await? {
+        return Ok(Place::Kept(kept));
     }
     with_owner(app, &file).map(|(client, there)| Place::Made(client, there)).ok_or_else(nobodys)
+}
+
+/// A copy, which outlives its backend.
+async fn copied(app: &App, file: &FileRef) -> Result<Option<Kept>, Refusal> {
+    let Some(archive) = &app.archive else { return Ok(None) };
+    Ok(archive.find(file).await?.map(|copy| Kept::Copy(file.clone(), copy)))
+}
+
+/// The backend of a file that was copied, while it has a job.
+pub(super) fn at_work(app: &App, kept: &Kept) -> Option<(Box<Client>, FileRef)> {
+    let Kept::Copy(file, _) = kept else { return None };
+    let (owner, _) = owner_of(file)?;
+    let queue = app.queue.snapshot();
+    let has_job = queue.dispatched().filter_map(|job| job.attempt()).any(|attempt| attempt.backend == owner);
+    if has_job { with_owner(app, file) } else { None }
 }
 
 /// Where the backend has it of whose file a copy is no longer there.
