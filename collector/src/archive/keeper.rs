@@ -15,9 +15,9 @@ use crate::queue::{HeldCopies, WantedCopy};
 
 /// Between two looks for files to copy, and at most where nothing changes.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Between two times that it is counted what waits, which may be much.
 const COUNT_PAUSE: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After one that failed: a file may have to be read from its backend once more.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
@@ -38,6 +38,7 @@ impl Keeper {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut ledger = self.tools.archive.queue.ledger();
         let work = async {
+            self.tools.archive.place.remove_cut_off(OUTPUTS, limits::UPLOAD_UNDER_WAY).await;
             loop {
                 let done = self.look().await;
                 if let Err(error) = &done {
