@@ -1,8 +1,7 @@
 //! What the program is told: flags before environment before file before defaults. `file` reads the TOML, `flags` the
-//! command line and the environment, `database` where the queue is kept, `files` where files are, `access` and `agents` who may ask and how agents are
-//! asked, `webhooks` who is told of ends, `interface` where the web interface comes from, `value` says what a key may hold,
-//! `explain` where each value is from;
-//! this file puts them together.
+//! command line and the environment, `database` where the queue is kept, `files` where files are, `access` and `agents` who
+//! may ask and how agents are asked, `webhooks` who is told of ends, `interface` where the web interface comes from, `value`
+//! says what a key may hold, `explain` where each value is from; this file puts them together.
 
 mod access;
 mod agents;

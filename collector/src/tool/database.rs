@@ -43,6 +43,7 @@ pub(super) async fn database(command: DatabaseCommand) -> Result<ExitCode, Datab
 async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
     let (place, files) = place(flags)?;
     let mut findings = whole::check(&place).await?;
+    let files = files::Place::of(&files)?;
     findings.problems.extend(missing_uploads(&files, whole::uploads(&place).await?).await?);
     let counts = format!(
         "{place}: {} waiting, {} with a backend, {} ended\n",
@@ -56,6 +57,7 @@ async fn check(flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
 async fn backup(directory: &Path, flags: &PlaceFlags) -> Result<ExitCode, DatabaseToolError> {
     let (from, files) = place(flags)?;
     whole::backup(&from, directory).await?;
+    let files = files::Place::of(&files)?;
     let copy = Place::Directory(directory.to_owned());
     let copied_files = files::Place::of(&FilesPlace::Directory(directory.to_owned()))?;
     let mut copied = 0;
@@ -101,9 +103,9 @@ async fn migrate(
 }
 
 /// The database that a collector with these flags would use, and where it keeps uploaded files.
-fn place(flags: &PlaceFlags) -> Result<(Place, files::Place), DatabaseToolError> {
+fn place(flags: &PlaceFlags) -> Result<(Place, FilesPlace), DatabaseToolError> {
     let (database, state_directory) = Database::named_by(flags)?;
-    let files = files::Place::of(&database.files_place(&state_directory))?;
+    let files = database.files_place(&state_directory);
     Ok((server(&database).unwrap_or(Place::Directory(state_directory)), files))
 }
 

@@ -84,17 +84,6 @@ async fn a_picture_is_served_when_its_backend_has_gone_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_copied_now_is_shown_by_its_backend_and_copied_later() {
-    let comfy = comfy(Generation::V0_8).await;
-    comfy.fail(Fault::once("/view", FaultKind::Status(500)));
-    let stage = archiving(vec![comfy], EVERYTHING).await;
-    let route = made(&stage.client, 1).await;
-    came(&stage.client, "failed", 1).await;
-    assert_eq!(seen(&stage.client, &route).await, expected(1));
-    waits(&stage.client, 1.0).await;
-}
-
-#[tokio::test]
 async fn the_copy_of_a_name_that_comes_again_is_that_of_the_newest_file() {
     let stage = archiving(vec![comfy(Generation::V0_8).await], EVERYTHING).await;
     let route = made(&stage.client, 1).await;
@@ -108,14 +97,16 @@ async fn the_copy_of_a_name_that_comes_again_is_that_of_the_newest_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_has_gone_before_it_was_copied_is_given_up() {
-    let comfy = comfy(Generation::V0_8).await;
-    comfy.fail(Fault::once("/view", FaultKind::Status(404)));
-    let stage = archiving(vec![comfy], EVERYTHING).await;
-    let route = made(&stage.client, 1).await;
-    came(&stage.client, "given_up", 1).await;
-    waits(&stage.client, 0.0).await;
-    assert_eq!(seen(&stage.client, &route).await, expected(1), "from its backend");
+async fn a_file_that_cannot_be_copied_now_is_copied_later_and_one_that_has_gone_is_given_up() {
+    for (status, outcome, waiting) in [(500, "failed", 1.0), (404, "given_up", 0.0)] {
+        let comfy = comfy(Generation::V0_8).await;
+        comfy.fail(Fault::once("/view", FaultKind::Status(status)));
+        let stage = archiving(vec![comfy], EVERYTHING).await;
+        let route = made(&stage.client, 1).await;
+        came(&stage.client, outcome, 1).await;
+        waits(&stage.client, waiting).await;
+        assert_eq!(seen(&stage.client, &route).await, expected(1), "from its backend");
+    }
 }
 
 #[tokio::test]

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use collector::clock::UnixMillis;
 use collector::id::{ClientId, JobId};
-use collector::job::{
-    Asset, Change, Course, Job, Needs, Notice, Outcome, Results, Standing, Submission, Wishes,
-};
-use collector::queue::{
-    DeliveryState, Filter, ListedJob, Page, Sort, Store, StoreError, Tried, Upload, Use, Window, Write,
-};
+use collector::job::{Asset, Change, Course, Job, Needs, Outcome, Results, Standing, Submission, Wishes};
+use collector::queue::{Filter, ListedJob, Page, Sort, Store, StoreError, Upload, Use, Window, Write};
 use comfyui::api::FileRef;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
+
+use super::copies::a_copy_is_wanted_made_once_more_and_forgotten;
+use super::webhooks::{
+    a_webhook_outlives_its_job_and_gives_way_to_a_later_one,
+    a_webhook_waits_with_its_jobs_end_until_it_was_taken, end_and_notify,
+};
 
 /// Opens the store that lies in a place, again after it was closed.
 #[async_trait::async_trait]
@@ -22,8 +24,6 @@ pub(crate) trait Place {
 }
 
 pub(crate) type Law = for<'a> fn(&'a dyn Place) -> LocalBoxFuture<'a, ()>;
-
-use super::copies::a_copy_is_wanted_made_once_more_and_forgotten;
 
 macro_rules! laws {
     ($($name:ident),* $(,)?) => {
@@ -69,7 +69,8 @@ async fn what_was_stored_is_there_when_it_is_opened_again(place: &dyn Place) {
     uploads_and_settings_are_kept(&store).await;
 }
 
-const COURSE: Course = Course { started_at: Some(UnixMillis(3)), first_step_at: Some(UnixMillis(4)) };
+pub(crate) const COURSE: Course =
+    Course { started_at: Some(UnixMillis(3)), first_step_at: Some(UnixMillis(4)) };
 
 pub(crate) fn submission() -> Submission {
     Submission {
@@ -96,7 +97,7 @@ pub(crate) async fn submit(store: &Arc<dyn Store>) -> Job {
     submit_this(store, submission()).await
 }
 
-async fn submit_this(store: &Arc<dyn Store>, submission: Submission) -> Job {
+pub(crate) async fn submit_this(store: &Arc<dyn Store>, submission: Submission) -> Job {
     let written = store.commit(&[Write::Submit(Box::new(submission.clone()))]).await.unwrap();
     let [Some(arrival)] = written[..] else { panic!("{written:?}") };
     submission.job(arrival)
@@ -403,62 +404,6 @@ async fn what_owners_have_used_is_told_of_jobs_that_ended_with_a_backend(store: 
     let hers = Use { owner: "anna".into(), from: UnixMillis(2), to: UnixMillis(40) };
     assert_eq!(store.uses_since(UnixMillis(39)).await.unwrap(), [hers]);
     assert_eq!(store.uses_since(UnixMillis(40)).await.unwrap(), []);
-}
-
-/// Ends a job that has a webhook.
-async fn end_and_notify(store: &Arc<dyn Store>, submission: Submission, url: &str) -> Job {
-    let job = submit_this(store, submission).await;
-    let (at, outcome, results, course) = (UnixMillis(7), Outcome::Cancelled, Box::default(), COURSE);
-    let end = Change::End { job: job.id, attempt: None, at, outcome, results, course };
-    let notice = Notice { job: job.id, url: url.parse().unwrap(), body: format!("of {url}"), at };
-    store.commit(&[Write::Change(end), Write::Notify(notice)]).await.unwrap();
-    job
-}
-
-async fn delivery(store: &Arc<dyn Store>, job: &Job) -> Option<(DeliveryState, u32, Option<String>)> {
-    let delivery = store.delivery(job.id).await.unwrap()?;
-    Some((delivery.state, delivery.attempts, delivery.error))
-}
-
-async fn forget(store: &Arc<dyn Store>, job: &Job) {
-    store.commit(&[Write::Forget { jobs: vec![job.id], owner: None }]).await.unwrap();
-}
-
-async fn a_webhook_waits_with_its_jobs_end_until_it_was_taken(store: &Arc<dyn Store>) {
-    let first = end_and_notify(store, submission(), "http://a/").await;
-    end_and_notify(store, submission(), "http://b/x").await;
-    let waiting = store.notices_after(0).await.unwrap();
-    let [a, b] = waiting.as_slice() else { panic!("{waiting:?}") };
-    assert_eq!((a.job, a.due_at, a.attempts, b.url.as_str()), (first.id, UnixMillis(7), 0, "http://b/x"));
-    assert_eq!(store.notices_after(a.sequence).await.unwrap(), std::slice::from_ref(b));
-    assert_eq!(store.notice_body(a.sequence).await.unwrap().as_deref(), Some("of http://a/"));
-    let again = Tried::Again { due_at: UnixMillis(50), error: "no\0".into() };
-    store.note_tried(a.sequence, UnixMillis(8), &again).await.unwrap();
-    let (state, attempts, error) = delivery(store, &first).await.unwrap();
-    assert_eq!((state, attempts, error.unwrap().starts_with("no")), (DeliveryState::Waiting, 1, true));
-    let read = store.notices_after(0).await.unwrap();
-    assert_eq!((read[0].due_at, read[0].attempts, read.len()), (UnixMillis(50), 1, 2));
-    store.note_tried(a.sequence, UnixMillis(60), &Tried::Delivered).await.unwrap();
-    assert_eq!(delivery(store, &first).await, Some((DeliveryState::Delivered, 2, None)));
-    assert_eq!(store.notice_body(a.sequence).await.unwrap(), None);
-    assert_eq!(store.notices_after(0).await.unwrap(), std::slice::from_ref(b));
-    forget(store, &first).await;
-    assert_eq!(delivery(store, &first).await, None, "forgotten with its job");
-}
-
-async fn a_webhook_outlives_its_job_and_gives_way_to_a_later_one(store: &Arc<dyn Store>) {
-    let job = end_and_notify(store, submission(), "http://a/").await;
-    forget(store, &job).await;
-    let waiting = store.notices_after(0).await.unwrap();
-    assert_eq!(waiting.len(), 1, "it is sent all the same");
-    let given_up = Tried::GivenUp { error: "no".into() };
-    store.note_tried(waiting[0].sequence, UnixMillis(60), &given_up).await.unwrap();
-    assert_eq!(delivery(store, &job).await, None, "and forgotten afterwards");
-    let job = end_and_notify(store, submission(), "http://b/").await;
-    forget(store, &job).await;
-    end_and_notify(store, Submission { id: job.id, ..submission() }, "http://c/").await;
-    let waiting = store.notices_after(0).await.unwrap();
-    assert_eq!(waiting.iter().map(|notice| notice.url.as_str()).collect::<Vec<_>>(), ["http://c/"]);
 }
 
 async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {

@@ -17,6 +17,7 @@ mod opening;
 mod outage;
 mod places;
 mod proxy;
+mod webhooks;
 mod whole;
 
 use std::process::ExitCode;

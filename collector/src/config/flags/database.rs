@@ -67,13 +67,13 @@ pub struct DatabaseFlags {
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_DATABASE_PASSWORD_FILE")]
     pub database_password_file: Option<PathBuf>,
 
-    /// Where the queue and uploaded files are kept, of one collector at a time [default: $STATE_DIRECTORY, else
+    /// Where the queue, uploaded files and copies are kept, of one collector at a time [default: $STATE_DIRECTORY, else
     /// $XDG_STATE_HOME/orchestrator-collector, else ~/.local/state/orchestrator-collector]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_STATE_DIRECTORY")]
     pub state_directory: Option<PathBuf>,
 
-    /// Where uploaded files are kept; collectors that stand by for each other name one that all of them see [default: the
-    /// state directory]
+    /// Where uploaded files and copies are kept; collectors that stand by for each other name one that all of them see
+    /// [default: the state directory]
     #[arg(long, value_name = "DIRECTORY", env = "ORCHESTRATOR_COLLECTOR_FILES_DIRECTORY")]
     pub files_directory: Option<PathBuf>,
 

@@ -1,5 +1,5 @@
-//! Where a file is: here, as an upload or a copy, or with the backend that made it. Never the wrong one: a name that does not tell
-//! its backend counts only where one backend alone can be meant.
+//! Where a file is: here, as an upload or a copy, or with the backend that made it. Never the wrong one: a name that does
+//! not tell its backend counts only where one backend alone can be meant.
 
 use comfyui::Client;
 use comfyui::api::FileRef;
