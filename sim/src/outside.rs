@@ -70,6 +70,8 @@ pub enum Outside {
     Axe,
     /// The rights of root, to mount and to make namespaces.
     Namespaces,
+    /// What builds images of containers and runs in them: [`Self::Namespaces`] and `buildah`.
+    Images,
     /// A tree of Debian, named by [`MACHINE`], and what boots it: [`Self::Namespaces`] and `systemd-nspawn`.
     Machine,
     /// The packages for Debian of both programs, in the folder named by [`PACKAGES`].
@@ -133,6 +135,7 @@ impl Outside {
             Self::NodeClients => "node-clients",
             Self::Axe => "axe",
             Self::Namespaces => "namespaces",
+            Self::Images => "images",
             Self::Machine => "machine",
             Self::Packages => "packages",
             Self::Program { name, .. } => name,
@@ -159,6 +162,7 @@ impl Outside {
             }),
             Self::Axe => axe(env::var_os(AXE).map(PathBuf::from)),
             Self::Namespaces => namespaces(),
+            Self::Images => namespaces().and_then(|_| program("buildah", "install Debian's buildah")),
             Self::Machine => machine(),
             Self::Packages => packages(env::var_os(PACKAGES).map(PathBuf::from)),
             Self::Python => program("python3", "install python3"),

@@ -2,7 +2,7 @@
 //! the history has it.
 
 use serde_json::{Value, json};
-use sim::Generation;
+use sim::{Generation, State};
 
 use super::client::Client;
 use super::prompts::{expected, failing, picture, plain};
@@ -242,7 +242,18 @@ async fn a_socket_that_its_backend_has_forgotten_is_opened_again() {
         comfy.hold();
         let mut socket = Socket::open(&stage.client).await;
         let id = stage.client.submit(&picture(7)).await;
-        comfy.wait_for(|state| state.clients == [name.clone()]).await.unwrap();
+        let is_known = |state: &State| state.clients == [name.clone()];
+        let counts = |state: &State| state.counters.requests.get("GET /prompt").copied().unwrap_or(0);
+        while !is_known(&comfy.state()) {
+            // The count of what waits there moves between two looks at it, whatever the first one saw.
+            let before = counts(&comfy.state());
+            comfy.wait_for(|state| is_known(state) || counts(state) > before + 2).await.unwrap();
+            assert!(
+                comfy.state().pending.len() < 100,
+                "its queue has moved often, and it was not asked again"
+            );
+            Client::new(&comfy.url(), "other").submit(&picture(8)).await;
+        }
         comfy.release();
         let frames = socket.until_end_of(&id).await;
         assert!(!of_kind(&frames, "progress").is_empty(), "{frames:?}");
