@@ -121,6 +121,13 @@ pub enum FileError {
     Parse { path: PathBuf, reason: String },
 }
 
+/// What the parser calls by Rust's names.
+const WORDS: [(&str, &str); 3] = [
+    ("expected f64", "expected a number, without quotes"),
+    ("expected u64", "expected a whole number, without quotes"),
+    ("expected usize", "expected a whole number, without quotes"),
+];
+
 pub(super) fn read(path: &Path) -> Result<File, FileError> {
     parse(&text(path)?).map_err(|reason| FileError::Parse { path: path.to_owned(), reason })
 }
@@ -136,7 +143,10 @@ fn text(path: &Path) -> Result<String, FileError> {
 }
 
 pub(super) fn parse(text: &str) -> Result<File, String> {
-    toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())
+    toml::from_str(text).map_err(|error| {
+        let told = error.to_string();
+        WORDS.iter().fold(told.trim_end().to_owned(), |told, (theirs, ours)| told.replace(theirs, ours))
+    })
 }
 
 /// All keys that there are, out of what is said about one that there is not.

@@ -106,6 +106,8 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_is_allowed() {
         ("free_below_host_memory = '0%'", &["line 1", "above 0%"]),
         ("poll_interval = '1ms'", &["line 1", "50ms to 60s"]),
         ("route_tempo = 0.0", &["line 1", "0.1 to 1000"]),
+        ("route_fairness = '1'", &["line 1", "expected a number, without quotes"]),
+        ("max_body_bytes = -1", &["line 1", "expected a whole number"]),
         ("route_fairness = -1.0", &["line 1", "0 to 100"]),
         ("route_overdue_after = '2days'", &["line 1", "1ms to 1day"]),
         ("history_jobs = 0", &["line 1", "1 to 10000000"]),
