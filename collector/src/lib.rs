@@ -31,6 +31,7 @@ pub mod standby;
 mod surroundings;
 pub mod tenant;
 pub mod tool;
+pub mod trace;
 pub mod webhook;
 
 pub use self::reload::Source;

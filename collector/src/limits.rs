@@ -140,6 +140,20 @@ pub const WEBHOOKS_AT_ONCE: usize = 32;
 pub const WEBHOOKS_A_RECEIVER: usize = 4;
 /// See [`WEBHOOKS_AT_ONCE`].
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Traces that wait to be sent; beyond it the oldest are given up. Those that are sent together, and how long is waited for them.
+pub const TRACES_WAITING: usize = 4096;
+/// See [`TRACES_WAITING`].
+pub const TRACES_A_BATCH: usize = 64;
+/// See [`TRACES_WAITING`].
+pub const TRACES_GATHERED_FOR: Duration = Duration::from_secs(1);
+/// How long a batch may take, and all that is left when the program is told to stop.
+pub const TRACES_SENT_WITHIN: Duration = Duration::from_secs(10);
+/// See [`TRACES_SENT_WITHIN`].
+pub const TRACES_STOP_WITHIN: Duration = Duration::from_secs(3);
+/// Attempts that a trace tells of, the last ones, and the length of its texts.
+pub const TRACE_ATTEMPTS: usize = 32;
+/// See [`TRACE_ATTEMPTS`].
+pub const TRACE_TEXT_CHARS: usize = 1024;
 /// Tags of one backend, and those that a job may ask for.
 pub const TAGS: usize = 16;
 /// Waiting jobs of which is foreseen where and when they begin.

@@ -74,6 +74,7 @@ pub struct Metrics {
     pub slow_clients: IntCounter,
     webhooks: IntCounterVec,
     pub webhooks_waiting: IntGauge,
+    traces: IntCounterVec,
     archive_copies: IntCounterVec,
     archive_files: IntGauge,
     archive_bytes: IntGauge,
@@ -88,6 +89,15 @@ pub struct Metrics {
 pub enum Copied {
     Made,
     Unchanged,
+    Failed,
+    GivenUp,
+}
+
+/// What came of a job's trace.
+#[derive(Clone, Copy, Debug)]
+pub enum Traced {
+    Sent,
+    /// Not taken; it is sent again.
     Failed,
     GivenUp,
 }
@@ -260,6 +270,12 @@ impl Metrics {
                 "webhooks_waiting",
                 "Webhooks that wait to be sent, or sent again.",
             )?,
+            traces: make.counters(
+                "traces_total",
+                &["outcome"],
+                "Traces of ended jobs: `sent`, `failed` (it is sent again), `given_up` (nobody took it in time, or too many \
+                 waited).",
+            )?,
             archive_copies: make.counters(
                 "archive_copies_total",
                 &["outcome"],
@@ -301,6 +317,7 @@ impl Metrics {
         ["true", "false"].iter().for_each(|loaded| start(&self.model_loads, &[loaded]));
         COPIES.iter().for_each(|outcome| start(&self.archive_copies, &[outcome]));
         WEBHOOKS.iter().for_each(|outcome| start(&self.webhooks, &[outcome]));
+        TRACED.iter().for_each(|traced| start(&self.traces, &[traced.label()]));
         for reason in Reason::ALL {
             start(&self.freed_bytes, &[reason.label()]);
             FREED.iter().for_each(|outcome| start(&self.frees, &[reason.label(), outcome.label()]));
@@ -351,6 +368,10 @@ impl Metrics {
         self.webhooks.with_label_values(&[outcome]).inc();
     }
 
+    pub fn traced(&self, traced: Traced, traces: u64) {
+        self.traces.with_label_values(&[traced.label()]).inc_by(traces);
+    }
+
     pub fn copied(&self, copied: Copied) {
         self.archive_copies.with_label_values(&[copied.label()]).inc();
     }
@@ -385,6 +406,16 @@ impl Copied {
     }
 }
 
+impl Traced {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
 impl Polled {
     pub fn label(self) -> &'static str {
         match self {
@@ -397,6 +428,7 @@ impl Polled {
 const FREED: [Freed; 4] = [Freed::Freed, Freed::NotFreed, Freed::Unverified, Freed::Failed];
 const COPIES: [&str; 4] = ["copied", "unchanged", "failed", "given_up"];
 const WEBHOOKS: [&str; 3] = ["delivered", "failed", "given_up"];
+const TRACED: [Traced; 3] = [Traced::Sent, Traced::Failed, Traced::GivenUp];
 const VERDICTS: [&str; 4] = ["hot", "warm", "cold", "overdue"];
 
 fn verdict(rule: Rule) -> &'static str {

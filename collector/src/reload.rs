@@ -104,6 +104,7 @@ fn unchanged_until_restart(before: &Config, after: &Config) -> Vec<&'static str>
         ("token_file", old.token_file.is_some() != new.token_file.is_some()),
         ("tls_certificate, tls_key", old.tls.is_some() != new.tls.is_some()),
         ("webhook_secret_file", old_hooks.secret_file.is_some() != new_hooks.secret_file.is_some()),
+        ("traces_url", before.traces != after.traces),
         ("webhook_allow", old_hooks.allow != new_hooks.allow),
         ("allowed_hosts", old.allowed_hosts != new.allowed_hosts),
         ("cors_origins", old.cors_origins != new.cors_origins),

@@ -29,6 +29,7 @@ use crate::prepare::{PrepareError, Prepared};
 use crate::queue::{Candidate, Postgres, Queue, Retention, Sqlite, Store, StoreError, Wanted};
 use crate::reload::{Reload, Source};
 use crate::roster::{self, AskAgents, RosterError};
+use crate::trace::{self, Traces};
 use crate::webhook::{self, Rules};
 use crate::{config, dispatch, fleet, limits};
 
@@ -85,6 +86,7 @@ pub struct Collector {
     stop: CancellationToken,
     server: JoinHandle<()>,
     dispatching: watch::Receiver<Arc<dispatch::View>>,
+    traces: Option<Traces>,
 }
 
 impl Collector {
@@ -153,6 +155,10 @@ impl Collector {
             metrics: Arc::clone(&metrics),
             heard,
             stop: stop.clone(),
+        });
+        let traces = config.traces.clone().map(|url| {
+            let (queue, http, metrics) = (queue.clone(), http.clone(), Arc::clone(&metrics));
+            Traces::start(trace::Parts { queue, http, url, port: address.port(), metrics })
         });
         let roster = roster::start(roster::Parts {
             members,
@@ -236,7 +242,7 @@ impl Collector {
         let until = stop.clone();
         tokio::spawn(async move { Box::pin(until.run_until_cancelled(keep)).await });
         service::ready(&format!("{backends} backends; listening on {scheme}://{address}"));
-        Ok(Self { address, interface_address, stop, server, dispatching })
+        Ok(Self { address, interface_address, stop, server, dispatching, traces })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -269,6 +275,9 @@ impl Collector {
         // Each has a bound of its own, and tells of what it cuts off.
         let _ = self.server.await;
         while self.dispatching.changed().await.is_ok() {}
+        if let Some(traces) = self.traces {
+            traces.finish().await;
+        }
     }
 }
 

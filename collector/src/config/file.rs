@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::files::Bucket;
 use super::flags::LogFormat;
-use super::value::{self, BackendUrl, OriginUrl, Share, Wait};
+use super::value::{self, BackendUrl, OriginUrl, ReceiverUrl, Share, Wait};
 use crate::id::{BackendId, Tag};
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,6 +60,7 @@ pub(super) struct File {
     pub webhook_secret_file: Option<PathBuf>,
     #[serde(deserialize_with = "networks")]
     pub webhook_allow: Vec<IpNet>,
+    pub traces_url: Option<ReceiverUrl>,
     pub interface_dir: Option<PathBuf>,
     pub interface_backend: Option<BackendId>,
     pub interface_listen: Option<SocketAddr>,

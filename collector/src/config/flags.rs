@@ -69,6 +69,11 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub webhooks: WebhookFlags,
 
+    /// An OpenTelemetry receiver, as http://HOST:4318, that is sent a trace of each job when it has ended: by OTLP over HTTP as
+    /// protobuf, at v1/traces below this address
+    #[arg(long, value_name = "URL", env = "ORCHESTRATOR_COLLECTOR_TRACES_URL")]
+    pub traces_url: Option<value::ReceiverUrl>,
+
     /// A file whose first line is the token that the agents ask for; it is sent to agents only
     #[arg(long, value_name = "FILE", env = "ORCHESTRATOR_COLLECTOR_AGENT_TOKEN_FILE")]
     pub agent_token_file: Option<PathBuf>,

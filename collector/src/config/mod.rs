@@ -35,7 +35,7 @@ pub use self::flags::{
     ServerFlags, SubmitFlags, TokenFlags, ValidateFlags, WebhookFlags, WishFlags,
 };
 pub use self::interface::{Interface, InterfaceError};
-pub use self::value::{BackendUrl, OriginUrl, Pair, Share, Wait};
+pub use self::value::{BackendUrl, OriginUrl, Pair, ReceiverUrl, Share, Wait};
 pub use self::webhooks::Webhooks;
 use crate::address::without_password;
 use crate::id::{BackendId, Tag};
@@ -48,6 +48,8 @@ pub struct Config {
     pub agents: Agents,
     pub access: Access,
     pub webhooks: Webhooks,
+    /// Who is sent jobs' traces.
+    pub traces: Option<Url>,
     pub interface: Interface,
     pub database: Database,
     pub peers: Option<Peers>,
@@ -206,6 +208,7 @@ impl Config {
             peers: peers(flags.peer_url.or(file.peer_url), &database)?,
             database,
             webhooks,
+            traces: flags.traces_url.or(file.traces_url).map(|url| url.0),
             agents: Agents::read(token.as_deref(), authority.as_deref())?,
             state_directory,
             poll_interval: flags.poll_interval.or(file.poll_interval).unwrap_or(DEFAULT_POLL_INTERVAL),

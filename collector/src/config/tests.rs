@@ -218,6 +218,22 @@ fn another_site_is_named_exactly() {
 }
 
 #[test]
+fn traces_are_sent_where_a_flag_or_the_file_says_and_no_password_stands_there() {
+    let (_folder, path) = secret("traces_url = 'http://collector:4318'");
+    let traces = |arguments: &[&str]| Config::load(flags(arguments)).unwrap().traces;
+    assert_eq!(traces(&[]), None);
+    assert_eq!(traces(&["--config", &path]), Some("http://collector:4318".parse().unwrap()));
+    let given = ["--config", &path, "--traces-url", "https://h/otlp"];
+    assert_eq!(traces(&given), Some("https://h/otlp".parse().unwrap()));
+    for bad in ["http://u:hunter2@h", "grpc://h:4317", "h:4318", "http://h?key=x"] {
+        let (_folder, path) = secret(&format!("traces_url = '{bad}'"));
+        let refused = Config::load(flags(&["--config", &path])).unwrap_err().to_string();
+        let reason = refused.lines().last().unwrap();
+        assert!(reason.contains("write it as http://HOST:4318") && !reason.contains("hunter2"), "{refused}");
+    }
+}
+
+#[test]
 fn who_may_ask_is_said_by_flags_before_the_file_and_half_a_certificate_is_refused() {
     let (_folder, path) = secret(
         "token_file = '/file'\nallowed_hosts = ['a', 'b']\ncors_origins = ['https://a.example']\ntls_certificate = '/c'\ntls_key = '/k'\ninsecure = true",

@@ -91,6 +91,40 @@ impl TryFrom<String> for OriginUrl {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is no address of a receiver ({reason}); write it as http://HOST:4318 or https://HOST/PATH")]
+pub struct BadReceiver {
+    text: String,
+    reason: String,
+}
+
+/// The address of a server that is sent something, without credentials: it stands where others read it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ReceiverUrl(pub Url);
+
+impl FromStr for ReceiverUrl {
+    type Err = BadReceiver;
+
+    fn from_str(text: &str) -> Result<Self, BadReceiver> {
+        let bad = |reason: String| BadReceiver { text: without_credentials(text), reason };
+        let BackendUrl(url) = text.parse().map_err(|BadUrl { reason, .. }| bad(reason))?;
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        is_plain.then_some(Self(url)).ok_or_else(|| {
+            bad("it has a user or a password, which an OpenTelemetry collector between the two can add"
+                .into())
+        })
+    }
+}
+
+impl TryFrom<String> for ReceiverUrl {
+    type Error = BadReceiver;
+
+    fn try_from(text: String) -> Result<Self, BadReceiver> {
+        text.parse()
+    }
+}
+
 /// A time span, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]

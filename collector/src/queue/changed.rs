@@ -2,13 +2,12 @@
 
 use super::ListedJob;
 use crate::id::{BackendId, JobId};
-use crate::job::{Job, State};
+use crate::job::{Job, Standing, State};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobChanged {
     pub job: JobId,
-    /// `waiting`, `dispatched`, or how it ended.
-    pub state: &'static str,
+    pub state: Standing,
     /// Where it is, and in which attempt.
     pub attempt: Option<(BackendId, u32)>,
 }
@@ -16,9 +15,9 @@ pub struct JobChanged {
 impl JobChanged {
     pub fn of(job: &Job) -> Self {
         let state = match &job.state {
-            State::Waiting => "waiting",
-            State::Dispatched(_) => "dispatched",
-            State::Ended(outcome) => outcome.as_str(),
+            State::Waiting => Standing::Waiting,
+            State::Dispatched(_) => Standing::Dispatched,
+            State::Ended(outcome) => Standing::Ended(*outcome),
         };
         let attempt = job.attempt().map(|attempt| (attempt.backend.clone(), attempt.number));
         Self { job: job.id, state, attempt }
@@ -26,6 +25,6 @@ impl JobChanged {
 
     /// Of one that has ended.
     pub(super) fn listed(job: &ListedJob) -> Self {
-        Self { job: job.id, state: job.standing.as_str(), attempt: None }
+        Self { job: job.id, state: job.standing, attempt: None }
     }
 }

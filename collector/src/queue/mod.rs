@@ -73,6 +73,7 @@ pub struct Queue {
     commands: mpsc::Sender<Command>,
     ledger: watch::Receiver<Arc<Ledger>>,
     changes: broadcast::Sender<JobChanged>,
+    ends: broadcast::Sender<JobId>,
     noticed: Arc<Notify>,
     store: Arc<dyn Store>,
 }
@@ -93,11 +94,13 @@ impl Queue {
         let (commands, waiting) = mpsc::channel(limits::CHANGES_WAITING);
         let (publish, ledger) = watch::channel(Arc::new(loaded.clone()));
         let changes = broadcast::Sender::new(limits::CHANGES_TOLD);
+        let ends = broadcast::Sender::new(limits::TRACES_WAITING);
         let noticed = Arc::new(Notify::new());
-        let told = Told { publish, changes: changes.clone(), noticed: Arc::clone(&noticed) };
+        let told =
+            Told { publish, changes: changes.clone(), ends: ends.clone(), noticed: Arc::clone(&noticed) };
         let writer = Writer::new(Arc::clone(&store), loaded, copies, told, metrics);
         lifecycle::vital("queue", stop.clone(), writer.run(waiting));
-        let queue = Self { commands, ledger, changes, noticed, store };
+        let queue = Self { commands, ledger, changes, ends, noticed, store };
         tokio::spawn(retention::keep(queue.clone(), queue.ledger(), retention, clock, stop));
         Ok(queue)
     }
@@ -110,6 +113,11 @@ impl Queue {
     /// What changes of jobs from now on, told after its commit. Whoever reads too slowly misses some, and is told so.
     pub fn changes(&self) -> broadcast::Receiver<JobChanged> {
         self.changes.subscribe()
+    }
+
+    /// The jobs that end from now on, told after the commit. Whoever reads too slowly misses the oldest, and is told how many.
+    pub fn ends(&self) -> broadcast::Receiver<JobId> {
+        self.ends.subscribe()
     }
 
     /// Wakes the one task that sends webhooks: there may be new ones.

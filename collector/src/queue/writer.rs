@@ -12,6 +12,7 @@ use super::copies::{Made, Wanted};
 use super::error::Error as StoreError;
 use super::store::{Store, Write};
 use super::{ChangeError, JobChanged, Ledger, SubmitError};
+use crate::id::JobId;
 use crate::job::{Change, Job, Notice, Place, Submission};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -48,6 +49,7 @@ pub(super) struct Writer {
 pub(super) struct Told {
     pub(super) publish: watch::Sender<Arc<Ledger>>,
     pub(super) changes: broadcast::Sender<JobChanged>,
+    pub(super) ends: broadcast::Sender<JobId>,
     pub(super) noticed: Arc<Notify>,
 }
 
@@ -121,8 +123,13 @@ impl Writer {
     fn show(&mut self, ledger: Ledger, changed: Vec<JobChanged>) {
         self.ledger = ledger.clone();
         self.told.publish.send_replace(Arc::new(ledger));
-        // Nobody may watch.
-        changed.into_iter().for_each(|changed| drop(self.told.changes.send(changed)));
+        for changed in changed {
+            // Nobody may watch.
+            if changed.state.is_ended() {
+                let _ = self.told.ends.send(changed.job);
+            }
+            let _ = self.told.changes.send(changed);
+        }
     }
 
     async fn stage(&self, batch: &mut Batch, command: Command) {

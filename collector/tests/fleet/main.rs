@@ -49,6 +49,7 @@ mod start;
 mod submit;
 mod submit_any;
 mod tenants;
+mod traces;
 mod view;
 mod webhooks;
 mod wishes;

@@ -106,6 +106,7 @@ fn config(comfys: &[Comfy], state: &TempDir) -> Config {
         agents: Agents::default(),
         access: Access::default(),
         webhooks: Webhooks::default(),
+        traces: None,
         interface: Interface::default(),
         database: Database::default(),
         peers: None,

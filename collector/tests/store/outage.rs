@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collector::clock::Clock;
+use collector::job::Standing;
 use collector::metrics::Metrics;
 use collector::queue::{Postgres, Queue, Retention, Store, SubmitError};
 use futures_util::FutureExt;
@@ -51,7 +52,7 @@ async fn a_commit_whose_answer_is_lost_is_found_again(place: &OnServer) {
     assert_eq!(queue.snapshot().get(accepted.id).unwrap().place, place);
     assert_eq!(store.live().await.unwrap().len(), 2);
     let told = [watched.recv().await.unwrap(), watched.recv().await.unwrap()];
-    assert_eq!((told[1].job, told[1].state), (accepted.id, "waiting"));
+    assert_eq!((told[1].job, told[1].state), (accepted.id, Standing::Waiting));
     queue.submit(submission()).await.unwrap();
 }
 

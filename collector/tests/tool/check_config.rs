@@ -15,7 +15,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
 fn each_value_stands_with_where_it_is_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");
-    fs::write(&file, "free_after_idle = '5m'\n[[backend]]\nurl = 'http://user:geheim@gpu-1:8188'\n").unwrap();
+    fs::write(&file, "free_after_idle = '5m'\ntraces_url = 'http://otel:4318'\n[[backend]]\nurl = 'http://user:geheim@gpu-1:8188'\n").unwrap();
     let file = text(&file);
     let ended =
         run(&["--config", file, "--listen", "127.0.0.1:1"], &[("ORCHESTRATOR_COLLECTOR_LOG", "debug")]);
@@ -27,6 +27,7 @@ fn each_value_stands_with_where_it_is_from() {
         "KEY VALUE FROM".to_owned(),
         "listen 127.0.0.1:1 --listen".to_owned(),
         format!("free_after_idle 5m {file}"),
+        format!("traces_url http://otel:4318 {file}"),
         format!("backend gpu-1-8188 http://gpu-1:8188/, agent http://gpu-1:9188/ {file}"),
         "log debug $ORCHESTRATOR_COLLECTOR_LOG".to_owned(),
         "state_directory /no/such/state default".to_owned(),

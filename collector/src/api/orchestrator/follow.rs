@@ -65,7 +65,7 @@ async fn standing(app: &App, id: JobId) -> Result<Standing, StoreError> {
     let live = app.queue.snapshot().get(id).map(|job| JobChanged::of(job));
     if let Some(JobChanged { state, attempt, .. }) = live {
         let (backend, attempt) = attempt.unzip();
-        return Ok(Standing { id, state, backend, attempt, ended_at: None });
+        return Ok(Standing { id, state: state.as_str(), backend, attempt, ended_at: None });
     }
     let ended = app.queue.store().ended(id).await?;
     let (state, ended_at) =
