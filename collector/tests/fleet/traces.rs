@@ -199,6 +199,27 @@ async fn a_job_whose_backend_died_is_one_trace_with_two_attempts() {
 }
 
 #[tokio::test]
+async fn a_job_that_outlived_the_collector_is_one_trace_from_its_submission_on() {
+    let receiver = Receiver::start(&[]).await;
+    let (comfys, state) = ([comfy(Generation::V0_8).await], tempfile::tempdir().unwrap());
+    let first = program(&comfys, state.path(), &receiver.url).await;
+    comfys[0].hold();
+    let id = first.client.submit(&picture(7)).await;
+    comfys[0].wait_for(|state| state.waits_at_gate).await.unwrap();
+    first.kill();
+    let second = program(&comfys, state.path(), &receiver.url).await;
+    comfys[0].release();
+    let spans = trace(&receiver, &id).await;
+    let job = second.client.job(&id).await;
+    let times = [("job", &job["submitted_at"]), ("attempt", &job["attempts"][0]["dispatched_at"])];
+    for (name, from) in times {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        assert_eq!(span.start_time_unix_nano, from.as_u64().unwrap() * 1_000_000, "{name}");
+    }
+    assert_eq!(names(&spans).iter().filter(|name| **name == "attempt").count(), 1);
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_busy_is_asked_again_until_it_takes_all() {
     let receiver = Receiver::start(&[Reply::Status(503), Reply::Status(429)]).await;
     let stage = traced(vec![comfy(Generation::V0_8).await], &receiver.url).await;
