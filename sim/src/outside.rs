@@ -45,6 +45,9 @@ pub const MACHINE: &str = "ORCHESTRATOR_TEST_MACHINE";
 /// The variable that names the folder with the packages for Debian of both programs.
 pub const PACKAGES: &str = "ORCHESTRATOR_TEST_PACKAGES";
 
+/// The variable that names a collector that is linked to no library, where one was built.
+pub const STATIC_COLLECTOR: &str = "ORCHESTRATOR_TEST_STATIC_COLLECTOR";
+
 /// Something that a test needs and that cargo does not bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -72,6 +75,8 @@ pub enum Outside {
     Namespaces,
     /// What builds images of containers and runs in them: [`Self::Namespaces`] and `buildah`.
     Images,
+    /// What [`Self::Images`] needs, and a collector that is linked to no library, named by [`STATIC_COLLECTOR`].
+    StaticCollector,
     /// A tree of Debian, named by [`MACHINE`], and what boots it: [`Self::Namespaces`] and `systemd-nspawn`.
     Machine,
     /// The packages for Debian of both programs, in the folder named by [`PACKAGES`].
@@ -136,6 +141,7 @@ impl Outside {
             Self::Axe => "axe",
             Self::Namespaces => "namespaces",
             Self::Images => "images",
+            Self::StaticCollector => "static-collector",
             Self::Machine => "machine",
             Self::Packages => "packages",
             Self::Program { name, .. } => name,
@@ -162,7 +168,8 @@ impl Outside {
             }),
             Self::Axe => axe(env::var_os(AXE).map(PathBuf::from)),
             Self::Namespaces => namespaces(),
-            Self::Images => namespaces().and_then(|_| program("buildah", "install Debian's buildah")),
+            Self::Images => images(),
+            Self::StaticCollector => static_collector(env::var_os(STATIC_COLLECTOR).map(PathBuf::from)),
             Self::Machine => machine(),
             Self::Packages => packages(env::var_os(PACKAGES).map(PathBuf::from)),
             Self::Python => program("python3", "install python3"),
@@ -242,6 +249,22 @@ fn machine() -> Result<Found, String> {
     program("systemd-nspawn", "install Debian's systemd-container")?;
     program("ip", "install Debian's iproute2")?;
     folder(MACHINE, "a tree that debootstrap has made, with systemd", "usr/lib/systemd/systemd")
+}
+
+fn images() -> Result<Found, String> {
+    namespaces()?;
+    program("buildah", "install Debian's buildah")
+}
+
+fn static_collector(value: Option<PathBuf>) -> Result<Found, String> {
+    images()?;
+    let program = value.ok_or_else(|| {
+        format!("set {STATIC_COLLECTOR}=<an orchestrator-collector that was linked statically>")
+    })?;
+    if program.is_file() {
+        return Ok(Found::Program(program));
+    }
+    Err(format!("{STATIC_COLLECTOR}: there is no {}", program.display()))
 }
 
 fn packages(value: Option<PathBuf>) -> Result<Found, String> {

@@ -21,6 +21,8 @@ const LIBRARIES: [&str; 3] = ["libc.so.6", "libgcc_s.so.1", "libm.so.6"];
 /// What NVIDIA's library is linked to besides.
 const OF_THE_DRIVER: [&str; 3] = ["libdl.so.2", "libpthread.so.0", "librt.so.1"];
 
+const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
+
 /// `$1` the root, `$2` the image's volume or nothing; then its environment, and what is started: with a root that nobody can
 /// write, but for the volume as it is in the image.
 const START: &str = r#"
@@ -31,28 +33,34 @@ mount --bind "$root" "$root"
 [[ -z $volume ]] || mount --bind "$root$volume" "$root$volume"
 mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
 exec env --ignore-environment "$@"
 "#;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let runs = |name: &str, program: &'static str| {
-        trial(&format!("containers::{name}"), Outside::Images, move |_| runs(program))
+    let runs = |name: &str, built: &'static str| {
+        trial(&format!("containers::{name}"), Outside::Images, move |_| starts(&program(built)))
     };
     vec![
         Trial::test("containers::an_image_has_its_program_what_that_is_linked_to_and_no_more", || {
-            has("orchestrator-agent", &[&LIBRARIES[..], &OF_THE_DRIVER].concat(), &[])?;
-            has("orchestrator-collector", &LIBRARIES, &["etc/ssl/certs/ca-certificates.crt"])
+            has(&program("orchestrator-agent"), &[&LIBRARIES[..], &OF_THE_DRIVER].concat(), &[])?;
+            has(&program("orchestrator-collector"), &LIBRARIES, &[AUTHORITIES])
         }),
         runs("an_agent_runs_without_rights_and_writes_nothing", "orchestrator-agent"),
         runs("a_collector_runs_without_rights_and_writes_its_state_alone", "orchestrator-collector"),
+        trial("containers::a_static_collector_needs_no_library", Outside::StaticCollector, |found| {
+            let program = found.program().ok_or("no program")?;
+            has(program, &[], &[AUTHORITIES])?;
+            starts(program)
+        }),
     ]
 }
 
 /// `root` in it is the folder that an image is built from.
-fn laid_out(name: &str) -> TempDir {
+fn laid_out(program: &Path) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut layout = Command::new(root().join("packaging/container/layout"));
-    output_of(layout.arg(program(name)).arg(folder.path().join("root")));
+    output_of(layout.arg(program).arg(folder.path().join("root")));
     folder
 }
 
@@ -62,8 +70,8 @@ fn output_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn has(name: &str, libraries: &[&str], files: &[&str]) -> Result<(), Failed> {
-    let folder = laid_out(name);
+fn has(program: &Path, libraries: &[&str], files: &[&str]) -> Result<(), Failed> {
+    let folder = laid_out(program);
     let found = output_of(
         Command::new("find")
             .args([".", "-type", "f", "-printf", "%P\\n"])
@@ -72,14 +80,19 @@ fn has(name: &str, libraries: &[&str], files: &[&str]) -> Result<(), Failed> {
     let (linked, other): (BTreeSet<_>, BTreeSet<_>) = found.lines().partition(|file| file.starts_with("lib"));
     let linked: BTreeSet<_> =
         linked.iter().filter_map(|file| Path::new(file).file_name()?.to_str()).collect();
-    let program = format!("usr/bin/{name}");
+    let program = format!("usr/bin/{}", name(program));
     let expected: BTreeSet<_> =
         files.iter().copied().chain([program.as_str(), "etc/group", "etc/passwd"]).collect();
     assert_eq!(other, expected);
     let (loaders, linked): (BTreeSet<_>, BTreeSet<_>) =
         linked.iter().partition(|file| file.starts_with("ld-linux"));
-    assert_eq!((loaders.len(), linked), (1, libraries.iter().copied().collect()));
+    let is_linked = usize::from(!libraries.is_empty());
+    assert_eq!((loaders.len(), linked), (is_linked, libraries.iter().copied().collect()));
     Ok(())
+}
+
+fn name(program: &Path) -> &str {
+    program.file_name().unwrap().to_str().unwrap()
 }
 
 /// An image that was built, and a container's root made of it.
@@ -92,8 +105,8 @@ struct Image {
 }
 
 impl Image {
-    fn build(name: &str) -> Self {
-        let folder = laid_out(name);
+    fn build(program: &Path) -> Self {
+        let (folder, name) = (laid_out(program), name(program));
         let buildah = |arguments: &[&str]| {
             let mut command = Command::new("buildah");
             for (flag, place) in [("--root", "images"), ("--runroot", "run")] {
@@ -120,12 +133,13 @@ impl Image {
     }
 }
 
-fn runs(name: &str) -> Result<(), Failed> {
-    let image = Image::build(name);
+fn starts(program: &Path) -> Result<(), Failed> {
+    let image = Image::build(program);
     assert_eq!((&image.config["User"], image.words("Entrypoint").count()), (&"65532:65532".into(), 1));
     // What a container runtime makes, and what a person mounts: settings that say where it listens.
     fs::create_dir(image.root.join("proc"))?;
-    let settings = image.root.join("etc").join(name);
+    fs::create_dir(image.root.join("dev"))?;
+    let settings = image.root.join("etc").join(name(program));
     fs::create_dir(&settings)?;
     if let Some(volume) = image.volume() {
         let state = fs::metadata(image.root.join(volume.trim_start_matches('/')))?;
