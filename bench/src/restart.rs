@@ -59,6 +59,10 @@ pub(crate) struct Options {
     /// alone
     #[arg(long, value_name = "DIRECTORY")]
     keep: Option<PathBuf>,
+    /// An empty database of a PostgreSQL server, which stays there; or one that was left there, which is used as it is, and
+    /// alone
+    #[arg(long, value_name = "URL", conflicts_with = "keep")]
+    database: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,6 +123,10 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
         return Ok(Outcome::of(options, disk, stores, notes));
     }
     let state = disk.folder()?;
+    if let Some(url) = &options.database {
+        let place = Place { state: state.path(), url: Some(url.clone()) };
+        return Ok(Outcome::of(options, disk, vec![restarted("PostgreSQL", options, &place)?], notes));
+    }
     let mut stores = vec![restarted("SQLite", options, &Place { state: state.path(), url: None })?];
     drop(state);
     match cluster::start(&disk)? {

@@ -89,11 +89,12 @@ impl Ledger {
         let job = Arc::new(job);
         self.note(job.id);
         // Its place may be another one now.
-        let place = self.get(job.id).map_or(job.place, |before| before.place);
-        if self.waiting.remove_mut(&place) {
-            self.count(job.owner.as_deref(), -1);
+        if let Some(place) = self.get(job.id).map(|before| before.place) {
+            if self.waiting.remove_mut(&place) {
+                self.count(job.owner.as_deref(), -1);
+            }
+            self.dispatched.remove_mut(&place);
         }
-        self.dispatched.remove_mut(&place);
         match job.state {
             State::Ended(_) => drop(self.by_id.remove_mut(&job.id)),
             State::Dispatched(_) => self.dispatched.insert_mut(job.place, Arc::clone(&job)),

@@ -3,9 +3,13 @@
 use super::store::{EndedJob, Page};
 use crate::limits;
 
-pub(super) const LIVE: &str = "SELECT id, arrival, job.number, number_given, client_id, peer, owner, needs, wishes, submitted_at, state, \
-     attempts, spent_attempts, backend, prompt_id, dispatched_at FROM job \
-     LEFT JOIN attempt ON attempt.job_id = job.id AND attempt.number = job.attempts WHERE state <> 'ended' ORDER BY arrival";
+/// Attempts are looked for by the jobs that have one under way: to look up each job of a long queue among the attempts of a long
+/// history took most of a start.
+pub(super) const LIVE: &str = "SELECT id, arrival, number, number_given, client_id, peer, owner, needs, wishes, submitted_at, state, \
+     attempts, spent_attempts, backend, prompt_id, dispatched_at FROM job LEFT JOIN ( \
+         SELECT job_id, backend, prompt_id, dispatched_at FROM job JOIN attempt ON job_id = id AND attempt.number = attempts \
+         WHERE standing = 'dispatched' \
+     ) AS running ON job_id = id WHERE state <> 'ended' ORDER BY arrival";
 /// Every end and every forgetting counts itself.
 pub(super) const HELD: &str = "SELECT jobs, bytes FROM held";
 pub(super) const SUBMITTED: &str = "SELECT fingerprint, number, number_given, arrival FROM job WHERE id = $1";

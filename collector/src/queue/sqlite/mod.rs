@@ -254,6 +254,7 @@ mod tests {
             (page(&of_workflow, &newest), "INDEX job_workflow"),
             (count(&of_workflow), "INDEX job_workflow"),
             (QueryBuilder::new(sql::LIVE), "INDEX job_live"),
+            (QueryBuilder::new(sql::LIVE), "SEARCH job USING INDEX job_standing (standing=?)"),
             (QueryBuilder::new(fill::WITHOUT_SUMMARY), "INDEX job_without_summary"),
         ] {
             let plan = plan(&store, query).await;

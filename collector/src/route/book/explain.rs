@@ -21,7 +21,7 @@ impl Book {
             return self.verdicts(*ticket, job, now);
         }
         let mut asked = self.clone();
-        asked.show(NOBODYS, job, now, now);
+        asked.show_now(NOBODYS, job, now);
         asked.verdicts(NOBODYS, job, now)
     }
 

@@ -1,6 +1,7 @@
 //! A job in the router's numbers: what it loads, what its run time is predicted by, what jobs are the same to a decision.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use comfyui::needs::Work;
 use report::ModelFile;
@@ -8,7 +9,7 @@ use report::ModelFile;
 use crate::clock::UnixMillis;
 use crate::job::{self, Job, Needs};
 use crate::limits;
-use crate::route::key::{AssetId, KindId, TenantId, Ticket};
+use crate::route::key::{AssetId, ByKey, KindId, TenantId, Ticket};
 use crate::route::tempo::Tempo;
 use crate::route::{Arrival, Asset, Kind, Rank, Signature};
 
@@ -66,6 +67,23 @@ pub(super) fn kind_of(job: &Job, sizes: &Sizes) -> Kind {
     let signature = signature_of(&job.needs, assets.first().map(|(name, _)| *name));
     let id = id_of(job, &signature);
     Kind { id, assets: assets.into_iter().map(|(_, asset)| asset).collect(), signature }
+}
+
+/// Kinds of jobs that come together. Those that a start reads share what they need and wish alike, and working it out takes
+/// longer than all else that is done with one.
+#[derive(Default)]
+pub(super) struct Kinds(ByKey<[usize; 2], (Arc<Job>, Arc<Kind>)>);
+
+impl Kinds {
+    pub(super) fn of(&mut self, job: &Arc<Job>, sizes: &Sizes) -> Arc<Kind> {
+        let new = || Arc::new(kind_of(job, sizes));
+        if job.attempts > 0 {
+            return new();
+        }
+        let shared = [Arc::as_ptr(&job.needs).addr(), Arc::as_ptr(&job.wishes).addr()];
+        // The job is held so that nothing else comes to lie there.
+        Arc::clone(&self.0.entry(shared).or_insert_with(|| (Arc::clone(job), new())).1)
+    }
 }
 
 fn signature_of(needs: &Needs, main: Option<&str>) -> Signature {
@@ -139,11 +157,13 @@ fn is_front(job: &Job) -> bool {
 
 /// Whose share of the fleet it uses: a token's, or else a client's, or else an address's.
 fn tenant_of(job: &Job) -> TenantId {
-    let peer = job.peer.map(|peer| peer.to_string());
     match (&job.owner, &job.client_id) {
         (Some(owner), _) => owner_as_tenant(owner),
         (None, Some(client)) => TenantId::of(["client", client.as_str()]),
-        (None, None) => TenantId::of(["peer", peer.as_deref().unwrap_or_default()]),
+        (None, None) => {
+            let peer = job.peer.map(|peer| peer.to_string());
+            TenantId::of(["peer", peer.as_deref().unwrap_or_default()])
+        }
     }
 }
 
@@ -153,11 +173,9 @@ pub(super) fn owner_as_tenant(owner: &str) -> TenantId {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::id::{ClientId, JobId};
-    use crate::job::Place;
+    use crate::job::{Place, Wishes};
     use crate::route::tests::job;
 
     fn changed(change: impl FnOnce(&mut Job)) -> Job {
@@ -193,6 +211,22 @@ mod tests {
         ] {
             assert_ne!(id(&other), id(&job(1, "m")), "{other:?}");
         }
+    }
+
+    #[test]
+    fn jobs_that_share_what_they_need_are_of_the_kind_that_each_of_them_is_by_itself() {
+        let (mut kinds, sizes) = (Kinds::default(), Sizes::default());
+        let first = changed(|_| ());
+        let wishing = |wishes: Wishes| Job { wishes: Arc::new(wishes), ..first.clone() };
+        let tagged = wishing(Wishes { tags: ["t".parse().unwrap()].into(), ..Wishes::default() });
+        let tried = |job: &Job| Job { id: JobId::random(), attempts: 1, ..job.clone() };
+        for job in
+            [first.clone(), tagged.clone(), tried(&first), tried(&tagged), first, Job::clone(&job(1, "n"))]
+        {
+            let job = Arc::new(job);
+            assert_eq!(*kinds.of(&job, &sizes), kind_of(&job, &sizes), "{job:?}");
+        }
+        assert_eq!(kinds.0.len(), 3);
     }
 
     #[test]

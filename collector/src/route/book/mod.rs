@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use self::forecast::{Expected, Forecast, Outlook};
-use self::kind::{Sizes, arrival_of, kind_of, owner_as_tenant};
+use self::kind::{Kinds, Sizes, arrival_of, kind_of, owner_as_tenant};
 use self::learned::OfBackend;
 pub use self::learned::{Learned, Timing};
 use self::seat::{Offer, Seat, Shape, standing};
@@ -22,7 +22,7 @@ use self::turns::Turns;
 use super::key::{AssetId, ByKey, KindId, SlotId, Ticket};
 use super::tempo::Tempo;
 use super::vram;
-use super::{Arrival, Asset, Candidate, Fits, Given, Memory, Policy, Router, Slot, Tier, Why};
+use super::{Arrival, Asset, Candidate, Fits, Given, Kind, Memory, Policy, Router, Slot, Tier, Why};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
 use crate::job::Job;
@@ -166,9 +166,12 @@ impl Book {
         now: UnixMillis,
     ) {
         let changed = self.see_backends(candidates, now);
+        let mut kinds = Kinds::default();
         for (id, waits) in jobs {
             match waits {
-                Some(job) => self.arrive(Ticket(job.place.arrival), &job, now),
+                Some(job) => {
+                    self.arrive(Ticket(job.place.arrival), &job, &kinds.of(&job, &self.sizes), now);
+                }
                 None => self.withdraw(id),
             }
         }
@@ -254,41 +257,44 @@ impl Book {
         id
     }
 
-    fn arrive(&mut self, ticket: Ticket, job: &Arc<Job>, now: UnixMillis) {
-        let id = kind_of(job, &self.sizes).id;
+    fn arrive(&mut self, ticket: Ticket, job: &Arc<Job>, kind: &Kind, now: UnixMillis) {
         if let Some(waits) = self.waiting.get(&ticket) {
             let particulars = |job: &Job| (job.id, job.place, Arc::clone(&job.wishes));
-            if waits.kind == id && particulars(&waits.job) == particulars(job) {
+            if waits.kind == kind.id && particulars(&waits.job) == particulars(job) {
                 return;
             }
             self.withdraw(waits.job.id);
         }
         self.tickets.insert(job.id, ticket);
-        self.waiting.insert(ticket, Waits { job: Arc::clone(job), kind: id, was_shown: false });
+        self.waiting.insert(ticket, Waits { job: Arc::clone(job), kind: kind.id, was_shown: false });
         if !self.keep_back(ticket, job) {
-            self.show(ticket, job, job.submitted_at, now);
+            self.show(ticket, job, kind, job.submitted_at, now);
         }
     }
 
     /// The router may give it out from now on; `since`: when it could have begun first.
-    fn show(&mut self, ticket: Ticket, job: &Arc<Job>, since: UnixMillis, now: UnixMillis) {
-        let kind = kind_of(job, &self.sizes);
-        let id = kind.id;
-        self.name_models(job);
-        if !self.router.knows(id) {
-            self.introduce(kind, job, now);
+    fn show(&mut self, ticket: Ticket, job: &Arc<Job>, kind: &Kind, since: UnixMillis, now: UnixMillis) {
+        if !self.router.knows(kind.id) {
+            self.introduce(kind.clone(), job, now);
         }
         let again = self.waiting.get_mut(&ticket).is_some_and(|waits| {
-            waits.kind = id;
+            waits.kind = kind.id;
             std::mem::replace(&mut waits.was_shown, true)
         });
         let weight = self.accounts.weight(job.owner.as_deref());
-        let arrival = Arrival { weight, again, ..arrival_of(job, ticket, id, since, self.tempo) };
+        let arrival = Arrival { weight, again, ..arrival_of(job, ticket, kind.id, since, self.tempo) };
         self.router.arrive(arrival, self.tempo.at(now));
     }
 
-    fn introduce(&mut self, kind: super::Kind, job: &Arc<Job>, now: UnixMillis) {
+    /// The same of one that could not have begun before.
+    fn show_now(&mut self, ticket: Ticket, job: &Arc<Job>, now: UnixMillis) {
+        let kind = kind_of(job, &self.sizes);
+        self.show(ticket, job, &kind, now, now);
+    }
+
+    fn introduce(&mut self, kind: Kind, job: &Arc<Job>, now: UnixMillis) {
         let id = kind.id;
+        self.name_models(job);
         let sample = Sample { job: Arc::clone(job), memory: vram::Signature::of(&job.needs) };
         self.router.introduce(kind, |_| false);
         if self.is_unsettled(&sample) {

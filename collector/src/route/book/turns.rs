@@ -85,7 +85,7 @@ impl Book {
             hidden.into_iter().for_each(|ticket| self.router.withdraw(ticket));
             for ticket in shown {
                 if let Some(job) = self.waiting.get(&ticket).map(|waits| waits.job.clone()) {
-                    self.show(ticket, &job, now, now);
+                    self.show_now(ticket, &job, now);
                 }
             }
         }
@@ -97,7 +97,7 @@ impl Book {
             let kept = turns.kept.into_iter().map(|turn| turn.2);
             for ticket in kept {
                 if let Some(job) = self.waiting.get(&ticket).map(|waits| waits.job.clone()) {
-                    self.show(ticket, &job, now, now);
+                    self.show_now(ticket, &job, now);
                 }
             }
         }
