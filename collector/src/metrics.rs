@@ -273,8 +273,8 @@ impl Metrics {
             traces: make.counters(
                 "traces_total",
                 &["outcome"],
-                "Traces of ended jobs: `sent`, `failed` (it is sent again), `given_up` (nobody took it in time, or too many \
-                 waited).",
+                "Traces of ended jobs: `sent`, `failed` (it is sent again), `given_up` (not taken, too many waited, or the \
+                 history had it no more).",
             )?,
             archive_copies: make.counters(
                 "archive_copies_total",

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::send::{Failure, Sender};
@@ -26,16 +27,18 @@ pub(super) struct Exporter {
     ends: Receiver<JobId>,
     sender: Sender,
     metrics: Arc<Metrics>,
-    /// Those that are sent together. They stay here until it is settled what comes of them.
-    gathered: Vec<JobId>,
+    /// One that has ended and is not read yet.
+    unread: Option<JobId>,
+    /// The spans of each of those that are sent together. They stay here until it is settled what comes of them.
+    gathered: Vec<Vec<Span>>,
     /// The log tells once of a receiver that takes none, and once that it takes them again.
     is_refused: bool,
 }
 
 impl Exporter {
     pub(super) fn new(queue: Queue, sender: Sender, metrics: Arc<Metrics>) -> Self {
-        let (ends, gathered) = (queue.ends(), Vec::new());
-        Self { queue, ends, sender, metrics, gathered, is_refused: false }
+        let ends = queue.ends();
+        Self { queue, ends, sender, metrics, unread: None, gathered: Vec::new(), is_refused: false }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -46,64 +49,83 @@ impl Exporter {
             }
         };
         let _: Option<()> = stop.run_until_cancelled(work).await;
-        if tokio::time::timeout(limits::TRACES_STOP_WITHIN, self.finish()).await.is_err() {
-            tracing::warn!("the receiver is too slow for the traces of the last jobs: they are lost");
+        match tokio::time::timeout(limits::TRACES_STOP_WITHIN, self.finish()).await {
+            Ok(0) => {}
+            Ok(lost) => {
+                tracing::warn!(traces = lost, "the traces of the last jobs were not taken: they are lost")
+            }
+            Err(_) => {
+                tracing::warn!("the receiver is too slow for the traces of the last jobs: they are lost")
+            }
         }
     }
 
     /// Waits for a job to end, and a moment for others.
     async fn gather(&mut self) {
-        self.gather_one().await;
-        let more = async {
-            while self.gathered.len() < limits::TRACES_A_BATCH {
-                self.gather_one().await;
-            }
-        };
-        // They need not be so many.
-        let _ = tokio::time::timeout(limits::TRACES_GATHERED_FOR, more).await;
+        let told = self.ends.recv().await;
+        self.take(told).await;
+        let until = Instant::now() + limits::TRACES_GATHERED_FOR;
+        while self.gathered.len() < limits::TRACES_A_BATCH {
+            // They need not be so many.
+            let Ok(told) = timeout_at(until, self.ends.recv()).await else { return };
+            self.take(told).await;
+        }
     }
 
-    async fn gather_one(&mut self) {
-        match self.ends.recv().await {
-            Ok(job) => self.gathered.push(job),
+    async fn take(&mut self, told: Result<JobId, RecvError>) {
+        match told {
+            Ok(job) => {
+                self.unread = Some(job);
+                self.read().await;
+            }
             Err(RecvError::Lagged(missed)) => self.metrics.traced(Traced::GivenUp, missed),
             // It does not happen while the queue is held here.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 
-    /// Sends what is left, each batch once.
-    async fn finish(&mut self) {
+    /// At once: its client may have it forgotten as soon as it has the result.
+    async fn read(&mut self) {
+        let Some(job) = self.unread else { return };
+        match self.spans_of(job).await {
+            Ok(spans) if !spans.is_empty() => self.gathered.push(spans),
+            Ok(_) => self.metrics.traced(Traced::GivenUp, 1),
+            Err(error) => {
+                tracing::warn!(%job, %error, "its trace cannot be made");
+                self.metrics.traced(Traced::GivenUp, 1);
+            }
+        }
+        self.unread = None;
+    }
+
+    /// Sends what is left, each batch once; gives how many were not taken.
+    async fn finish(&mut self) -> u64 {
+        let mut lost = 0;
+        self.read().await;
         loop {
             while self.gathered.len() < limits::TRACES_A_BATCH {
                 match self.ends.try_recv() {
-                    Ok(job) => self.gathered.push(job),
-                    Err(TryRecvError::Lagged(missed)) => self.metrics.traced(Traced::GivenUp, missed),
+                    Ok(job) => self.take(Ok(job)).await,
+                    Err(TryRecvError::Lagged(missed)) => lost += missed,
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
             }
             if self.gathered.is_empty() {
-                return;
+                return lost;
             }
-            self.deliver(&[]).await;
+            let traces = self.gathered.len() as u64;
+            lost += if self.deliver(&[]).await { 0 } else { traces };
         }
     }
 
-    async fn deliver(&mut self, pauses_seconds: &[u64]) {
-        let (mut told, mut traces) = (Vec::new(), 0);
-        for job in &self.gathered {
-            let spans = self.spans_of(*job).await.unwrap_or_else(|error| {
-                tracing::debug!(%job, %error, "its trace cannot be made");
-                Vec::new()
-            });
-            traces += u64::from(!spans.is_empty());
-            told.extend(spans);
-        }
-        let is_taken =
-            told.is_empty() || self.insist(self.sender.encoded(told), traces, pauses_seconds).await;
-        let unmade = self.gathered.drain(..).len() as u64 - traces;
+    /// Whether they were taken.
+    async fn deliver(&mut self, pauses_seconds: &[u64]) -> bool {
+        let traces = self.gathered.len() as u64;
+        let is_taken = traces == 0
+            || self.insist(self.sender.encoded(self.gathered.concat()), traces, pauses_seconds).await;
+        self.gathered.clear();
         self.metrics.traced(if is_taken { Traced::Sent } else { Traced::GivenUp }, traces);
-        self.metrics.traced(Traced::GivenUp, unmade);
+        is_taken
     }
 
     /// None of a job that is forgotten already.
@@ -176,10 +198,9 @@ mod tests {
         let (_directory, mut exporter) = exporter(ends).await;
         let jobs: Vec<JobId> = (0..5).map(|_| JobId::random()).collect();
         jobs.iter().for_each(|job| drop(send.send(*job)));
-        for _ in 0..3 {
-            exporter.gather_one().await;
-        }
-        assert_eq!((given_up(&exporter).as_str(), &exporter.gathered[..]), ("3", &jobs[3..]));
+        let told = exporter.ends.recv().await;
+        exporter.take(told).await;
+        assert_eq!((given_up(&exporter).as_str(), exporter.ends.try_recv()), ("3", Ok(jobs[3])));
     }
 
     #[tokio::test]
@@ -187,7 +208,7 @@ mod tests {
         let (send, ends) = broadcast::channel(2);
         let (_directory, mut exporter) = exporter(ends).await;
         send.send(JobId::random()).unwrap();
-        exporter.finish().await;
+        assert_eq!(exporter.finish().await, 0);
         assert_eq!((given_up(&exporter).as_str(), exporter.gathered.len()), ("1", 0));
     }
 }

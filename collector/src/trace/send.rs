@@ -78,9 +78,9 @@ impl Sender {
 /// Below the receiver's address, unless it was given whole.
 fn endpoint(receiver: &Url) -> Url {
     let mut url = receiver.clone();
-    let path = receiver.path().trim_end_matches('/');
-    if !path.ends_with(PATH) {
-        url.set_path(&format!("{path}/{PATH}"));
+    match receiver.path().trim_end_matches('/') {
+        path if path.ends_with(PATH) => url.set_path(path),
+        path => url.set_path(&format!("{path}/{PATH}")),
     }
     url
 }
@@ -131,6 +131,7 @@ mod tests {
             ("https://h/otlp", "https://h/otlp/v1/traces"),
             ("https://h/otlp/", "https://h/otlp/v1/traces"),
             ("https://h/otlp/v1/traces", "https://h/otlp/v1/traces"),
+            ("https://h/otlp/v1/traces/", "https://h/otlp/v1/traces"),
         ] {
             assert_eq!(endpoint(&receiver.parse().unwrap()).as_str(), wanted);
         }

@@ -95,10 +95,12 @@ impl Trace {
         span_id
     }
 
-    /// Numbered from the latter half of the job's id, so that those of other traces are others.
+    /// The latter half of the job's id, so that those of other traces are others, its last bits a number from one: far more than
+    /// [`limits::TRACE_ATTEMPTS`] have. Zero may not be one.
     fn next_id(&self) -> SpanId {
+        const NUMBER: u64 = 0xfff;
         let (_, half) = Uuid::from(self.job).as_u64_pair();
-        half.wrapping_add(self.spans.len() as u64).max(1).to_be_bytes().to_vec()
+        ((half & !NUMBER) | ((self.spans.len() as u64 + 1) & NUMBER)).to_be_bytes().to_vec()
     }
 
     /// Says more of the span that was added last.

@@ -107,8 +107,13 @@ struct Image {
 impl Image {
     fn build(program: &Path) -> Self {
         let (folder, name) = (laid_out(program), name(program));
+        // Else it makes /etc/cni.
+        let settings = folder.path().join("containers.conf");
+        let networks = folder.path().join("networks");
+        fs::write(&settings, format!("[network]\nnetwork_config_dir = {networks:?}\n")).unwrap();
         let buildah = |arguments: &[&str]| {
             let mut command = Command::new("buildah");
+            command.env("CONTAINERS_CONF", &settings);
             for (flag, place) in [("--root", "images"), ("--runroot", "run")] {
                 command.arg(flag).arg(folder.path().join(place));
             }

@@ -137,7 +137,7 @@ fn the_trace_of_a_job_has_its_id_and_is_the_same_however_often_it_is_told() {
     let hex = |id: &[u8]| data_encoding::HEXLOWER.encode(id);
     assert!(told.iter().all(|span| hex(&span.trace_id) == "0af7651916cd43dd8448eb211c80319c"));
     let ids: Vec<String> = told.iter().map(|span| hex(&span.span_id)).collect();
-    assert_eq!((ids[0].as_str(), ids[1].as_str()), ("8448eb211c80319c", "8448eb211c80319d"));
+    assert_eq!((ids[0].as_str(), ids[1].as_str()), ("8448eb211c803001", "8448eb211c803002"));
     let distinct: std::collections::HashSet<&String> = ids.iter().collect();
     assert_eq!(distinct.len(), told.len());
     assert_eq!(told, spans(&job(Outcome::Succeeded), &attempts));
