@@ -30,8 +30,13 @@ pub enum End {
 
 impl Ledger {
     pub fn of(jobs: impl IntoIterator<Item = Job>) -> Self {
-        let mut ledger = Self::default();
-        jobs.into_iter().for_each(|job| ledger.put(job));
+        Self::default().read_anew(jobs)
+    }
+
+    /// The same queue with these jobs. What has changed is one change, and too long ago to be told.
+    pub(super) fn read_anew(&self, jobs: impl IntoIterator<Item = Job>) -> Self {
+        let mut ledger = Self { version: self.version + 1, ..Self::default() };
+        jobs.into_iter().for_each(|job| ledger.place(job));
         ledger
     }
 
@@ -86,8 +91,12 @@ impl Ledger {
     }
 
     pub fn put(&mut self, job: Job) {
-        let job = Arc::new(job);
         self.note(job.id);
+        self.place(job);
+    }
+
+    fn place(&mut self, job: Job) {
+        let job = Arc::new(job);
         // Its place may be another one now.
         if let Some(place) = self.get(job.id).map(|before| before.place) {
             if self.waiting.remove_mut(&place) {
@@ -178,14 +187,22 @@ mod tests {
     #[test]
     fn what_was_put_since_a_version_is_told_unless_that_is_too_long_ago() {
         let jobs: Vec<Job> = (0..=limits::LEDGER_CHANGES as u64).map(|arrival| job(arrival, None)).collect();
-        let mut ledger = Ledger::of(jobs[..2].to_vec());
+        let mut ledger = Ledger::of(jobs[..1].to_vec());
         let changed = |ledger: &Ledger, version| Some(ledger.changed_since(version)?.collect::<Vec<_>>());
-        assert_eq!(changed(&ledger, 0), Some(vec![jobs[0].id, jobs[1].id]));
-        assert_eq!(changed(&ledger, 1), Some(vec![jobs[1].id]));
-        assert_eq!((changed(&ledger, 2), changed(&ledger, 3)), (Some(vec![]), None));
+        let loaded = ledger.version();
+        assert_eq!(changed(&ledger, 0), None, "all that was loaded is to be looked at");
+        assert_eq!((changed(&ledger, loaded), changed(&ledger, loaded + 1)), (Some(vec![]), None));
+        jobs[..2].iter().for_each(|job| ledger.put(job.clone()));
+        assert_eq!(changed(&ledger, loaded), Some(vec![jobs[0].id, jobs[1].id]));
+        assert_eq!(changed(&ledger, loaded + 1), Some(vec![jobs[1].id]));
         jobs[2..].iter().for_each(|job| ledger.put(job.clone()));
-        assert_eq!(changed(&ledger, 0), None);
-        assert_eq!(changed(&ledger, 1).map(|jobs| jobs.len()), Some(limits::LEDGER_CHANGES));
+        assert_eq!(changed(&ledger, loaded), None);
+        assert_eq!(changed(&ledger, loaded + 1).map(|jobs| jobs.len()), Some(limits::LEDGER_CHANGES));
+        let told = ledger.version();
+        ledger = ledger.read_anew(jobs[..2].to_vec());
+        assert_eq!(changed(&ledger, told), None);
+        ledger.put(jobs[3].clone());
+        assert_eq!((changed(&ledger, told), changed(&ledger, told + 1)), (None, Some(vec![jobs[3].id])));
     }
 
     #[test]

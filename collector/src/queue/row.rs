@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use comfyui::api::{FileRef, files_of};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::columns::Columns;
@@ -13,7 +14,7 @@ use super::listing::ListedJob;
 use super::retention::{Held, Remembered};
 use super::store::{AttemptRecord, Documents, EndedJob, Upload, Use};
 use crate::clock::UnixMillis;
-use crate::id::{BackendId, BadBackendId, ClientId};
+use crate::id::{BackendId, BadBackendId, ClientId, JobId};
 use crate::job::{
     Attempt, BadStanding, Brief, Course, Job, Needs, Outcome, Place, Results, State, Summary, Wishes,
     execution_error, without_backend,
@@ -61,21 +62,65 @@ pub(super) struct JobReader {
     wishes: HashMap<Option<String>, Arc<Wishes>>,
 }
 
+/// What the statement that loads the queue tells of one job in one text, in this order.
+#[derive(Deserialize)]
+struct Particulars {
+    id: String,
+    arrival: u64,
+    number_given: u8,
+    client_id: Option<String>,
+    peer: Option<String>,
+    owner: Option<String>,
+    submitted_at: UnixMillis,
+    state: LiveState,
+    attempts: u32,
+    spent_attempts: u32,
+    backend: Option<BackendId>,
+    prompt_id: Option<String>,
+    dispatched_at: Option<UnixMillis>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LiveState {
+    Waiting,
+    Dispatched,
+}
+
 impl JobReader {
     pub(super) fn job_of(&mut self, row: &impl Columns) -> Outcomes<Job> {
-        let (peer, client_id) = (row.text_if_any("peer")?, row.text_if_any("client_id")?);
+        let text = row.text("particulars")?;
+        let of: Particulars = serde_json::from_str(&text)
+            .map_err(|error| damaged("a job's particulars")(format!("{error}: {text}")))?;
+        let state = match of.state {
+            LiveState::Waiting => State::Waiting,
+            LiveState::Dispatched => State::Dispatched(of.attempt()?),
+        };
         Ok(Job {
-            id: row.job("id")?,
-            place: place_of(row)?,
-            client_id: client_id.as_deref().map(ClientId::new),
-            peer: peer.and_then(|text| text.parse().ok()),
-            owner: row.text_if_any("owner")?,
+            id: JobId::canonical(&of.id).ok_or_else(|| damaged("a job's id")(of.id))?,
+            place: Place { number: row.real("number")?, given: of.number_given != 0, arrival: of.arrival },
+            client_id: of.client_id.as_deref().map(ClientId::new),
+            peer: of.peer.and_then(|text| text.parse().ok()),
+            owner: of.owner,
             needs: shared(&mut self.needs, row.text("needs")?, || parsed(row, "needs"))?,
             wishes: shared(&mut self.wishes, row.text_if_any("wishes")?, || wishes_of(row))?,
-            submitted_at: UnixMillis(row.count("submitted_at")?),
-            attempts: numbering(row, "attempts")?,
-            spent_attempts: numbering(row, "spent_attempts")?,
-            state: state_of(row)?,
+            submitted_at: of.submitted_at,
+            attempts: of.attempts,
+            spent_attempts: of.spent_attempts,
+            state,
+        })
+    }
+}
+
+impl Particulars {
+    fn attempt(&self) -> Outcomes<Attempt> {
+        let Self { id, attempts: number, prompt_id, .. } = self;
+        let missing = || damaged("a job's attempt")(format!("attempt {number} of job {id} is not there"));
+        Ok(Attempt {
+            number: *number,
+            backend: self.backend.clone().ok_or_else(missing)?,
+            dispatched_at: self.dispatched_at.ok_or_else(missing)?,
+            prompt_id: prompt_id.clone(),
         })
     }
 }
@@ -100,20 +145,6 @@ fn shared<K: Eq + Hash, T>(
 
 fn wishes_of(row: &impl Columns) -> Outcomes<Wishes> {
     Ok(parsed_if_any(row, "wishes")?.unwrap_or_default())
-}
-
-fn state_of(row: &impl Columns) -> Outcomes<State> {
-    match row.text("state")?.as_str() {
-        "waiting" => Ok(State::Waiting),
-        "dispatched" => Ok(State::Dispatched(Attempt {
-            number: numbering(row, "attempts")?,
-            backend: backend_of(row)?,
-            dispatched_at: UnixMillis(row.count("dispatched_at")?),
-            prompt_id: row.text_if_any("prompt_id")?,
-        })),
-        "ended" => Ok(State::Ended(outcome_of(row)?)),
-        other => Err(damaged("a job's state")(other.to_owned())),
-    }
 }
 
 fn backend_of(row: &impl Columns) -> Outcomes<BackendId> {

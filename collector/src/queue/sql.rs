@@ -3,13 +3,25 @@
 use super::store::{EndedJob, Page};
 use crate::limits;
 
-/// Attempts are looked for by the jobs that have one under way: to look up each job of a long queue among the attempts of a long
-/// history took most of a start.
-pub(super) const LIVE: &str = "SELECT id, arrival, number, number_given, client_id, peer, owner, needs, wishes, submitted_at, state, \
-     attempts, spent_attempts, backend, prompt_id, dispatched_at FROM job LEFT JOIN ( \
-         SELECT job_id, backend, prompt_id, dispatched_at FROM job JOIN attempt ON job_id = id AND attempt.number = attempts \
-         WHERE standing = 'dispatched' \
-     ) AS running ON job_id = id WHERE state <> 'ended' ORDER BY arrival";
+/// What is a job's own comes as one text: to hand over each value by itself took most of a start. Attempts are looked for by the
+/// jobs that have one under way: to look up each job of a long queue among the attempts of a long history took as long again.
+/// The databases have other names for what makes an array.
+macro_rules! live {
+    ($array:literal) => {
+        concat!(
+            "SELECT number, needs, wishes, CAST(",
+            $array,
+            "(id, arrival, CAST(number_given AS INTEGER), client_id, peer, owner, submitted_at, state, attempts, spent_attempts, \
+             backend, prompt_id, dispatched_at) AS TEXT) AS particulars FROM job LEFT JOIN ( \
+                 SELECT job_id, backend, prompt_id, dispatched_at FROM job JOIN attempt ON job_id = id AND attempt.number = attempts \
+                 WHERE standing = 'dispatched' \
+             ) AS running ON job_id = id WHERE state <> 'ended' ORDER BY arrival"
+        )
+    };
+}
+
+pub(super) const LIVE_IN_SQLITE: &str = live!("json_array");
+pub(super) const LIVE_IN_POSTGRES: &str = live!("json_build_array");
 /// Every end and every forgetting counts itself.
 pub(super) const HELD: &str = "SELECT jobs, bytes FROM held";
 pub(super) const SUBMITTED: &str = "SELECT fingerprint, number, number_given, arrival FROM job WHERE id = $1";

@@ -111,7 +111,7 @@ impl Writer {
     }
 
     async fn read_anew(&self) -> Result<(Ledger, Vec<JobChanged>), StoreError> {
-        let ledger = Ledger::of(self.store.live().await?);
+        let ledger = self.ledger.read_anew(self.store.live().await?);
         let mut changed = self.ledger.differences(&ledger);
         for job in self.ledger.gone(&ledger) {
             let listed = self.store.listed(job).await?;

@@ -102,7 +102,9 @@ impl Store for Postgres {
     async fn live(&self) -> Outcomes<Vec<Job>> {
         // By the one that commits: what it had begun before is over then.
         let mut reader = JobReader::default();
-        self.writer.read("load the queue", sqlx::query(sql::LIVE), |row| reader.job_of(&row)).await
+        self.writer
+            .read("load the queue", sqlx::query(sql::LIVE_IN_POSTGRES), |row| reader.job_of(&row))
+            .await
     }
 
     async fn submitted(&self, id: JobId) -> Outcomes<Option<([u8; 32], Place)>> {
