@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::tests::{NOW, backend, book, catalog, changed, gpu_class, idle, job, loading, of, waiting};
+use super::tests::{
+    NOW, backend, book, catalog, changed, gpu_class, idle, job, loading, of, of_both, telling, waiting,
+};
 use super::*;
 use crate::clock::UnixMillis;
 use crate::id::BackendId;
@@ -35,6 +37,7 @@ impl Draw {
         let owner = ["b0", "b1", "b7"][self.below(3)];
         let job = match self.below(5) {
             0 => loading(arrival, owner),
+            1 => of_both(arrival, [["m", "n"], ["n", "m"], ["n", "o"]][self.below(3)]),
             _ => job(arrival, ["", "m", "n", "o"][self.below(4)]),
         };
         changed(&job, |job| {
@@ -104,10 +107,11 @@ fn books_kept_by_deltas_are_those_of_one_who_begins_anew() {
         let mut kept = Book::default();
         let mut jobs: BTreeMap<u64, Arc<Job>> = BTreeMap::new();
         let mut fleet: Vec<Candidate> = Vec::new();
+        let mut sizes = BTreeMap::new();
         for arrival in 0..60 {
             let one = jobs.values().nth(draw.below(5)).cloned();
             let mut changes = Vec::new();
-            match draw.below(6) {
+            match draw.below(7) {
                 0 => {
                     let name = format!("b{}", draw.below(4));
                     fleet.retain(|candidate| candidate.backend.id.as_str() != name);
@@ -142,6 +146,12 @@ fn books_kept_by_deltas_are_those_of_one_who_begins_anew() {
                         changes.push((job.id, Some(Arc::clone(&job))));
                         jobs.insert(job.place.arrival, job);
                     }
+                }
+                5 => {
+                    let gigabytes = sizes.entry(["m", "n", "o"][draw.below(3)]).or_default();
+                    *gigabytes = draw.below(20).max(*gigabytes);
+                    fleet.retain(|candidate| candidate.backend.id.as_str() != "tells");
+                    fleet.push(telling("tells", sizes.iter().map(|(model, size)| (*model, *size as u64))));
                 }
                 _ => {
                     let job = draw.job(arrival);

@@ -1,6 +1,8 @@
 //! All that a decision looks at, kept up to date by deltas: who waits, what each backend does and holds, what was learned.
 //! What it decides stands in `round` and `desk`; here is what each event and each decision changes.
 
+use std::collections::BTreeMap;
+
 use super::demand::Demand;
 use super::explain::{self, Verdict};
 use super::key::{AssetId, ByKey, KindId, SlotId, TenantId, Ticket};
@@ -193,10 +195,33 @@ impl Router {
         slots.for_each(|slot| known.allow(slot, may(slot)));
     }
 
+    /// What jobs of these kinds load is known better now; those that wait do so as before.
+    pub fn know_better(&mut self, kinds: impl IntoIterator<Item = Kind>) {
+        let mut regrouped = BTreeMap::new();
+        for kind in kinds {
+            let Some(known) = self.kinds.get_mut(&kind.id) else { continue };
+            known.run_seconds = self.runs.seconds(&kind.signature);
+            let (main, group) = (kind.main(), known.kind.main().map(|main| main.id));
+            known.kind = kind;
+            if main.map(|main| main.id) != group {
+                regrouped.insert(known.kind.id, (main, known.run_seconds));
+            } else if let Some(group) = self.waiting.group_mut(group) {
+                group.know_better(main, known.run_seconds);
+            }
+        }
+        if regrouped.is_empty() {
+            return;
+        }
+        for entry in self.waiting.of_kinds(|kind| regrouped.contains_key(&kind)) {
+            let Some((main, run_seconds)) = regrouped.get(&entry.lane.kind).copied() else { continue };
+            self.wait(main, entry.lane, entry.waiter, run_seconds);
+        }
+    }
+
     pub fn arrive(&mut self, arrival: Arrival, now: f64) {
         let Some(known) = self.kinds.get_mut(&arrival.kind) else { return };
         known.waiting += 1;
-        let (group, run_seconds) = (known.kind.main(), known.run_seconds);
+        let (main, run_seconds) = (known.kind.main(), known.run_seconds);
         let constant = self.policy.demand_seconds;
         let Arrival { ticket, kind, tenant, weight, again, rank, place, arrived, deadline } = arrival;
         if !again {
@@ -204,8 +229,12 @@ impl Router {
         }
         let start = self.shares.arrive(tenant, weight, run_seconds);
         let lane = Lane { tenant, rank, kind };
-        self.waiting.put(group, lane, Waiter { ticket, place, arrived, start, deadline });
-        if let Some(group) = self.waiting.group_mut(group.map(|main| main.id)) {
+        self.wait(main, lane, Waiter { ticket, place, arrived, start, deadline }, run_seconds);
+    }
+
+    fn wait(&mut self, main: Option<Asset>, lane: Lane, waiter: Waiter, run_seconds: f64) {
+        self.waiting.put(main, lane, waiter);
+        if let Some(group) = self.waiting.group_mut(main.map(|main| main.id)) {
             group.note_run(run_seconds);
         }
     }

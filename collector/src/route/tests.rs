@@ -1,5 +1,8 @@
+use report::ModelFile;
+
 use super::*;
 use crate::clock::UnixMillis;
+use crate::fleet::figures::Figures;
 use crate::fleet::{Backlog, Catalog, Failure, Read};
 use crate::job::{self, Job, Needs, Place};
 
@@ -54,6 +57,28 @@ pub(super) fn changed(job: &Arc<Job>, change: impl FnOnce(&mut Job)) -> Arc<Job>
     let mut job = Job::clone(job);
     change(&mut job);
     Arc::new(job)
+}
+
+/// A backend whose agent tells model files and how many GB each has.
+pub(super) fn telling<'a>(name: &str, sizes: impl IntoIterator<Item = (&'a str, u64)>) -> Candidate {
+    let file = |(model, gigabytes): (&str, u64)| ModelFile {
+        folder: "checkpoints".into(),
+        name: format!("{model}.ckpt"),
+        bytes: Some(gigabytes * 1_000_000_000),
+    };
+    let models = Some(sizes.into_iter().map(file).collect());
+    let mut candidate = idle(name, &[]);
+    let value = Arc::new(Figures { models, ..Figures::default() });
+    Arc::make_mut(&mut candidate.backend).agent = Some(Read { at: NOW, value });
+    candidate
+}
+
+/// A job that loads two models.
+pub(super) fn of_both(arrival: u64, [first, second]: [&str; 2]) -> Arc<Job> {
+    changed(&job(arrival, first), |job| {
+        let asset = crate::job::Asset { name: format!("{second}.ckpt"), ..job.needs.assets[0].clone() };
+        Arc::make_mut(&mut job.needs).assets.push(asset);
+    })
 }
 
 /// All that waits.
@@ -238,6 +263,21 @@ fn a_job_waits_for_the_backend_with_its_model_while_loading_elsewhere_would_take
         ]
     );
     assert_eq!(verdicts[1].1.completion_seconds(), Some(5.0 + RUN));
+}
+
+#[test]
+fn a_job_that_waits_already_is_reckoned_by_what_agents_tell_of_its_models_later() {
+    let (jobs, silent) = ([of_both(1, ["m", "n"]), of_both(2, ["n", "m"])], [busy("a", &["m"], 9.0)]);
+    let mut book = book(&silent, &jobs);
+    let large = telling("b", [("n", 20), ("m", 10), ("x", 1)]);
+    let begin = |gigabytes: [f64; 2]| gigabytes.map(|gigabytes| 0.5 + 1.5 * gigabytes).iter().sum::<f64>();
+    for (candidate, gigabytes) in [(idle("b", &[]), [6.9, 6.9]), (large, [20.0, 10.0])] {
+        book.see([&silent[..], &[candidate]].concat(), [], NOW);
+        let given = book.clone().route(1, NOW).remove(0);
+        assert_eq!((given.job, given.backend.as_str()), (jobs[0].id, "b"));
+        assert_eq!(given.loads.iter().map(|(asset, _)| asset.gigabytes).collect::<Vec<_>>(), gigabytes);
+        assert!((given.why.load_seconds - begin(gigabytes)).abs() < 1e-9, "{:?}", given.why);
+    }
 }
 
 #[test]

@@ -143,6 +143,12 @@ impl Group {
         self.least_run.unwrap_or(0.0)
     }
 
+    /// Its main model is of another size than was believed, and one of its kinds takes so long.
+    pub(super) fn know_better(&mut self, main: Option<Asset>, run_seconds: f64) {
+        self.main = main;
+        self.note_run(run_seconds);
+    }
+
     pub(super) fn note_run(&mut self, seconds: f64) {
         self.least_run = Some(self.least_run.map_or(seconds, |least| least.min(seconds)));
     }
@@ -212,6 +218,10 @@ impl Waiting {
 
     pub(super) fn get(&self, ticket: Ticket) -> Option<&Entry> {
         self.jobs.get(&ticket)
+    }
+
+    pub(super) fn of_kinds(&self, is_of: impl Fn(KindId) -> bool) -> Vec<Entry> {
+        self.jobs.values().filter(|entry| is_of(entry.lane.kind)).copied().collect()
     }
 
     pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {

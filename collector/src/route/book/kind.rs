@@ -18,16 +18,19 @@ use crate::route::{Arrival, Asset, Kind, Rank, Signature};
 pub(super) struct Sizes(HashMap<String, u64>);
 
 impl Sizes {
-    /// Of files of one name the largest counts.
-    pub(super) fn learn(&mut self, files: &[ModelFile]) {
-        for file in files {
-            let Some(bytes) = file.bytes else { continue };
-            if let Some(known) = self.0.get_mut(&file.name) {
-                *known = bytes.max(*known);
-            } else if self.0.len() < limits::MODEL_SIZES {
-                self.0.insert(file.name.clone(), bytes);
+    /// Of files of one name the largest counts. The names of those whose size was another so far.
+    pub(super) fn learn<'a>(&mut self, files: &'a [ModelFile]) -> Vec<&'a str> {
+        let mut learned = Vec::new();
+        for (name, bytes) in files.iter().filter_map(|file| Some((file.name.as_str(), file.bytes?))) {
+            let room = self.0.len() < limits::MODEL_SIZES;
+            match self.0.get_mut(name) {
+                Some(known) if bytes > *known => *known = bytes,
+                None if room => drop(self.0.insert(name.to_owned(), bytes)),
+                _ => continue,
             }
+            learned.push(name);
         }
+        learned
     }
 
     pub(super) fn asset(&self, asset: &job::Asset) -> Asset {
@@ -241,13 +244,10 @@ mod tests {
         let mut sizes = Sizes::default();
         assert_eq!(names(&sizes), [checkpoint, lora]);
         let file = |name: &str, bytes| ModelFile { folder: "f".into(), name: name.into(), bytes };
-        sizes.learn(&[
-            file("b.pt", Some(1)),
-            file("a.pt", Some(5)),
-            file("a.pt", Some(2)),
-            file("b.pt", None),
-        ]);
+        let told = [file("b.pt", Some(1)), file("a.pt", Some(5)), file("a.pt", Some(2)), file("b.pt", None)];
+        assert_eq!(sizes.learn(&told), ["b.pt", "a.pt"]);
         assert_eq!(names(&sizes), [lora, checkpoint]);
+        assert!(sizes.learn(&told).is_empty());
     }
 
     #[test]

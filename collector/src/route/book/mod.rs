@@ -25,7 +25,7 @@ use super::vram;
 use super::{Arrival, Asset, Candidate, Fits, Given, Kind, Memory, Policy, Router, Slot, Tier, Why};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, JobId};
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::limits;
 use crate::tenant::Accounts;
 
@@ -186,7 +186,7 @@ impl Book {
         let candidates = Arc::clone(&self.candidates);
         let tempo = self.tempo;
         let foreign_seconds = tempo.seconds(self.router.typical_run_seconds());
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut resized) = (BTreeSet::new(), BTreeSet::new());
         for (at, candidate) in candidates.iter().enumerate() {
             let slot = self.slot_of(&candidate.backend.id);
             self.router.stand(slot, standing(candidate, foreign_seconds, now, tempo));
@@ -205,11 +205,22 @@ impl Book {
             if let Some(models) = models
                 && !seat.models.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, models))
             {
-                self.sizes.learn(models);
+                resized.extend(self.sizes.learn(models));
                 seat.models = Some(Arc::clone(models));
             }
         }
+        if !resized.is_empty() {
+            self.reweigh(&resized);
+        }
         changed
+    }
+
+    /// These files are of other sizes than was believed. The jobs that load them wait on as they did.
+    fn reweigh(&mut self, resized: &BTreeSet<&str>) {
+        let is_resized = |asset: &job::Asset| resized.contains(asset.name.as_str());
+        let loads = |sample: &&Sample| sample.job.needs.assets.iter().any(is_resized);
+        let kinds = self.kinds.values().filter(loads).map(|sample| kind_of(&sample.job, &self.sizes));
+        self.router.know_better(kinds);
     }
 
     /// Backends that are no longer of the fleet leave their slots to others.
@@ -379,8 +390,10 @@ impl Book {
             let mut places: Vec<_> =
                 self.slots.iter().map(|(id, slot)| (id, admitted(waits.kind, *slot))).collect();
             places.sort_by_key(|(id, _)| *id);
-            let place = self.router.waiting.get(*ticket).map(|entry| entry.waiter.place);
-            format!("{ticket:?} {place:?} {places:?}")
+            let entry = self.router.waiting.get(*ticket);
+            let place = entry.map(|entry| entry.waiter.place);
+            let main = entry.and_then(|entry| self.router.waiting.group(entry.group)?.main());
+            format!("{ticket:?} {place:?} {main:?} {places:?}")
         };
         let mut all: Vec<String> = self.waiting.iter().map(told).collect();
         all.sort();
