@@ -51,6 +51,8 @@ pub const PROMPT_NODES: usize = 10_000;
 pub const KNOBS: usize = 64;
 /// Length of a client's name.
 pub const CLIENT_ID_BYTES: usize = 256;
+/// By a longer id of a workflow its jobs are not found.
+pub const WORKFLOW_ID_BYTES: usize = 512;
 /// Files that clients have uploaded, and their bytes in all.
 pub const UPLOADED_FILES: usize = 100_000;
 pub const UPLOADED_BYTES: u64 = 64 * 1024 * 1024 * 1024;

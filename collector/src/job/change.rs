@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{Attempt, Course, Job, Needs, Outcome, Place, Results, State, Wishes};
 use crate::clock::UnixMillis;
 use crate::id::{BackendId, ClientId, JobId};
+use crate::limits;
 
 /// A job as it was submitted. The documents go to the backend as they came, byte for byte.
 #[derive(Clone, Debug)]
@@ -67,9 +68,10 @@ pub struct Illegal {
 }
 
 impl Submission {
-    /// The id of the workflow that the web interface saves with a picture.
+    /// The id of the workflow that the web interface saves with a picture. One that no database's index would take is none.
     pub fn workflow_id(&self) -> Option<&str> {
-        self.extra_data.get("extra_pnginfo")?.get("workflow")?.get("id")?.as_str()
+        let id = self.extra_data.get("extra_pnginfo")?.get("workflow")?.get("id")?.as_str()?;
+        (id.len() <= limits::WORKFLOW_ID_BYTES).then_some(id)
     }
 
     pub fn job(&self, arrival: u64) -> Job {

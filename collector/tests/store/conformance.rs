@@ -426,7 +426,7 @@ async fn uploads_and_settings_are_kept(store: &Arc<dyn Store>) {
 async fn what_text_a_client_sends_fails_nothing(store: &Arc<dyn Store>) {
     let odd = "a\0b\u{1f980}'\"\\{}";
     let mut submission = Submission { client_id: Some(ClientId::new(odd)), ..submission() };
-    submission.owner = Some(odd.to_owned());
+    submission.owner = Some(odd.repeat(2));
     submission.extra_data.insert("extra_pnginfo".to_owned(), json!({"workflow": {"id": odd}, "odd": odd}));
     let (node, class, input) = ("1".to_owned(), "A".to_owned(), "x".to_owned());
     submission.needs.assets.push(Asset { node, class, input, name: odd.to_owned() });
@@ -443,7 +443,16 @@ async fn what_text_a_client_sends_fails_nothing(store: &Arc<dyn Store>) {
     let backend = "a".parse().unwrap();
     let sent = Change::Dispatch { job: job.id, backend, at: UnixMillis(2), why: odd.to_owned() };
     let job = change(store, &job, sent).await;
-    change(store, &job, Change::Accept { job: job.id, attempt: 1, prompt_id: odd.to_owned() }).await;
+    change(store, &job, Change::Accept { job: job.id, attempt: 1, prompt_id: odd.repeat(3) }).await;
+    let live = found(store, job.id).await.unwrap();
+    let attempt = live.attempt().cloned().unwrap();
+    let client_id = live.client_id.map(|client| client.as_str().to_owned());
+    for (text, wanted) in
+        [(client_id, odd.to_owned()), (live.owner, odd.repeat(2)), (attempt.prompt_id, odd.repeat(3))]
+    {
+        // PostgreSQL has no NUL.
+        assert_eq!(text.unwrap().replace('\u{fffd}', "\0"), wanted);
+    }
     let (outputs, status) = (json!({"9": {"text": [odd]}}).as_object().cloned().unwrap(), json!(odd));
     let results = Results { outputs, status, ..Results::default() };
     let (at, outcome, course) = (UnixMillis(3), Outcome::Failed, COURSE);
@@ -451,5 +460,9 @@ async fn what_text_a_client_sends_fails_nothing(store: &Arc<dyn Store>) {
     let over = Change::End { job: job.id, attempt: Some(1), at, outcome, results: kept, course };
     change(store, &job, over).await;
     assert_eq!(store.ended(job.id).await.unwrap().unwrap().results, results);
-    assert_eq!(store.oldest_ended(9, Some(odd)).await.unwrap().len(), 1);
+    assert_eq!(store.oldest_ended(9, Some(&odd.repeat(2))).await.unwrap().len(), 1);
+    let long: String = (0..300).map(|_| JobId::random().to_string()).collect();
+    let extra_data = json!({"extra_pnginfo": {"workflow": {"id": long}}}).as_object().cloned().unwrap();
+    let job = submit_this(store, Submission { extra_data, ..self::submission() }).await;
+    assert_eq!(store.listed(job.id).await.unwrap().unwrap().workflow_id, None);
 }
