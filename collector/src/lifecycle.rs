@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 use crate::config::{Log, LogFormat};
 use crate::limits::FILE_DESCRIPTORS;
@@ -21,6 +21,9 @@ pub enum LogError {
     Taken(String),
 }
 
+/// Parts of libraries that tell at `info` what is no news: that a table is there already, that a request is tried again.
+const NO_NEWS: [&str; 2] = ["sqlx::postgres::notice", "object_store"];
+
 impl Log {
     /// What of the log's filter becomes of it.
     pub(crate) fn parsed(&self) -> Result<EnvFilter, LogError> {
@@ -30,7 +33,16 @@ impl Log {
         if let Some(word) = self.filter.split(',').find(|part| !is_level(part)) {
             return Err(refuse(format!("{word:?} is none of off, error, warn, info, debug, trace")));
         }
-        EnvFilter::try_new(&self.filter).map_err(|error| refuse(error.to_string()))
+        let mut filter = EnvFilter::try_new(&self.filter).map_err(|error| refuse(error.to_string()))?;
+        let level = self.filter.rsplit(',').find_map(|part| part.trim().parse::<LevelFilter>().ok());
+        let named = self.filter.split(',').filter_map(|part| Some(part.split_once('=')?.0.trim()));
+        for target in NO_NEWS.into_iter().filter(|_| level == Some(LevelFilter::INFO)) {
+            if !named.clone().any(|name| target.starts_with(name)) {
+                let directive = format!("{target}=warn").parse();
+                filter = filter.add_directive(directive.map_err(|e: ParseError| refuse(e.to_string()))?);
+            }
+        }
+        Ok(filter)
     }
 }
 
@@ -118,5 +130,29 @@ mod tests {
         let log = Log { filter: "info,verbose".to_owned(), format: LogFormat::Text };
         let error = log.parsed().unwrap_err().to_string();
         assert!(error.contains("\"verbose\" is none of"), "{error}");
+    }
+
+    #[test]
+    fn libraries_tell_their_own_news_only_to_who_asks() {
+        let parsed = |filter: &str| {
+            let log = Log { filter: filter.to_owned(), format: LogFormat::Text };
+            let filter = log.parsed().unwrap().to_string();
+            let mut parts: Vec<String> = filter.split(',').map(str::to_owned).collect();
+            parts.sort();
+            parts.join(",")
+        };
+        let quiet = "info,object_store=warn,sqlx::postgres::notice=warn";
+        for (filter, wanted) in [
+            ("info", quiet),
+            ("info,object_store=debug,sqlx=info", "info,object_store=debug,sqlx=info"),
+            (
+                "object_store::aws=debug,info",
+                "info,object_store::aws=debug,object_store=warn,sqlx::postgres::notice=warn",
+            ),
+            ("error", "error"),
+            ("debug", "debug"),
+        ] {
+            assert_eq!(parsed(filter), wanted, "{filter}");
+        }
     }
 }
