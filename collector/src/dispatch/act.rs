@@ -11,6 +11,7 @@ use super::kept::Kept;
 use crate::event::{Event, Listener};
 use crate::id::{BackendId, JobId};
 use crate::job::{Course, Job};
+use crate::queue::ChangeError;
 use crate::route::Assignment;
 
 /// What takes time; each is answered by a `Done`.
@@ -46,7 +47,7 @@ pub(super) enum Work {
     Cancel {
         job: JobId,
         only_pending: bool,
-        reply: Option<oneshot::Sender<()>>,
+        reply: Option<TakenUp>,
     },
     Free {
         backend: BackendId,
@@ -57,6 +58,9 @@ pub(super) enum Work {
     /// What was learned is written down.
     Keep(Box<Kept>),
 }
+
+/// That a stop has been taken up. An error: the queue could not be changed, and the job waits on.
+pub(super) type TakenUp = oneshot::Sender<Result<(), ChangeError>>;
 
 /// The number of the free, once the backend has accepted it, or why it could not be asked.
 pub(super) type FreeReply = oneshot::Sender<Result<u64, String>>;

@@ -1,6 +1,7 @@
 //! What dispatch knows beyond the fleet and the ledger: the attempts under way, what each backend is believed to hold,
 //! what was learned. One owner, the driver; others see a [`View`].
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -88,6 +89,8 @@ pub(super) struct Past {
     job: Arc<Job>,
     /// Its client was told that it has begun.
     pub begun: bool,
+    /// The attempt that was not sent, since it could not be written. Perhaps it was all the same.
+    pub unsent: Option<u32>,
     pub out_of_memory_on: Option<BackendId>,
     /// Where it is not tried again while others may run it.
     pub unfit: BTreeMap<BackendId, Lost>,
@@ -115,12 +118,21 @@ impl Board {
         Self { book: Book::knowing(policy, fits, learned), pace, usage, ..Self::default() }
     }
 
-    /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed.
-    pub(super) fn take_up_found(&mut self, ledger: &Ledger, now: UnixMillis) {
+    /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed. Those
+    /// are told, for it is known that they were not sent.
+    pub(super) fn take_up_found(&mut self, ledger: &Ledger, now: UnixMillis) -> Vec<JobId> {
+        let mut unsent = Vec::new();
         for job in ledger.dispatched() {
-            let Some(attempt) = job.attempt() else { continue };
-            self.tracks.entry(job.id).or_insert_with(|| Track::found(Arc::clone(job), attempt, now));
+            let (Some(attempt), Entry::Vacant(track)) = (job.attempt(), self.tracks.entry(job.id)) else {
+                continue;
+            };
+            track.insert(Track::found(Arc::clone(job), attempt, now));
+            let past = self.pasts.get_mut(&job.id);
+            if past.is_some_and(|past| past.unsent.take() == Some(attempt.number)) {
+                unsent.push(job.id);
+            }
         }
+        unsent
     }
 
     pub(super) fn belief(&mut self, backend: &BackendId, now: UnixMillis) -> &mut Belief {
@@ -131,6 +143,7 @@ impl Board {
         self.pasts.entry(job.id).or_insert_with(|| Past {
             job: Arc::clone(job),
             begun: false,
+            unsent: None,
             out_of_memory_on: None,
             unfit: BTreeMap::new(),
         })

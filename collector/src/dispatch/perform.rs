@@ -7,7 +7,7 @@ use std::time::Instant;
 use comfyui::api::{FreeRequest, PromptAccepted, PromptRequest};
 use comfyui::{Cause, Client, Error};
 
-use super::act::{FreeReply, Work};
+use super::act::{FreeReply, TakenUp, Work};
 use super::conclude::conclude;
 use super::deliver::{DeliveryError, bring};
 use super::done::{Done, Sent};
@@ -254,16 +254,16 @@ async fn keep(tools: &Tools, kept: &Kept) -> Done {
 }
 
 /// Takes a job out of the queue that no backend has. `only_pending`: it is to be left alone should it have begun.
-async fn cancel(
-    tools: Arc<Tools>,
-    job: JobId,
-    only_pending: bool,
-    reply: Option<tokio::sync::oneshot::Sender<()>>,
-) -> Done {
+async fn cancel(tools: Arc<Tools>, job: JobId, only_pending: bool, reply: Option<TakenUp>) -> Done {
     let (outcome, results, course) = (Outcome::Cancelled, Box::default(), Course::default());
     let change = Change::End { job, attempt: None, at: tools.clock.now(), outcome, results, course };
     let result = tools.queue.change(change).await;
+    // One that waits no longer is stopped where it is.
+    let taken_up = result.clone().or_else(|error| match error {
+        ChangeError::Illegal(_) => Ok(()),
+        error @ (ChangeError::Store(_) | ChangeError::Stopping) => Err(error),
+    });
     // Whoever asked may be gone.
-    let _ = reply.map(|reply| reply.send(()));
+    let _ = reply.map(|reply| reply.send(taken_up));
     Done::Cancelled { job, only_pending, result }
 }

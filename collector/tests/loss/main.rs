@@ -92,6 +92,12 @@ fn main() -> ExitCode {
         on_server("postgres::every_job_ends_once_however_often_the_server_is_killed", |cluster| async move {
             Stage::on(&cluster).await.kill_the_server(&cluster, kills()).await;
         });
+    let stopped_without = on_server(
+        "postgres::a_job_that_cannot_be_taken_out_of_the_queue_waits_on_and_who_asked_is_told",
+        |cluster| async move {
+            Stage::on(&cluster).await.stop_a_job_without_the_server(&cluster).await;
+        },
+    );
     let answers_lost = on_server(
         "postgres::every_job_ends_once_however_often_the_answer_to_a_commit_is_lost",
         |cluster| async move {
@@ -106,6 +112,7 @@ fn main() -> ExitCode {
         with_bucket,
         replaced,
         server_killed,
+        stopped_without,
         answers_lost,
     ];
     trials.extend(cut_off());

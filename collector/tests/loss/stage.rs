@@ -3,12 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use serde_json::json;
 use sim::postgres::Cluster;
 use sim::{Comfy, ComfyConfig, Generation};
 use tempfile::TempDir;
 
 use super::count::Counts;
-use super::load::Load;
+use super::load::{Load, prompt};
 use super::program::{Program, configuration};
 use super::proxy::Proxy;
 use super::wait::until;
@@ -110,6 +111,44 @@ impl Stage {
         }
         some_work(&load, 20..21).await;
         Counts::of(kills, &load.finish().await, &self.comfys).are_as_they_must_be();
+        assert_eq!(program.stop().await, 0);
+    }
+
+    /// Whoever asks that a job be stopped hears that this could not be written, and the job waits on.
+    pub(crate) async fn stop_a_job_without_the_server(&self, cluster: &Cluster) {
+        self.comfys.iter().for_each(Comfy::hold);
+        let program = self.start().await;
+        for number in 0..=self.comfys.len() {
+            let body = program.client.body(&prompt(&format!("{number:08x}")), json!({}));
+            until("a job is accepted", async || {
+                (program.client.post("/prompt", &body).await.0 == 200).then_some(())
+            })
+            .await;
+        }
+        let waiting = async || {
+            let (_, page) = program.client.ask("/orchestrator/v1/jobs?state=waiting").await;
+            let ids = page["jobs"].as_array()?.iter().map(|job| job["id"].as_str().unwrap().to_owned());
+            Some(ids.collect::<Vec<String>>())
+        };
+        let one = async || waiting().await.filter(|jobs| jobs.len() == 1);
+        let id = until("the backends have all but one", one).await.remove(0);
+        let remove = json!({ "delete": [id] });
+        cluster.kill().unwrap();
+        for (path, body) in [
+            ("/queue".to_owned(), &remove),
+            ("/interrupt".to_owned(), &json!({ "prompt_id": id })),
+            (format!("/api/jobs/{id}/cancel"), &json!({})),
+        ] {
+            let (status, answer) = program.client.post(&path, body).await;
+            assert_eq!(status, 503, "{path}: {answer}");
+        }
+        cluster.start_again().unwrap();
+        assert_eq!(until("the database answers again", one).await, std::slice::from_ref(&id));
+        until("the job is removed", async || {
+            (program.client.post("/queue", &remove).await.0 == 200).then_some(())
+        })
+        .await;
+        until("none waits", async || waiting().await.filter(Vec::is_empty)).await;
         assert_eq!(program.stop().await, 0);
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn interrupt(
     for job in jobs {
         let (reply, taken_up) = oneshot::channel();
         ask(&app, Request::Interrupt { job, reply }).await?;
-        taken_up.await.map_err(|_| stopping())?;
+        taken_up.await.map_err(|_| stopping())??;
     }
     Ok(StatusCode::OK)
 }

@@ -92,7 +92,7 @@ pub(super) async fn change(
         answers.push(taken_up);
     }
     for taken_up in answers {
-        taken_up.await.map_err(|_| stopping())?;
+        taken_up.await.map_err(|_| stopping())??;
     }
     Ok(StatusCode::OK)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use comfyui::api::FreeRequest;
 use tokio::sync::oneshot;
 
-use super::act::{Act, Work};
+use super::act::{Act, TakenUp, Work};
 use super::board::{Board, View};
 use super::conclude::Closing;
 use super::kept::Kept;
@@ -40,9 +40,9 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 /// What a client asks of dispatch. The answer says only that it has been taken up.
 pub enum Request {
     /// Stop it wherever it is: waiting, pending on a backend, running.
-    Interrupt { job: JobId, reply: oneshot::Sender<()> },
+    Interrupt { job: JobId, reply: TakenUp },
     /// Take it out of the queue unless it runs.
-    Remove { job: JobId, reply: oneshot::Sender<()> },
+    Remove { job: JobId, reply: TakenUp },
     /// How many jobs a backend has, by the fleet as it is now: none is given to it afterwards if it is draining.
     Count { backend: BackendId, reply: oneshot::Sender<usize> },
     /// All that decisions look at, as the next step leaves it: to see why a job waits, and what is expected.
@@ -115,7 +115,10 @@ impl Core {
     /// Looks at everything. `under_way`: acts that were not answered yet.
     pub(super) fn step(&mut self, fleet: &Fleet, ledger: &Ledger, under_way: usize, now: UnixMillis) -> View {
         self.see_restarts(fleet, now);
-        self.board.take_up_found(ledger, now);
+        for job in self.board.take_up_found(ledger, now) {
+            let reason = "it was not known whether this attempt was written, so it was not sent".to_owned();
+            self.give_up(job, Lost::NeverSent, reason, now);
+        }
         self.watch_frees(fleet, now);
         let room = limits::COMMANDS_UNDER_WAY.saturating_sub(under_way + self.acts.len());
         let commands = step(&mut self.board, fleet, ledger, &self.settings, room, now);
@@ -315,14 +318,14 @@ impl Core {
         }
     }
 
-    fn interrupt(&mut self, job: JobId, only_pending: bool, reply: oneshot::Sender<()>) {
+    fn interrupt(&mut self, job: JobId, only_pending: bool, reply: TakenUp) {
         if !self.board.tracks.contains_key(&job) {
             self.begin(Work::Cancel { job, only_pending, reply: Some(reply) });
             return;
         }
         self.ask_to_stop(job, only_pending);
         // Whoever asked may be gone.
-        let _ = reply.send(());
+        let _ = reply.send(Ok(()));
     }
 
     /// A job that a backend has: what is to be done about it is seen at the next step.

@@ -1,5 +1,7 @@
 //! What came of acts, applied to the board.
 
+use std::sync::Arc;
+
 use super::{Core, LONGEST_REST, REST};
 use crate::clock::UnixMillis;
 use crate::dispatch::act::{Act, Work};
@@ -46,7 +48,9 @@ impl Core {
     fn let_go(&mut self, job: JobId) {
         self.acts.push(Act::TellNoMore(job));
         let Some(track) = self.board.tracks.remove(&job) else { return };
-        self.board.past(&track.job).begun |= track.begun_before || track.begun;
+        if track.begun_before || track.begun {
+            self.board.past(&track.job).begun = true;
+        }
         if track.stop != Stop::No {
             // Whoever asked was answered when it was taken up.
             self.begin(Work::Cancel { job, only_pending: track.stop_only_pending, reply: None });
@@ -59,10 +63,13 @@ impl Core {
     }
 
     fn sent(&mut self, job: JobId, attempt: u32, sent: Sent, now: UnixMillis) {
+        if let Some(past) = self.board.pasts.get_mut(&job) {
+            past.unsent = None;
+        }
         let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
             return;
         };
-        let backend = track.backend.clone();
+        let (backend, of) = (track.backend.clone(), Arc::clone(&track.job));
         match sent {
             Sent::Accepted { prompt_id } => {
                 let effects = track.accepted(prompt_id, now);
@@ -73,6 +80,7 @@ impl Core {
                 tracing::debug!(%job, %error, "the job was not dispatched");
                 self.let_go(job);
                 if matches!(error, ChangeError::Store(_)) {
+                    self.board.past(&of).unsent = Some(attempt);
                     // Through no fault of the backend's: it rests no longer each time.
                     self.board.belief(&backend, now).rests_until = now.after(REST);
                 }

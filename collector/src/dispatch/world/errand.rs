@@ -1,11 +1,10 @@
 //! What `perform` does over a network, in stages between which anything may happen.
 
 use comfyui::api::HistoryEntry;
-use tokio::sync::oneshot;
 
 use super::comfy::Comfy;
 use super::{Happening, World};
-use crate::dispatch::act::Work;
+use crate::dispatch::act::{TakenUp, Work};
 use crate::dispatch::conclude::Closing;
 use crate::dispatch::done::{Conclusion, Done, Sent};
 use crate::dispatch::recover::{self, Found, Known};
@@ -28,7 +27,7 @@ pub(super) enum Stage {
     ReadResults { closing: Box<Closing>, tries: u32 },
     End { closing: Box<Closing> },
     Stop { backend: BackendId, job: JobId, attempt: u32, prompt_id: String, pending: bool },
-    Cancel { job: JobId, only_pending: bool, reply: Option<oneshot::Sender<()>> },
+    Cancel { job: JobId, only_pending: bool, reply: Option<TakenUp> },
     Finish(Box<Done>),
 }
 
@@ -75,7 +74,10 @@ impl World {
                     Err(error) => Then::Done(Done::Sent { job, attempt, sent: Sent::NotCommitted(error) }),
                 }
             }
-            Stage::Post { job, attempt, backend } => self.post(job, attempt, &backend),
+            Stage::Post { job, attempt, backend } => {
+                self.store.unsent.remove(&(job, attempt));
+                self.post(job, attempt, &backend)
+            }
             Stage::Answered { job, attempt, sent } => {
                 if let Sent::Accepted { prompt_id } = &sent {
                     let change = Change::Accept { job, attempt, prompt_id: prompt_id.clone() };
@@ -133,7 +135,7 @@ impl World {
                 let (outcome, results, course) = (Outcome::Cancelled, Box::default(), Course::default());
                 let change = Change::End { job, attempt: None, at: clock, outcome, results, course };
                 let result = self.store.change(&change, now);
-                let _ = reply.map(|reply| reply.send(()));
+                let _ = reply.map(|reply| reply.send(Ok(())));
                 Then::Done(Done::Cancelled { job, only_pending, result })
             }
             Stage::Finish(done) => Then::Done(*done),

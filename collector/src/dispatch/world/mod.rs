@@ -300,6 +300,7 @@ impl World {
         }
         self.life += 1;
         self.under_way = 0;
+        self.store.unsent.clear();
         self.excused.append(&mut self.untold);
         self.comfies.iter_mut().for_each(|comfy| comfy.socket = None);
         // The next process may be started under another time of day.

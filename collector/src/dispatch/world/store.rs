@@ -1,7 +1,7 @@
 //! The queue's store, simulated: what was committed stays, whatever dies; at times nothing can be committed, or what was
 //! committed is told as failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::JobId;
@@ -16,6 +16,8 @@ pub(super) struct Store {
     pub fails_until: u64,
     /// Commits go through, and their answers are lost.
     pub mute_until: u64,
+    /// Attempts that this life of the collector has written and not sent.
+    pub unsent: BTreeSet<(JobId, u32)>,
 }
 
 impl Store {
@@ -36,6 +38,13 @@ impl Store {
         if let State::Ended(outcome) = job.state {
             let before = self.ended.insert(job.id, outcome);
             assert_eq!(before, None, "{} ended twice", job.id);
+        }
+        match (change, job.attempt()) {
+            (Change::Dispatch { .. }, Some(attempt)) => drop(self.unsent.insert((job.id, attempt.number))),
+            (Change::Requeue { attempt, spent: true, .. }, _) => {
+                assert!(!self.unsent.contains(&(job.id, *attempt)), "{}: nobody sent this attempt", job.id);
+            }
+            _ => {}
         }
         self.ledger.put(job);
         if self.mute_until > now { Err(failure()) } else { Ok(()) }

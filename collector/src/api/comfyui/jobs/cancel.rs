@@ -52,7 +52,7 @@ pub(in crate::api) async fn cancel(app: &App, asker: &Asker, jobs: &[JobId]) -> 
     }
     let any = !answers.is_empty();
     for taken_up in answers {
-        taken_up.await.map_err(|_| stopping())?;
+        taken_up.await.map_err(|_| stopping())??;
     }
     Ok(any)
 }
