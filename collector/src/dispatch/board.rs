@@ -118,8 +118,8 @@ impl Board {
         Self { book: Book::knowing(policy, fits, learned), pace, usage, ..Self::default() }
     }
 
-    /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed. Those
-    /// are told, for it is known that they were not sent.
+    /// Attempts that nobody follows are in doubt: all of them at start, later those whose commit seemed to have failed. These
+    /// are returned: nobody has sent them.
     pub(super) fn take_up_found(&mut self, ledger: &Ledger, now: UnixMillis) -> Vec<JobId> {
         let mut unsent = Vec::new();
         for job in ledger.dispatched() {

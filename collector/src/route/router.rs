@@ -196,7 +196,7 @@ impl Router {
     }
 
     /// What jobs of these kinds load is known better now; those that wait do so as before.
-    pub fn know_better(&mut self, kinds: impl IntoIterator<Item = Kind>) {
+    pub fn renew_kinds(&mut self, kinds: impl IntoIterator<Item = Kind>) {
         let mut regrouped = BTreeMap::new();
         for kind in kinds {
             let Some(known) = self.kinds.get_mut(&kind.id) else { continue };
@@ -206,7 +206,7 @@ impl Router {
             if main.map(|main| main.id) != group {
                 regrouped.insert(known.kind.id, (main, known.run_seconds));
             } else if let Some(group) = self.waiting.group_mut(group) {
-                group.know_better(main, known.run_seconds);
+                group.renew_main(main, known.run_seconds);
             }
         }
         if regrouped.is_empty() {

@@ -144,7 +144,7 @@ impl Group {
     }
 
     /// Its main model is of another size than was believed, and one of its kinds takes so long.
-    pub(super) fn know_better(&mut self, main: Option<Asset>, run_seconds: f64) {
+    pub(super) fn renew_main(&mut self, main: Option<Asset>, run_seconds: f64) {
         self.main = main;
         self.note_run(run_seconds);
     }

@@ -13,6 +13,7 @@
 mod conformance;
 mod copies;
 mod leading;
+mod lists;
 mod opening;
 mod outage;
 mod places;

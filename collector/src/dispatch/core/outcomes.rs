@@ -69,7 +69,7 @@ impl Core {
         let Some(track) = self.current(job, attempt).filter(|track| track.phase == Phase::Sending) else {
             return;
         };
-        let (backend, of) = (track.backend.clone(), Arc::clone(&track.job));
+        let backend = track.backend.clone();
         match sent {
             Sent::Accepted { prompt_id } => {
                 let effects = track.accepted(prompt_id, now);
@@ -78,9 +78,10 @@ impl Core {
             }
             Sent::NotCommitted(error) => {
                 tracing::debug!(%job, %error, "the job was not dispatched");
+                let waits_again = Arc::clone(&track.job);
                 self.let_go(job);
                 if matches!(error, ChangeError::Store(_)) {
-                    self.board.past(&of).unsent = Some(attempt);
+                    self.board.past(&waits_again).unsent = Some(attempt);
                     // Through no fault of the backend's: it rests no longer each time.
                     self.board.belief(&backend, now).rests_until = now.after(REST);
                 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::comfy::Network;
-use super::{Happening, Heard, JobId, Request, Seen, SocketEvent, World, job};
+use super::{Happening, Heard, JobId, Request, SocketEvent, World, job};
+use crate::fleet::Seen;
 
 impl World {
     // What clients do.

@@ -3,14 +3,16 @@
 //! between any two steps and started again under another wall clock. Everything that decides is the product's own
 //! (`core`, `fleet::apply`, `Ledger`, `conclude`'s end); what only performs (`perform`) stands here in stages.
 //!
-//! What must hold is asked at every step: see [`World::check_delivery`], [`World::tell`] and [`World::check_end`].
+//! What must hold is asked at every step: see `laws.rs`.
 //!
 //! What is assumed of real networks: a request that a process has not read when that process dies is gone with it, and one
 //! that lies before a stuck process is read before any later one is answered.
 
+mod backends;
 mod comfy;
 mod errand;
 mod fate;
+mod laws;
 mod store;
 
 use std::cmp::Reverse;
@@ -18,9 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use comfyui::Message;
-
-use self::comfy::{Comfy, Exception, Network};
+use self::comfy::{Comfy, Network};
 use self::errand::{Stage, Then};
 use self::store::Store;
 use super::act::Act;
@@ -30,10 +30,9 @@ use super::kept::Kept;
 use super::step::Settings;
 use super::usage::Usage;
 use crate::clock::UnixMillis;
-use crate::event::Event;
-use crate::fleet::{Backend, Backlog, Catalog, Failure, Fleet, Observation, Seen, apply};
+use crate::fleet::{Backend, Fleet};
 use crate::id::{BackendId, JobId};
-use crate::job::{Job, Needs, Outcome};
+use crate::job::{Job, Needs};
 use crate::metrics::Metrics;
 use crate::poll::{Heard, SocketEvent};
 use crate::route::Policy;
@@ -356,135 +355,6 @@ impl World {
             }
         }
     }
-
-    // What polling sees.
-
-    fn observe(&mut self, at: usize, seen: Seen) {
-        let observation = Observation { backend: self.comfies[at].id.clone(), at: self.clock(), seen };
-        self.fleet = apply(&self.fleet, observation).0;
-    }
-
-    fn poll(&mut self, at: usize) {
-        if self.core.is_none() {
-            return;
-        }
-        let comfy = &self.comfies[at];
-        if comfy.answers(self.now) {
-            let total = (comfy.pending.len() + comfy.running.iter().len()) as u64;
-            self.observe(at, Seen::Backlog(Backlog { total, foreign: Some(0) }));
-            self.observe(at, Seen::Catalog(catalog()));
-        } else {
-            let refused = comfy.process.is_none() && comfy.network == Network::Fine;
-            self.observe(at, Seen::Failed(Failure { refused, reason: "it does not answer".into() }));
-        }
-        self.look();
-    }
-
-    fn connect(&mut self, at: usize) {
-        let (now, awake) = (self.now, self.core.is_some());
-        let comfy = &mut self.comfies[at];
-        if comfy.socket.is_some() || !awake || !comfy.answers(now) {
-            return;
-        }
-        comfy.sockets += 1;
-        comfy.socket = Some(comfy.sockets);
-        let backend = comfy.id.clone();
-        self.observe(at, Seen::SocketOpened);
-        self.hear(SocketEvent { backend, heard: Heard::Opened });
-    }
-
-    fn disconnect(&mut self, at: usize) {
-        if self.comfies[at].socket.take().is_some() {
-            let backend = self.comfies[at].id.clone();
-            self.observe(at, Seen::SocketClosed);
-            self.hear(SocketEvent { backend, heard: Heard::Closed });
-        }
-    }
-
-    // What backends do.
-
-    fn work(&mut self, at: usize) {
-        let now = self.now;
-        if self.comfies[at].process.is_none() || self.comfies[at].stuck_until > now {
-            return;
-        }
-        for (job, attempt) in std::mem::take(&mut self.comfies[at].inbox) {
-            self.deliver(at, job, attempt);
-        }
-        let fails = self.faulty && self.rng.u8(..) < 6;
-        let fails = fails.then(|| Exception::ALL[self.rng.usize(..Exception::ALL.len())]);
-        let running = self.comfies[at].running.as_ref().map(|prompt| prompt.job);
-        for message in self.comfies[at].work(fails) {
-            if let (Some(job), Message::Executing(executing)) = (running, &message)
-                && executing.node.is_none()
-            {
-                let kept =
-                    if self.comfies[at].has_made(job) { &mut self.succeeded } else { &mut self.failed };
-                kept.insert(job);
-            }
-            self.send(at, message);
-        }
-    }
-
-    fn send(&mut self, at: usize, message: Message) {
-        let delay = self.delay();
-        let (now, comfy) = (self.now, &mut self.comfies[at]);
-        let Some(socket) = comfy.socket.filter(|_| comfy.network == Network::Fine) else { return };
-        comfy.arrives_at = comfy.arrives_at.max(now + delay);
-        let after = comfy.arrives_at - now;
-        self.at(after, Happening::Frame(at, socket, Box::new(comfy::frame(message))));
-    }
-
-    /// A prompt arrives at a process that lives.
-    fn deliver(&mut self, at: usize, job: JobId, attempt: u32) -> String {
-        self.check_delivery(at, job);
-        self.counts.attempts += 1;
-        self.comfies[at].take(job, attempt)
-    }
-
-    // What must hold.
-
-    /// No prompt arrives while an earlier one of its job may still run, or has ended for good.
-    fn check_delivery(&self, at: usize, job: JobId) {
-        let holder = self.comfies.iter().find(|comfy| comfy.has(job));
-        if let Some(holder) = holder {
-            panic!("{job} arrives at {} while {} has it", self.comfies[at].id, holder.id);
-        }
-    }
-
-    /// Told as finished ⇒ committed as finished; and once.
-    fn tell(&mut self, job: JobId, event: &Event) {
-        let Event::Text { text, .. } = event else { return };
-        if text.contains("\"execution_start\"") {
-            assert!(self.begins_told.insert((self.life, job)), "the begin of {job} is told twice");
-        }
-        if text.contains("\"executing\"") && text.contains("\"node\":null") {
-            assert!(self.store.ended.contains_key(&job), "{job} is told as over before that is committed");
-            assert!(self.ends_told.insert(job), "the end of {job} is told twice");
-            self.untold.remove(&job);
-        }
-    }
-
-    fn check_end(&mut self) {
-        let left: Vec<_> = self.store.ledger.waiting().chain(self.store.ledger.dispatched()).collect();
-        assert!(left.is_empty(), "{} jobs have not ended: {left:?}", left.len());
-        assert_eq!(self.store.ended.len() as u64, self.counts.jobs, "every job that was accepted has ended");
-        for (job, outcome) in &self.store.ended {
-            let told = self.ends_told.contains(job) || self.excused.contains(job);
-            assert!(told || *outcome == Outcome::Cancelled, "nobody was told the end of {job}");
-            let is_true = match outcome {
-                Outcome::Succeeded => self.succeeded.contains(job),
-                Outcome::Interrupted | Outcome::Cancelled => self.cancelled.contains(job),
-                Outcome::Failed => true,
-            };
-            assert!(is_true, "{job} did not end as {outcome:?}");
-        }
-    }
-}
-
-fn catalog() -> Arc<Catalog> {
-    let classes = serde_json::from_value(serde_json::json!({ "C": {} })).unwrap();
-    Arc::new(Catalog::new(classes, [0; 32]))
 }
 
 fn job(rng: &mut fastrand::Rng, arrival: u64, now: UnixMillis) -> Job {

@@ -210,17 +210,17 @@ impl Book {
             }
         }
         if !resized.is_empty() {
-            self.reweigh(&resized);
+            self.resize_models(&resized);
         }
         changed
     }
 
     /// These files are of other sizes than was believed. The jobs that load them wait on as they did.
-    fn reweigh(&mut self, resized: &BTreeSet<&str>) {
+    fn resize_models(&mut self, resized: &BTreeSet<&str>) {
         let is_resized = |asset: &job::Asset| resized.contains(asset.name.as_str());
         let loads = |sample: &&Sample| sample.job.needs.assets.iter().any(is_resized);
         let kinds = self.kinds.values().filter(loads).map(|sample| kind_of(&sample.job, &self.sizes));
-        self.router.know_better(kinds);
+        self.router.renew_kinds(kinds);
     }
 
     /// Backends that are no longer of the fleet leave their slots to others.
